@@ -1,0 +1,37 @@
+# make demo   sets everything up and runs the whole path on procedural people
+# make test   sets everything up and runs the tests
+# make lint   checks the style
+# make bench  runs the benchmarks
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+STAMP := .venv/.installed
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help venv demo test lint bench clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+venv: $(STAMP)
+
+$(STAMP): requirements.txt .ci/make_venv.sh
+	bash .ci/make_venv.sh .venv
+	touch $@
+
+demo: $(STAMP)
+	$(PYTHON) -m training.demo --output=demo
+
+test: $(STAMP)
+	$(PYTHON) -m pytest
+
+lint: $(STAMP)
+	.venv/bin/ruff check .
+
+bench: $(STAMP)
+	for f in benchmarks/[a-z]*.py; do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
+
+clean:
+	rm -rf .venv demo
