@@ -1,0 +1,84 @@
+"""Config: presets, validation, JSON, hash."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tf_talking.config import PRESETS, ModelConfig, config_hash, from_json, get_preset, to_json
+
+
+def test_paper_preset_has_the_papers_numbers():
+    config = get_preset("paper")
+    assert config.model.embedder_channels == (64, 128, 256, 512, 512, 512)
+    assert config.model.generator_channels == (64, 128, 256, 512)
+    assert (config.model.embedding_size, config.model.adain_size) == (512, 13_056)
+    assert (config.losses.content_vgg19, config.losses.content_face) == (1e-2, 2e-3)
+    assert (config.losses.feature_matching, config.losses.match) == (10.0, 80.0)
+    assert (config.train.learning_rate, config.train.discriminator_learning_rate) == (5e-5, 2e-4)
+    assert (config.train.k_shot, config.train.discriminator_steps) == (8, 2)
+    assert config.finetune.epochs == 40
+    assert config.losses.content_pixel == 0.0  # not a term of the paper
+
+
+def test_presets_of_the_design_exist():
+    assert {"paper", "fsth", "ff", "tiny", "small", "v2_weights"} <= set(PRESETS)
+    assert get_preset("ff").losses.match == 0.0
+    assert get_preset("small").model.image_size == 128
+    assert get_preset("tiny").model.image_size == 64
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_json_round_trip(name):
+    config = get_preset(name)
+    assert from_json(to_json(config)) == config
+
+
+def test_hash_depends_on_what_is_served_only():
+    config = get_preset("tiny")
+    longer = dataclasses.replace(config, train=dataclasses.replace(config.train, k_shot=2))
+    thicker = dataclasses.replace(
+        config, landmarks=dataclasses.replace(config.landmarks, line_thickness=3)
+    )
+    assert config_hash(longer) == config_hash(config)
+    assert config_hash(thicker) != config_hash(config)
+    assert len(config_hash(config)) == 12
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("model", "pooling", "max"),
+        ("model", "image_size", 100),
+        ("model", "embedder_bottleneck", 512),
+        ("losses", "vgg_pooling", "min"),
+        ("losses", "face_features", "arcface"),
+        ("train", "k_shot", 0),
+        ("landmarks", "line_thickness", 9),
+    ],
+)
+def test_wrong_value_names_the_field(section, field, value):
+    values = json.loads(to_json(get_preset("paper")))
+    values[section][field] = value
+    with pytest.raises(ValueError, match=f"{section}.{field}"):
+        from_json(json.dumps(values))
+
+
+def test_unknown_field_and_wrong_type_are_named():
+    values = json.loads(to_json(get_preset("paper")))
+    values["train"]["k_shots"] = 8
+    with pytest.raises(ValueError, match="run/config.json.train.*k_shots"):
+        from_json(json.dumps(values), "run/config.json")
+    del values["train"]["k_shots"]
+    values["train"]["k_shot"] = "eight"
+    with pytest.raises(ValueError, match="train.k_shot: got 'eight', expected int"):
+        from_json(json.dumps(values))
+
+
+def test_unknown_preset_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'tiny'"):
+        get_preset("huge")
+
+
+def test_adain_size_follows_from_the_shapes():
+    assert ModelConfig(num_residual_blocks=0).adain_size == 13_056 - 2 * 4 * 2 * 512

@@ -1,0 +1,227 @@
+"""Frozen dataclasses with every number the paper gives, and a name for every choice it leaves open.
+
+Defaults are the paper's (256 px). A field whose alternatives reasonably differ is validated on
+construction, so that a typing error in a config file is caught before anything is built.
+"""
+
+import dataclasses
+import hashlib
+import json
+import typing
+
+
+def _require(field: str, value: object, known: tuple) -> None:
+    if value not in known:
+        raise ValueError(f"config field {field}: got {value!r}, expected one of {list(known)}")
+
+
+def _is_power_of_two(n: int) -> bool:
+    return n > 0 and n & (n - 1) == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Shapes of the three networks (paper section 3.4).
+
+    The number of down and up blocks follows from the resolutions: E and D go from `image_size`
+    to `embedder_bottleneck`, G to `generator_bottleneck` and back. Block j has
+    min(min_channels * 2^j, max_channels) channels.
+    """
+
+    image_size: int = 256  # pixels, S
+    min_channels: int = 64
+    max_channels: int = 512  # also the number of outputs of E and V before pooling, N
+    embedder_bottleneck: int = 4  # pixels
+    generator_bottleneck: int = 16  # pixels
+    num_residual_blocks: int = 4
+    attention: bool = True
+    attention_down: int = 32  # pixels; self-attention where a down block's output has this size
+    attention_up: int = 64  # pixels; likewise for up blocks
+    pooling: str = "sum_relu"  # the paper: sum pooling, then ReLU; FSTH: relu_sum
+    spectral_norm: bool = True
+    spectral_norm_on_w: bool = False  # makes the gradient of W dense: cost grows with M
+
+    def __post_init__(self):
+        _require("model.pooling", self.pooling, ("sum_relu", "relu_sum"))
+        for field in ("image_size", "embedder_bottleneck", "generator_bottleneck"):
+            if not _is_power_of_two(getattr(self, field)):
+                raise ValueError(
+                    f"config field model.{field}: got {getattr(self, field)}, "
+                    "expected a power of two (every block halves or doubles the resolution)"
+                )
+        for field in ("embedder_bottleneck", "generator_bottleneck"):
+            if getattr(self, field) >= self.image_size:
+                raise ValueError(
+                    f"config field model.{field}: got {getattr(self, field)}, "
+                    f"expected less than image_size {self.image_size}"
+                )
+
+    def _channels(self, bottleneck: int) -> tuple[int, ...]:
+        depth = (self.image_size // bottleneck).bit_length() - 1
+        return tuple(min(self.min_channels * 2**j, self.max_channels) for j in range(depth))
+
+    @property
+    def embedder_channels(self) -> tuple[int, ...]:
+        """Output channels of the down blocks of E and V."""
+        return self._channels(self.embedder_bottleneck)
+
+    @property
+    def generator_channels(self) -> tuple[int, ...]:
+        """Output channels of G's down blocks; its up blocks use the same ones reversed."""
+        return self._channels(self.generator_bottleneck)
+
+    @property
+    def embedding_size(self) -> int:
+        """N: length of ê, of W's rows and of V's output."""
+        return self.embedder_channels[-1]
+
+    @property
+    def adain_channels(self) -> tuple[int, ...]:
+        """Channels of each AdaIN layer of G in forward order."""
+        down = self.generator_channels
+        channels = [down[-1]] * (2 * self.num_residual_blocks)
+        width = down[-1]
+        for out in reversed(down):
+            channels += [width, out]
+            width = out
+        return (*channels, width)
+
+    @property
+    def adain_size(self) -> int:
+        """Length of ψ: a shift and a scale for every channel of every AdaIN layer."""
+        return 2 * sum(self.adain_channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class LandmarkConfig:
+    """What a landmark image is: who detects the points and how they are drawn."""
+
+    detector: str = "mediapipe"
+    scheme: str = "ibug68"
+    line_thickness: int = 2  # pixels
+    inner_lips: bool = False  # points 60-67 are not drawn in the paper's image
+
+    def __post_init__(self):
+        if not 1 <= self.line_thickness <= 5:
+            raise ValueError(
+                "config field landmarks.line_thickness: "
+                f"got {self.line_thickness}, expected 1 to 5 pixels"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Weights and choices of the terms of eq. (3), (4), (6) and (9)."""
+
+    content_vgg19: float = 1e-2  # for Caffe inputs: 0..255, BGR, mean subtracted
+    content_face: float = 2e-3
+    content_pixel: float = 0.0  # plain L1 on [-1, 1]; not in the paper, for data without VGG files
+    face_features: str = "vggface"
+    vgg_layers: str = "five"
+    vgg_pooling: str = "max"
+    adversarial: float = 1.0
+    feature_matching: float = 10.0
+    feature_matching_mean: bool = True  # divide the sum over layers by their number, as FSTH does
+    match: float = 80.0
+    match_detach_w: bool = True  # L_MCH moves E only; otherwise W too, in the D update
+
+    def __post_init__(self):
+        _require(
+            "losses.face_features", self.face_features, ("vggface", "mobilefacenet", "none")
+        )
+        _require("losses.vgg_layers", self.vgg_layers, ("five", "all"))
+        _require("losses.vgg_pooling", self.vgg_pooling, ("max", "average"))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Meta-learning (section 3.2 and 3.4)."""
+
+    k_shot: int = 8
+    batch_size: int = 8  # episodes a step over all replicas
+    learning_rate: float = 5e-5  # E and G
+    discriminator_learning_rate: float = 2e-4
+    discriminator_steps: int = 2  # D updates per E+G update
+    adam_beta_1: float = 0.0
+    adam_beta_2: float = 0.999
+    adam_epsilon: float = 1e-5
+    ema_decay: float = 0.999
+
+    def __post_init__(self):
+        for field in ("k_shot", "batch_size", "discriminator_steps"):
+            if getattr(self, field) < 1:
+                raise ValueError(
+                    f"config field train.{field}: got {getattr(self, field)}, expected >= 1"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneConfig:
+    """Few-shot learning by fine-tuning (section 3.3, appendix A.1)."""
+
+    epochs: int = 40
+    batch_size: int = 8  # less when there are fewer than 8 photos
+    learning_rate: float = 5e-5
+    discriminator_learning_rate: float = 2e-4
+    discriminator_steps: int = 2
+    ema_decay: float = 0.972
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that defines a run; saved with every checkpoint and copied into the run folder."""
+
+    name: str = "paper"
+    model: ModelConfig = ModelConfig()
+    landmarks: LandmarkConfig = LandmarkConfig()
+    losses: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+
+
+def config_hash(config: Config) -> str:
+    """12 hexadecimal digits over what changes the served graph: the networks and the landmarks."""
+    served = {
+        "model": dataclasses.asdict(config.model),
+        "landmarks": dataclasses.asdict(config.landmarks),
+    }
+    text = json.dumps(served, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def to_json(config: Config) -> str:
+    """The config as indented JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str, source: str = "config") -> Config:
+    """Parses `to_json`'s output.
+
+    Raises:
+      ValueError: names `source` and the field that is unknown, missing or of the wrong type.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{source}: not JSON ({error})") from error
+    return _build(Config, values, source)
+
+
+def _build(cls: type, values: object, where: str):
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: got {type(values).__name__}, expected an object")
+    types = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ValueError(f"{where}: unknown field {unknown[0]!r}, expected {sorted(types)}")
+    built = {}
+    for field, value in values.items():
+        expected = types[field]
+        if dataclasses.is_dataclass(expected):
+            value = _build(expected, value, f"{where}.{field}")
+        elif expected is float and type(value) is int:
+            value = float(value)
+        elif type(value) is not expected:
+            raise ValueError(f"{where}.{field}: got {value!r}, expected {expected.__name__}")
+        built[field] = value
+    return cls(**built)

@@ -1,0 +1,62 @@
+"""Named configurations. `paper` is the paper's; each other one says what it changes and why."""
+
+import dataclasses
+
+from tf_talking.config.config import Config, LandmarkConfig, LossConfig, ModelConfig, TrainConfig
+
+_PAPER = Config()
+
+# The choices of the authors' own later release (FSTH) where they differ from the paper's text.
+_FSTH = dataclasses.replace(
+    _PAPER,
+    name="fsth",
+    model=ModelConfig(attention=False, pooling="relu_sum"),
+    losses=LossConfig(vgg_pooling="average", vgg_layers="all"),
+    train=TrainConfig(discriminator_steps=1),
+)
+
+# The feed-forward variant: trained without L_MCH, since no w' has to be initialised (section 4).
+_FF = dataclasses.replace(_PAPER, name="ff", losses=LossConfig(match=0.0))
+
+# A second published set of loss weights.
+_V2_WEIGHTS = dataclasses.replace(
+    _PAPER,
+    name="v2_weights",
+    losses=LossConfig(content_vgg19=1.5e-1, content_face=2.5e-2, match=10.0),
+)
+
+# 128 px, half the width: what two CPU cores can meta-train in hours.
+_SMALL = dataclasses.replace(
+    _PAPER,
+    name="small",
+    model=ModelConfig(image_size=128, min_channels=32, max_channels=256),
+    train=TrainConfig(
+        k_shot=4, learning_rate=2e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
+    ),
+)
+
+# 64 px, a quarter of the width: minutes on two CPU cores; lines of one pixel, or eyes close up.
+_TINY = dataclasses.replace(
+    _PAPER,
+    name="tiny",
+    model=ModelConfig(
+        image_size=64,
+        min_channels=16,
+        max_channels=128,
+        generator_bottleneck=8,
+        num_residual_blocks=2,
+    ),
+    landmarks=LandmarkConfig(line_thickness=1),
+    train=TrainConfig(
+        k_shot=4, learning_rate=4e-4, discriminator_learning_rate=8e-4, ema_decay=0.99
+    ),
+)
+
+PRESETS = {c.name: c for c in (_PAPER, _FSTH, _FF, _V2_WEIGHTS, _SMALL, _TINY)}
+
+
+def get_preset(name: str) -> Config:
+    """The preset of that name. Raises ValueError listing the known ones."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}, expected one of {sorted(PRESETS)}")
+    return PRESETS[name]
