@@ -1,0 +1,99 @@
+"""Spectral normalisation as a base class for layers with one kernel (Miyato et al. 2018).
+
+Conventions:
+  * The kernel [..., out] is read as a matrix [rows, out]. Its largest singular value is
+    estimated as σ = v·K·u with unit vectors u [out] and v [rows] kept between steps.
+  * The layer uses K / σ. u and v are constants for the gradient; K is not, so the gradient flows
+    through σ too: d(K/σ)/dK, not dK/σ.
+  * `power_iteration()` is called once an optimisation step by the training loop, not once a call:
+    a network that runs three times in a step keeps one σ, and inference never changes it.
+  * σ is computed in float32 whatever the compute type.
+"""
+
+import keras
+import tensorflow as tf
+
+_EPSILON = 1e-12  # only a kernel of zeros comes near it
+_WARM_UP_ITERATIONS = 15  # for a fresh kernel; afterwards one a step follows it
+
+
+def _unit(x: tf.Tensor) -> tf.Tensor:
+    return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x)) + _EPSILON)
+
+
+class SpectralNorm(keras.layers.Layer):
+    """Base class: `_build_kernel` in `build`, `normalized_kernel()` in `call`.
+
+    Args:
+      spectral_norm: False gives the plain layer, which is what an export folds into.
+
+    Reference: paper section 3.4, "spectral normalization for all convolutional and fully
+    connected layers".
+    """
+
+    def __init__(self, spectral_norm: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.spectral_norm = spectral_norm
+
+    def _build_kernel(self, shape: tuple[int, ...]) -> None:
+        self.kernel = self.add_weight(
+            name="kernel", shape=shape, initializer="glorot_uniform", trainable=True
+        )
+        if not self.spectral_norm:
+            return
+        rows = 1
+        for n in shape[:-1]:
+            rows *= n
+        # Assigned in replica context from mirrored values: every replica computes the same.
+        vector = dict(
+            initializer="random_normal",
+            trainable=False,
+            dtype="float32",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.u = self.add_weight(name="u", shape=(shape[-1],), **vector)
+        self.v = self.add_weight(name="v", shape=(rows,), **vector)
+        # With random u and v, σ would be near 0 and the first outputs thousands of times too big.
+        with tf.init_scope():
+            self.power_iteration(_WARM_UP_ITERATIONS)
+
+    def _matrix(self) -> tf.Tensor:
+        kernel = tf.cast(self.kernel, tf.float32)
+        return tf.reshape(kernel, [-1, kernel.shape[-1]])
+
+    def sigma(self) -> tf.Tensor:
+        """Estimate of the kernel's largest singular value, float32 scalar, differentiable."""
+        u, v = tf.stop_gradient(self.u), tf.stop_gradient(self.v)
+        # Two matrix-vector products cost less memory traffic than the kernel's own division.
+        return tf.reduce_sum(v * tf.linalg.matvec(self._matrix(), u))
+
+    def normalized_kernel(self) -> tf.Tensor:
+        """K / σ in the compute type, or K where spectral norm is off."""
+        if not self.spectral_norm:
+            return tf.cast(self.kernel, self.compute_dtype)
+        kernel = tf.cast(self.kernel, tf.float32) / self.sigma()
+        return tf.cast(kernel, self.compute_dtype)
+
+    def power_iteration(self, iterations: int = 1) -> None:
+        """Moves u and v towards the leading singular vectors. No gradient."""
+        if not self.spectral_norm:
+            return
+        matrix = tf.stop_gradient(self._matrix())
+        u = tf.convert_to_tensor(self.u)
+        for _ in range(iterations):
+            v = _unit(tf.linalg.matvec(matrix, u))
+            u = _unit(tf.linalg.matvec(matrix, v, transpose_a=True))
+        self.u.assign(u)
+        self.v.assign(v)
+
+
+def spectral_layers(model: keras.layers.Layer) -> list[SpectralNorm]:
+    """Every layer of `model`, at any depth, whose kernel is spectrally normalised."""
+    found = [m for m in model.submodules if isinstance(m, SpectralNorm) and m.spectral_norm]
+    return sorted(found, key=lambda layer: layer.kernel.name)
+
+
+def power_iteration(model: keras.layers.Layer, iterations: int = 1) -> None:
+    """One step of power iteration for every spectrally normalised layer of `model`."""
+    for layer in spectral_layers(model):
+        layer.power_iteration(iterations)
