@@ -1,0 +1,72 @@
+"""Adversarial, feature matching and match terms against hand-computed values."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.config import LossConfig
+from tf_talking.losses.adversarial import adversarial_loss, hinge_loss
+from tf_talking.losses.feature_matching import feature_matching_loss
+from tf_talking.losses.generator_terms import discriminator_terms, image_terms, weighted_sum
+from tf_talking.losses.match import match_loss
+
+
+def test_hinge_is_equation_6():
+    real, fake = tf.constant([2.0, 0.5, -1.0]), tf.constant([-3.0, 0.0, 1.0])
+    # fake: 0, 1, 2; real: 0, 0.5, 2
+    assert float(hinge_loss(real, fake)) == pytest.approx(1.0 + 2.5 / 3)
+
+
+def test_adversarial_has_no_sigmoid():
+    assert float(adversarial_loss(tf.constant([100.0, -20.0]))) == -40.0
+
+
+def test_feature_matching_value_mean_and_stopped_side():
+    real = [tf.Variable(tf.ones([1, 2, 2, 3])), tf.Variable(tf.zeros([1, 1, 1, 2]))]
+    fake = [tf.Variable(tf.fill([1, 2, 2, 3], 1.5)), tf.Variable(tf.fill([1, 1, 1, 2], -1.0))]
+    assert float(feature_matching_loss(real, fake, mean=False)) == pytest.approx(1.5)
+    with tf.GradientTape() as tape:
+        loss = feature_matching_loss(real, fake)
+    assert float(loss) == pytest.approx(0.75)
+    gradients = tape.gradient(loss, real + fake)
+    assert gradients[0] is None and gradients[1] is None
+    np.testing.assert_allclose(gradients[2], np.full((1, 2, 2, 3), 1 / 12 / 2), rtol=1e-6)
+
+
+def test_feature_matching_counts_must_agree():
+    with pytest.raises(ValueError, match="1 real and 2 fake"):
+        feature_matching_loss([tf.zeros(1)], [tf.zeros(1)] * 2)
+
+
+def test_match_is_a_mean_of_absolute_differences():
+    assert float(match_loss(tf.constant([[1.0, 3.0]]), tf.constant([[0.0, 5.0]]))) == 1.5
+
+
+def test_terms_carry_the_names_of_their_weights():
+    config = dataclasses.replace(LossConfig(), content_pixel=2.0)
+    real, fake = tf.zeros([1, 4, 4, 3]), tf.fill([1, 4, 4, 3], 0.5)
+    content = {"vgg19": lambda x: [x, 2 * x], "face": lambda x: [3 * x]}
+    terms = image_terms(config, content, real, fake)
+    terms |= discriminator_terms(config, tf.constant([2.0]), [fake], [real])
+    expected = {
+        "content_vgg19": 1.5,
+        "content_face": 1.5,
+        "content_pixel": 0.5,
+        "adversarial": -2.0,
+        "feature_matching": 0.5,
+    }
+    assert {k: float(v) for k, v in terms.items()} == pytest.approx(expected)
+    total = 1e-2 * 1.5 + 2e-3 * 1.5 + 2.0 * 0.5 - 2.0 + 10 * 0.5
+    assert float(weighted_sum(config, terms)) == pytest.approx(total)
+
+
+def test_terms_of_weight_0_are_not_computed():
+    config = LossConfig(content_vgg19=0.0, content_face=0.0, adversarial=0.0, feature_matching=0.0)
+
+    def never(x):
+        raise AssertionError("computed")
+
+    assert image_terms(config, {"vgg19": never, "face": never}, None, None) == {}
+    assert discriminator_terms(config, None, None, None) == {}
