@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from tf_talking.landmarks import detector
+
+
+def face(x: float, size: float) -> np.ndarray:
+    return np.array([[x, 0], [x + size, size]], np.float32)
+
+
+def test_the_only_face_is_chosen():
+    chosen = detector.choose_face([face(5, 100)])
+    np.testing.assert_array_equal(chosen.landmarks, face(5, 100))
+    assert chosen.reason is None
+    assert detector.choose_face([]) == detector.Detection(None, "no face")
+
+
+def test_people_of_comparable_size_are_too_many():
+    found = detector.choose_face([face(0, 100), face(200, 40), face(300, 10)])
+    assert found == detector.Detection(None, "several faces (2)")
+
+
+def test_background_and_double_findings_do_not_count():
+    found = detector.choose_face([face(200, 30), face(0, 100), face(20, 60)])
+    np.testing.assert_array_equal(found.landmarks, face(0, 100))
+
+
+def test_unknown_detectors_are_refused():
+    with pytest.raises(ValueError, match="'dlib', expected 'mediapipe' or 'face_alignment'"):
+        detector.get_detector("dlib")

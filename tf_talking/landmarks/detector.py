@@ -1,0 +1,112 @@
+"""One interface for all landmark detectors: frames in, landmarks or a reason why not out."""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+NO_FACE = "no face"
+# A second face smaller than this part of the largest is somebody in the background.
+BACKGROUND_FACE = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """Landmarks of the one face of a frame, or why there are none; one of the two is None.
+
+    Attributes:
+        landmarks: float32 [P, 2], (x, y) in pixels of the frame, pixel centres at integers.
+        reason: "no face", "several faces (2)".
+    """
+
+    landmarks: np.ndarray | None
+    reason: str | None = None
+
+
+class LandmarkDetector(abc.ABC):
+    """Finds the landmarks of the one face of each frame.
+
+    A detector may follow the face from frame to frame: frames are passed in order, and `reset` is
+    called between videos. Use as a context manager, or call `close`.
+
+    Attributes:
+        name: as records and models name it.
+        scheme: which points it returns ("ibug68", "ibug68_gaze").
+    """
+
+    name: str
+    scheme: str
+
+    @abc.abstractmethod
+    def detect(self, frames: Sequence[np.ndarray]) -> list[Detection]:
+        """Frames uint8 [H, W, 3] RGB -> a Detection for each of them."""
+
+    def reset(self) -> None:  # noqa: B027 (most detectors need not override it)
+        """Forgets earlier frames; the next one is of another video."""
+
+    def close(self) -> None:  # noqa: B027
+        """Frees what the detector holds."""
+
+    def __enter__(self) -> "LandmarkDetector":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+
+def choose_face(faces: Sequence[np.ndarray]) -> Detection:
+    """The one face among those found: the largest, if there is no other of comparable size.
+
+    A finding centred within the largest face is that face found twice (a wide open mouth can look
+    like a face of its own).
+
+    Args:
+        faces: landmarks float [P, 2] of each face.
+    """
+    if len(faces) == 0:
+        return Detection(None, NO_FACE)
+    sizes = [float(np.max(np.ptp(face, axis=0))) for face in faces]
+    largest = faces[int(np.argmax(sizes))]
+    low, high = largest.min(axis=0), largest.max(axis=0)
+    others = 0
+    for face, size in zip(faces, sizes, strict=True):
+        centre = (face.min(axis=0) + face.max(axis=0)) / 2
+        inside = bool(np.all((centre > low) & (centre < high)))
+        others += size >= BACKGROUND_FACE * max(sizes) and not inside
+    if others:
+        return Detection(None, f"several faces ({1 + others})")
+    return Detection(np.asarray(largest, np.float32))
+
+
+def check_frame(frame: np.ndarray) -> np.ndarray:
+    """Raises ValueError unless the frame is uint8 [H, W, 3]."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"frame: got {frame.dtype} {frame.shape}, expected uint8 [H, W, 3]")
+    return np.ascontiguousarray(frame)
+
+
+def get_detector(
+    name: str, scheme: str = "ibug68", video: bool = True, **options
+) -> LandmarkDetector:
+    """Makes a detector; its packages are imported only now.
+
+    Args:
+        name: "mediapipe" or "face_alignment".
+        scheme: which points it shall return.
+        video: frames come in the order of a video (faces may be followed), or are unrelated.
+        options: of the detector's class.
+
+    Raises:
+        ValueError: unknown name, or a scheme that the detector can not give.
+        RuntimeError: a network can not be downloaded.
+    """
+    if name == "mediapipe":
+        from tf_talking.landmarks.mediapipe_detector import MediapipeDetector
+
+        return MediapipeDetector(scheme=scheme, video=video, **options)
+    if name == "face_alignment":
+        from tf_talking.landmarks.face_alignment_detector import FaceAlignmentDetector
+
+        return FaceAlignmentDetector(scheme=scheme, video=video, **options)
+    raise ValueError(f"detector: got {name!r}, expected 'mediapipe' or 'face_alignment'")
