@@ -1,0 +1,101 @@
+import cv2
+import numpy as np
+import pytest
+import skimage.metrics
+
+from tf_talking.metrics import registry
+
+
+@pytest.fixture
+def frames():
+    """Smooth real frames and noisy, shifted fakes, uint8 [3, 40, 52, 3]."""
+    rng = np.random.default_rng(0)
+    real = rng.integers(0, 256, (3, 40, 52, 3), dtype=np.uint8)
+    real = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in real])
+    noise = rng.normal(0, [[[[5]]], [[[20]]], [[[60]]]], real.shape)
+    fake = np.clip(real + noise, 0, 255).astype(np.uint8)
+    return real, fake
+
+
+def test_ssim_equals_scikit_image(frames):
+    real, fake = frames
+    expected = [
+        skimage.metrics.structural_similarity(
+            a,
+            b,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+            channel_axis=-1,
+        )
+        for a, b in zip(real, fake, strict=True)
+    ]
+    values = registry.compute_frames("ssim", real, fake)
+    np.testing.assert_allclose(values, expected, atol=1e-9)
+    assert values[0] > values[1] > values[2]
+
+
+def test_psnr_equals_scikit_image(frames):
+    real, fake = frames
+    expected = [
+        skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255)
+        for a, b in zip(real, fake, strict=True)
+    ]
+    np.testing.assert_allclose(registry.compute_frames("psnr", real, fake), expected)
+
+
+def test_l1_by_hand():
+    real = np.zeros((2, 4, 4, 3), np.uint8)
+    fake = real.copy()
+    fake[0, 0, 0] = (255, 0, 51)  # 1.2 of 48 values
+    values = registry.compute_frames("l1", real, fake)
+    np.testing.assert_allclose(values, [1.2 / 48, 0.0])
+    assert registry.compute("l1", real, fake) == pytest.approx(0.6 / 48)
+
+
+def test_equal_frames(frames):
+    real, _ = frames
+    assert registry.compute("l1", real, real) == 0.0
+    assert registry.compute("ssim", real, real) == pytest.approx(1.0)
+    assert registry.compute("psnr", real, real) == np.inf
+
+
+def test_one_frame_is_a_batch_of_one(frames):
+    real, fake = frames
+    for name in ("l1", "psnr", "ssim"):
+        assert registry.compute(name, real[1], fake[1]) == pytest.approx(
+            registry.compute_frames(name, real, fake)[1]
+        )
+
+
+def test_direction_is_recorded():
+    assert not registry.get("l1").higher_is_better
+    assert registry.get("ssim").higher_is_better
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "message"),
+    [
+        (np.zeros((4, 4, 3)), np.zeros((4, 4, 3)), "float64"),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8), "equal shapes"),
+        (np.zeros((0, 4, 4, 3), np.uint8), np.zeros((0, 4, 4, 3), np.uint8), "at least one"),
+    ],
+)
+def test_bad_frames_are_named(real, fake, message):
+    with pytest.raises(ValueError, match=message):
+        registry.compute("l1", real, fake)
+
+
+def test_small_frames_have_no_ssim():
+    small = np.zeros((10, 20, 3), np.uint8)
+    with pytest.raises(ValueError, match="20 x 10 pixels"):
+        registry.compute("ssim", small, small)
+
+
+def test_unknown_and_taken_names():
+    with pytest.raises(ValueError, match=r"unknown metric 'fid'.*'l1', 'psnr', 'ssim'"):
+        registry.get("fid")
+    registry.names()
+    with pytest.raises(ValueError, match="registered already"):
+        registry.register("l1", higher_is_better=False)(lambda real, fake: real)

@@ -1,0 +1,114 @@
+"""The two feature networks of the content loss: VGG19 and VGGFace's VGG16 (paper section 3.4).
+
+Both are plain stacks of 3x3 convolutions with ReLU and 2x2 pooling, trained with Caffe: they expect
+BGR, 0..255, minus a mean colour. That preprocessing is the model's first layer, so that callers
+hand over RGB float32 in [-1, 1]. Layers carry Keras' names, block{1..5}_conv{1..4}.
+
+Which activations come out, all after ReLU:
+  "five": block{1..5}_conv1, the "Conv1, 6, 11, 20, 29" (VGG19) and "Conv1, 6, 11, 18, 25" (VGGFace)
+    of the paper.
+  "all": every convolution among the first 30 modules of the original networks, as in the authors'
+    later release: thirteen of each, up to block5_conv1 of VGG19 and block5_conv3 of VGGFace.
+Nothing behind the last activation is built.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_FILTERS = (64, 128, 256, 512, 512)
+_NUM_ALL = 13
+
+
+@dataclasses.dataclass(frozen=True)
+class VGGSpec:
+    """What tells one VGG from the other."""
+
+    name: str
+    block_depths: tuple[int, ...]  # convolutions of each block
+    mean_bgr: tuple[float, float, float]  # on the 0..255 scale
+
+
+VGG19 = VGGSpec("vgg19", (2, 2, 4, 4, 4), (103.939, 116.779, 123.68))
+VGGFACE = VGGSpec("vggface", (2, 2, 3, 3, 3), (93.5940, 104.7624, 129.1863))
+
+
+class CaffePreprocessing(keras.layers.Layer):
+    """RGB in [-1, 1] → BGR, 0..255, minus the mean colour; [B, S, S, 3] float32."""
+
+    def __init__(self, mean_bgr: tuple[float, float, float], **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        self.mean_bgr = tuple(mean_bgr)
+
+    def call(self, x):
+        return (x[..., ::-1] + 1.0) * 127.5 - tf.constant(self.mean_bgr, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "mean_bgr": self.mean_bgr}
+
+
+def conv_layers(spec: VGGSpec, layers: str) -> dict[str, tuple[int, int, int, int]]:
+    """Name → kernel shape (HWIO) of every convolution that is built, in order.
+
+    Raises:
+      ValueError: `layers` is neither "five" nor "all".
+    """
+    if layers not in ("five", "all"):
+        raise ValueError(f"vgg_layers: got {layers!r}, expected 'five' or 'all'")
+    shapes, channels = {}, 3
+    for block, depth in enumerate(spec.block_depths):
+        for index in range(depth):
+            name = f"block{block + 1}_conv{index + 1}"
+            shapes[name] = (3, 3, channels, _FILTERS[block])
+            channels = _FILTERS[block]
+            if layers == "five" and name == "block5_conv1":
+                return shapes
+            if layers == "all" and len(shapes) == _NUM_ALL:
+                return shapes
+    return shapes
+
+
+def build_vgg(
+    spec: VGGSpec, image_size: int | None = None, layers: str = "five", pooling: str = "max"
+) -> keras.Model:
+    """A frozen model: RGB float32 [B, S, S, 3] in [-1, 1] → list of activations, shallow first.
+
+    Its weights are Keras' initial ones until `set_conv_weights` is called; use
+    `content_networks.build_content_networks`, which never leaves them so unasked.
+
+    Args:
+      spec: VGG19 or VGGFACE.
+      image_size: S, pixels; None for any.
+      layers: "five" or "all", see the module's docstring.
+      pooling: "max" as trained, or "average".
+
+    Raises:
+      ValueError: unknown `layers` or `pooling`.
+    """
+    poolings = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
+    if pooling not in poolings:
+        raise ValueError(f"vgg_pooling: got {pooling!r}, expected 'max' or 'average'")
+    image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
+    x = CaffePreprocessing(spec.mean_bgr, name="preprocessing", dtype="float32")(image)
+    outputs, block = [], "block1"
+    for name, shape in conv_layers(spec, layers).items():
+        if not name.startswith(block):
+            x = poolings[pooling](2, name=f"{block}_pool", dtype="float32")(x)
+            block = name.partition("_")[0]
+        x = keras.layers.Conv2D(
+            shape[-1], 3, padding="same", activation="relu", name=name, dtype="float32"
+        )(x)
+        if layers == "all" or name.endswith("_conv1"):
+            outputs.append(x)
+    model = keras.Model(image, outputs, name=spec.name)
+    model.trainable = False
+    return model
+
+
+def set_conv_weights(model: keras.Model, weights: dict[str, tuple[np.ndarray, np.ndarray]]):
+    """Assigns name → (kernel HWIO, bias) to the model's convolutions, every one of them."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.set_weights(weights[layer.name])
