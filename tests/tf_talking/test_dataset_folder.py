@@ -1,0 +1,132 @@
+import json
+
+import numpy as np
+import pytest
+
+from tf_talking.data import dataset_folder, records, shards
+from tf_talking.data.dataset_folder import DatasetFolder, DatasetWriter, rejected_entry
+
+JPEG = records.encode_jpeg(np.zeros((16, 16, 3), np.uint8))
+INFO = dict(image_size=16, detector="mediapipe", scheme="ibug68", num_points=68)
+
+
+def make_record(video_id: str, num_frames: int = 2, **changes) -> records.VideoRecord:
+    fields = dict(
+        video_id=video_id,
+        identity=f"person of {video_id}",
+        frames=[JPEG] * num_frames,
+        landmarks=np.full((num_frames, 68, 2), num_frames, np.float32),
+        image_size=16,
+        detector="mediapipe",
+        scheme="ibug68",
+        source=f"in/{video_id}",
+        rejected_frames={"no face": 1},
+    )
+    return records.VideoRecord(**(fields | changes))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    writer = DatasetWriter(tmp_path / "data", **INFO)
+    writer.write_shard([make_record("a", 2), rejected_entry("in/x", "x", "x", "no face")])
+    writer.write_shard([make_record("b", 3), make_record("c", 4)])
+    writer.write_shard([rejected_entry("in/y", "y", "y", "several faces (2)")])
+    return tmp_path / "data"
+
+
+def test_written_videos_are_read_back(folder):
+    data = DatasetFolder.open(folder)
+    assert data.info == dataset_folder.DatasetInfo(**INFO)
+    assert [entry.video_id for entry in data.accepted] == ["a", "b", "c"]
+    assert [(e.shard, e.position, e.num_frames) for e in data.accepted] == [
+        ("videos-00000.tfrecord", 0, 2),
+        ("videos-00001.tfrecord", 0, 3),
+        ("videos-00001.tfrecord", 1, 4),
+    ]
+    assert {e.video_id: e.reason for e in data.entries if e.status == "rejected"} == {
+        "x": "no face",
+        "y": "several faces (2)",
+    }
+    record = data.read_video("c")
+    assert record.num_frames == 4 and record.landmarks[0, 0, 0] == 4
+    with pytest.raises(KeyError, match="nobody"):
+        data.read_video("nobody")
+
+
+def test_data_hash_follows_the_content(folder):
+    before = DatasetFolder.open(folder).data_hash
+    assert DatasetFolder.open(folder).data_hash == before
+    DatasetWriter(folder, **INFO).write_shard([rejected_entry("in/z", "z", "z", "no face")])
+    assert DatasetFolder.open(folder).data_hash == before, "rejected inputs hold no data"
+    DatasetWriter(folder, **INFO).write_shard([make_record("d")])
+    assert DatasetFolder.open(folder).data_hash != before
+
+
+@pytest.mark.parametrize("kept_lines", [0, 1, 2, 3])
+def test_kill_between_shard_and_manifest_is_repaired(folder, kept_lines):
+    manifest = folder / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    expected = DatasetFolder.open(folder).accepted
+    torn = lines[kept_lines][:20]
+    manifest.write_bytes(b"".join(lines[:kept_lines]) + torn)
+    (folder / "videos-00002.tfrecord.tmp").write_bytes(b"half a shard")
+    assert len(DatasetFolder.open(folder).entries) == kept_lines, "a reader survives a torn line"
+
+    writer = DatasetWriter(folder, **INFO)
+    again = DatasetFolder.open(folder)
+    assert again.accepted == expected
+    assert again.entries == writer.entries
+    assert again.read_video("c").num_frames == 4
+    assert not list(folder.glob("*.tmp"))
+    writer.write_shard([make_record("d")])
+    assert DatasetFolder.open(folder).accepted[-1].shard == "videos-00002.tfrecord"
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [("image_size", 32), ("detector", "face_alignment"), ("scheme", "ibug68_gaze")],
+)
+def test_mixing_is_refused(folder, field, value):
+    with pytest.raises(ValueError, match=f"{field} is .* asked for is {value!r}"):
+        DatasetWriter(folder, **(INFO | {field: value}))
+    with pytest.raises(ValueError, match=f"{field}: got {value!r}"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("d", **{field: value})])
+    assert not (folder / "videos-00002.tfrecord").exists()
+
+
+def test_taken_video_id_is_refused(folder):
+    with pytest.raises(ValueError, match="already holds a video 'a'"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("a")])
+    with pytest.raises(ValueError, match="already holds a video 'new'"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("new"), make_record("new")])
+
+
+def test_damage_is_named(folder):
+    shard = folder / "videos-00001.tfrecord"
+    whole = shard.read_bytes()
+    entry = DatasetFolder.open(folder).accepted[2]
+    shard.write_bytes(whole[:-5])
+    with pytest.raises(shards.ShardError, match="videos-00001.tfrecord is truncated"):
+        DatasetFolder.open(folder).location(entry)
+    second = shards.record_offsets(folder / "videos-00000.tfrecord")
+    assert second == [0]
+    shard.write_bytes((folder / "videos-00000.tfrecord").read_bytes())
+    with pytest.raises(shards.ShardError, match="videos-00001.tfrecord: 1 records.*'c'"):
+        DatasetFolder.open(folder).location(entry)
+    (folder / "manifest.jsonl").write_text('{"colour": 1}\n')
+    with pytest.raises(ValueError, match="manifest.jsonl, line 1"):
+        DatasetFolder.open(folder)
+    (folder / "dataset.json").write_text(json.dumps(INFO | {"format_version": 99}))
+    with pytest.raises(ValueError, match="format_version 99, expected 1"):
+        DatasetFolder.open(folder)
+    with pytest.raises(FileNotFoundError, match="dataset.json"):
+        DatasetFolder.open(folder.parent)
+
+
+def test_inputs_of_a_deleted_shard_are_forgotten(folder):
+    (folder / "videos-00001.tfrecord").unlink()
+    writer = DatasetWriter(folder, **INFO)
+    assert {entry.video_id for entry in writer.entries} == {"a", "x", "y"}
+    assert DatasetFolder.open(folder).entries == writer.entries
+    writer.write_shard([make_record("b", 3)])
+    assert DatasetFolder.open(folder).read_video("b").num_frames == 3

@@ -1,0 +1,83 @@
+"""Photos and folders of images: listing, size, and upright RGB pixels.
+
+Pixels are uint8 [H, W, 3] RGB with EXIF orientation applied. Every reading error is a ValueError
+that names the file. No TensorFlow.
+"""
+
+import os
+import pathlib
+import re
+import warnings
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+# Larger pictures are refused before they are decoded: a few kilobytes can unpack to gigabytes.
+MAX_PIXELS = 2**27  # 134 megapixels, 0.4 GB as RGB; the largest phone photos have 108
+
+
+def is_image(path: str | os.PathLike) -> bool:
+    """Whether the name is that of a photo that `read_frames` can read."""
+    return pathlib.Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def natural_key(path: str | os.PathLike) -> list:
+    """Sorting key by which frame9 comes before frame10."""
+    parts = re.split(r"(\d+)", os.fspath(path).lower())
+    return [int(part) if part.isdecimal() else part for part in parts]
+
+
+def frame_files(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """Images directly in a folder, in natural order (hidden files do not count)."""
+    files = (path for path in pathlib.Path(folder).iterdir() if is_image(path) and path.is_file())
+    return sorted((p for p in files if not p.name.startswith(".")), key=lambda p: natural_key(p))
+
+
+def check_file(path: pathlib.Path) -> None:
+    """Raises ValueError if there is no such file, or if it is empty."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: empty file (0 bytes)")
+
+
+def check_pixels(path: pathlib.Path, width: int, height: int) -> None:
+    """Raises ValueError if that is more than MAX_PIXELS."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"{path}: {width}x{height} pixels, more than the {MAX_PIXELS} that are decoded"
+        )
+
+
+def _open_photo(path: pathlib.Path) -> PIL.Image.Image:
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            image = PIL.Image.open(path)
+    except PIL.Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: too many pixels: {error}") from None
+    except (PIL.UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path}: not an image, or a corrupt one: {error}") from None
+    check_pixels(path, *image.size)
+    return image
+
+
+def photo_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(width, height) of a photo, upright, from its header. Raises ValueError."""
+    with _open_photo(pathlib.Path(path)) as image:
+        width, height = image.size
+        sideways = image.getexif().get(0x0112, 1) >= 5
+        return (height, width) if sideways else (width, height)
+
+
+def read_photo(path: str | os.PathLike) -> np.ndarray:
+    """Photo -> uint8 [H, W, 3] RGB, upright. Raises ValueError naming the file."""
+    with _open_photo(pathlib.Path(path)) as image:
+        try:
+            return np.array(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f"{path}: corrupt image: {error}") from None

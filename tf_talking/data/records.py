@@ -1,0 +1,173 @@
+"""One video (or one person's photos) as one `tf.train.Example`; the schema stands only here.
+
+    format_version   int64           FORMAT_VERSION
+    video_id         bytes           unique in its dataset folder
+    identity         bytes           who it is; videos of one person share it
+    source           bytes           the file or folder that the frames come from
+    detector         bytes           which detector found the landmarks ("mediapipe", ...)
+    scheme           bytes           which points they are ("ibug68", "ibug68_gaze")
+    image_size       int64           S, pixels
+    num_points       int64           P
+    frames           bytes [N]       JPEG, RGB, S x S
+    landmarks        float [N*P*2]   (x, y) in pixels of the S x S frame, pixel centres at integers
+    rejected_frames  bytes           JSON {reason: count}: frames of the source that are not here
+
+Records hold landmarks, never drawn images: the one rasteriser draws them in training and in the
+served graph alike. TensorFlow is imported by the functions that need it and not by this module.
+"""
+
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+
+FORMAT_VERSION = 1
+
+_TEXTS = ("video_id", "identity", "source", "detector", "scheme")
+_NUMBERS = ("format_version", "image_size", "num_points")
+
+
+@dataclasses.dataclass
+class VideoRecord:
+    """Frames of one person in one video, with landmarks.
+
+    Attributes:
+        frames: N JPEG images, each `image_size` square.
+        landmarks: float32 [N, P, 2], (x, y) in pixels of the frames.
+        rejected_frames: reason -> number of frames of the source that were left out.
+    """
+
+    video_id: str
+    identity: str
+    frames: list[bytes]
+    landmarks: np.ndarray
+    image_size: int
+    detector: str
+    scheme: str
+    source: str
+    rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.frames)
+
+    @property
+    def num_points(self) -> int:
+        return self.landmarks.shape[1]
+
+
+def encode_jpeg(frame: np.ndarray, quality: int = 95) -> bytes:
+    """Frame uint8 [H, W, 3] RGB -> JPEG.
+
+    Raises:
+        ValueError: the frame is not a uint8 RGB image.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"frame: got {frame.dtype} {frame.shape}, expected uint8 [H, W, 3]")
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not done:
+        raise ValueError(f"frame {frame.shape}: OpenCV could not encode it as JPEG")
+    return data.tobytes()
+
+
+def decode_jpeg(data: bytes) -> np.ndarray:
+    """JPEG -> uint8 [H, W, 3] RGB, without TensorFlow. Raises ValueError if it is not a JPEG."""
+    if not data:
+        raise ValueError("frame: got 0 bytes, expected a JPEG image")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"frame: {len(data)} bytes that OpenCV can not decode as JPEG")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def check_record(record: VideoRecord) -> None:
+    """Raises ValueError, naming the video and the field, where the record contradicts itself."""
+    where = f"record {record.video_id!r}"
+    if not record.video_id or not record.identity:
+        raise ValueError(f"{where}: video_id and identity must not be empty")
+    landmarks = record.landmarks
+    if landmarks.dtype != np.float32 or landmarks.ndim != 3 or landmarks.shape[2] != 2:
+        raise ValueError(
+            f"{where}, landmarks: got {landmarks.dtype} {landmarks.shape}, "
+            "expected float32 [N, P, 2]"
+        )
+    if len(landmarks) != record.num_frames or record.num_frames == 0:
+        raise ValueError(
+            f"{where}: {record.num_frames} frames and {len(landmarks)} rows of landmarks, "
+            "expected the same number, at least 1"
+        )
+    if not np.isfinite(landmarks).all():
+        raise ValueError(f"{where}, landmarks: not all of them are finite")
+
+
+def serialize(record: VideoRecord) -> bytes:
+    """Record -> bytes of a `tf.train.Example`. Raises ValueError as `check_record` does."""
+    import tensorflow as tf
+
+    check_record(record)
+    feature = {name: _bytes_feature(tf, [getattr(record, name).encode()]) for name in _TEXTS}
+    feature["rejected_frames"] = _bytes_feature(tf, [json.dumps(record.rejected_frames).encode()])
+    feature["frames"] = _bytes_feature(tf, record.frames)
+    feature["landmarks"] = tf.train.Feature(
+        float_list=tf.train.FloatList(value=record.landmarks.ravel())
+    )
+    numbers = (FORMAT_VERSION, record.image_size, record.num_points)
+    for name, value in zip(_NUMBERS, numbers, strict=True):
+        feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def _bytes_feature(tf, values):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def parse_example(serialized) -> dict:
+    """Parses one record inside a graph; nothing is decoded.
+
+    Args:
+        serialized: string scalar tensor.
+
+    Returns:
+        Tensors by field name: `frames` string [N], `landmarks` float32 [N, P, 2], the others
+        scalars (string or int64).
+    """
+    import tensorflow as tf
+
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in _TEXTS}
+    features["rejected_frames"] = tf.io.FixedLenFeature([], tf.string)
+    features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in _NUMBERS}
+    features["frames"] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    features["landmarks"] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
+    parsed = tf.io.parse_single_example(serialized, features)
+    shape = tf.stack([tf.size(parsed["frames"], tf.int64), parsed["num_points"], 2])
+    parsed["landmarks"] = tf.reshape(parsed["landmarks"], shape)
+    return parsed
+
+
+def deserialize(serialized: bytes) -> VideoRecord:
+    """Bytes of one record -> VideoRecord, eagerly.
+
+    Raises:
+        ValueError: the bytes are no such record, or of another format version.
+    """
+    import tensorflow as tf
+
+    try:
+        parsed = {name: t.numpy() for name, t in parse_example(tf.constant(serialized)).items()}
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"{len(serialized)} bytes are not a video record: {error}") from None
+    if parsed["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"record field format_version: got {parsed['format_version']}, "
+            f"expected {FORMAT_VERSION}"
+        )
+    return VideoRecord(
+        **{name: parsed[name].decode() for name in _TEXTS},
+        frames=list(parsed["frames"]),
+        landmarks=parsed["landmarks"],
+        image_size=int(parsed["image_size"]),
+        rejected_frames=json.loads(parsed["rejected_frames"]),
+    )
