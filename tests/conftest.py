@@ -25,9 +25,8 @@ def shared_dir() -> pathlib.Path:
     return path
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_logical_cpus():
-    """Two devices for the tests of replicas; has to be set before TensorFlow starts."""
+def pytest_configure(config):
+    """Two logical CPUs for the tests of replicas: set before anything starts TensorFlow."""
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]

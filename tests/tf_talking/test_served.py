@@ -1,0 +1,140 @@
+"""Invariant 8: the SavedModels equal the Keras models, in a process without this project."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.config import config_hash, get_preset
+from tf_talking.layers.spectral_norm import power_iteration
+from tf_talking.models.embedder import Embedder
+from tf_talking.models.generator import Generator
+from tf_talking.models.images import landmark_images, to_float, to_uint8
+from tf_talking.models.served import METADATA_FILE, save_embedder, save_generator
+
+CONFIG = get_preset("tiny")
+SIZE = CONFIG.model.image_size
+
+# Runs in another folder, isolated from PYTHONPATH: the graphs must not need this project.
+LOADER = """
+import sys, numpy as np, tensorflow as tf
+assert not any(m.startswith("tf_talking") for m in sys.modules)
+try:
+    import tf_talking
+    sys.exit("the project is importable here; the test proves nothing")
+except ImportError:
+    pass
+folder, inputs, outputs = sys.argv[1:]
+x = np.load(inputs)
+def run(model, signature, names):
+    graph = tf.Graph()
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], f"{folder}/{model}")
+        s = meta.signature_def[signature]
+        ops = {n.op for n in meta.graph_def.node} | {
+            n.op for f in meta.graph_def.library.function for n in f.node_def}
+        assert not ops & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}, ops
+        return session.run(
+            {k: v.name for k, v in s.outputs.items()},
+            {s.inputs[k].name: x[n] for k, n in names.items()})
+e = run("embedder", "serving_default", {"frames": "frames", "landmarks": "landmarks"})
+g = run("generator", "serving_default", {"landmark_images": "drawn", "adain_params": "psi"})
+a = run("generator", "animate", {"landmarks": "targets", "adain_params": "psi"})
+jpeg = np.stack([tf.io.decode_jpeg(j).numpy() for j in a["frames_jpeg"]])
+np.savez(outputs, jpeg=jpeg, **e, **g)
+"""
+
+
+@pytest.fixture(scope="module")
+def networks():
+    keras.utils.set_random_seed(1)
+    embedder, generator = Embedder(CONFIG.model), Generator(CONFIG.model)
+    for network in (embedder, generator):
+        for weight in network.trainable_weights:  # biases, gates and ψ off their start values
+            weight.assign_add(0.05 * tf.random.stateless_normal(weight.shape, seed=[1, 2]))
+        power_iteration(network, 3)
+    return embedder, generator
+
+
+@pytest.fixture(scope="module")
+def loaded(networks, tmp_path_factory):
+    """Inputs, and the outputs of the exported graphs computed in a separate process."""
+    folder = tmp_path_factory.mktemp("served")
+    save_embedder(folder / "embedder", CONFIG, *networks)
+    save_generator(folder / "generator", CONFIG, networks[1])
+    generator = np.random.default_rng(0)
+    landmarks = generator.uniform(4, SIZE - 4, (5, 68, 2)).astype(np.float32)
+    inputs = {
+        "frames": generator.integers(0, 256, (2, 3, SIZE, SIZE, 3)).astype(np.uint8),
+        "landmarks": generator.uniform(4, SIZE - 4, (2, 3, 68, 2)).astype(np.float32),
+        "targets": landmarks,
+        "drawn": to_uint8(landmark_images(CONFIG, tf.constant(landmarks))).numpy(),
+        # Five people in one batch.
+        "psi": networks[1].project(
+            tf.random.stateless_uniform([5, CONFIG.model.embedding_size], seed=[3, 4])
+        ).numpy(),
+    }
+    np.savez(folder / "inputs.npz", **inputs)
+    subprocess.run(
+        [sys.executable, "-I", "-c", LOADER, str(folder), str(folder / "inputs.npz"),
+         str(folder / "outputs.npz")],
+        check=True, cwd=folder, timeout=300,
+    )  # fmt: skip
+    return folder, inputs, dict(np.load(folder / "outputs.npz"))
+
+
+def test_generator_equals_keras_within_one_level(networks, loaded):
+    _, inputs, outputs = loaded
+    expected = to_uint8(networks[1](to_float(inputs["drawn"]), inputs["psi"])).numpy()
+    assert outputs["frames"].dtype == np.uint8
+    difference = np.abs(expected.astype(int) - outputs["frames"].astype(int))
+    assert difference.max() <= 1
+    assert expected.std() > 3  # not a constant picture
+
+
+def test_embedder_equals_keras(networks, loaded):
+    _, inputs, outputs = loaded
+    embedder, generator = networks
+    embedding = embedder.embed(
+        to_float(inputs["frames"]), landmark_images(CONFIG, tf.constant(inputs["landmarks"]))
+    )
+    np.testing.assert_allclose(outputs["embedding"], embedding, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        outputs["adain_params"], generator.project(embedding), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_animate_is_rasteriser_generator_and_jpeg(loaded):
+    _, _, outputs = loaded
+    expected = np.stack(
+        [tf.io.decode_jpeg(tf.io.encode_jpeg(f, quality=95)) for f in outputs["frames"]]
+    )
+    np.testing.assert_array_equal(outputs["jpeg"], expected)
+
+
+def test_metadata_names_detector_and_scheme(loaded):
+    facts = json.loads((loaded[0] / "generator" / METADATA_FILE).read_text())
+    assert facts["config_hash"] == config_hash(CONFIG)
+    assert facts["landmarks"]["detector"] == "mediapipe"
+    assert (facts["image_size"], facts["adain_size"]) == (SIZE, CONFIG.model.adain_size)
+
+
+def test_folding_leaves_no_spectral_norm_variables(loaded):
+    names = [n for n, _ in tf.train.list_variables(str(loaded[0] / "generator/variables/variables"))]
+    stored = [n for n in names if n.endswith("VARIABLE_VALUE")]
+    generator = Generator(CONFIG.model, spectral_norm=False, with_projection=False)
+    assert len(stored) == len(generator.trainable_weights)
+
+
+def test_landmarks_that_are_not_finite_are_refused(loaded):
+    model = tf.saved_model.load(str(loaded[0] / "generator"))
+    landmarks = loaded[1]["targets"].copy()
+    landmarks[2, 5, 0] = np.nan
+    with pytest.raises(tf.errors.InvalidArgumentError, match="landmarks"):
+        model.signatures["animate"](
+            landmarks=tf.constant(landmarks), adain_params=tf.constant(loaded[1]["psi"])
+        )
