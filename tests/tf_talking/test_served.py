@@ -124,8 +124,8 @@ def test_metadata_names_detector_and_scheme(loaded):
 
 
 def test_folding_leaves_no_spectral_norm_variables(loaded):
-    names = [n for n, _ in tf.train.list_variables(str(loaded[0] / "generator/variables/variables"))]
-    stored = [n for n in names if n.endswith("VARIABLE_VALUE")]
+    listed = tf.train.list_variables(str(loaded[0] / "generator/variables/variables"))
+    stored = [name for name, _ in listed if name.endswith("VARIABLE_VALUE")]
     generator = Generator(CONFIG.model, spectral_norm=False, with_projection=False)
     assert len(stored) == len(generator.trainable_weights)
 

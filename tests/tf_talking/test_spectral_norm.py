@@ -108,4 +108,5 @@ def test_power_iteration_reaches_every_layer_of_a_network():
     power_iteration(embedder)
     # Every kernel of the network: 3 a block and 4 of the attention.
     assert len(layers) == 3 * len(embedder.config.embedder_channels) + 4
-    assert all(np.abs(b - layer.u.numpy()).max() > 0 for b, layer in zip(before, layers, strict=True))
+    moved = [np.abs(b - layer.u.numpy()).max() for b, layer in zip(before, layers, strict=True)]
+    assert min(moved) > 0

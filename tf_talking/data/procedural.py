@@ -129,8 +129,8 @@ def pose_track(seed: int | Sequence[int], num_frames: int) -> list[Pose]:
         return wave + rng.uniform(-1, 1) * offset
 
     yaw = _limit(sway((22, 40), (24, 44), 8), YAW_LIMIT)
-    pitch = _limit(sway((8, 18), (20, 40), 4), PITCH_LIMIT)
-    roll = _limit(sway((5, 14), (24, 48), 4), ROLL_LIMIT)
+    pitch = _limit(sway((10, 20), (20, 40), 4), PITCH_LIMIT)
+    roll = _limit(sway((10, 22), (24, 48), 4), ROLL_LIMIT)
     columns = dict(
         yaw=yaw,
         pitch=pitch,

@@ -17,10 +17,9 @@ SKIN_TONES = (
 )  # fmt: skip
 HAIR_TONES = (
     (28, 24, 24), (52, 36, 28), (84, 56, 36), (122, 80, 46), (134, 58, 30), (186, 92, 42),
-    (196, 156, 88), (228, 202, 146), (140, 138, 138), (222, 220, 216), (58, 84, 150),
-    (196, 84, 130), (52, 130, 118),
+    (196, 156, 88), (228, 202, 146), (140, 138, 138), (222, 220, 216),
 )  # fmt: skip
-_HAIR_WEIGHTS = (18, 16, 13, 10, 6, 7, 9, 7, 6, 3, 2, 2, 1)
+_HAIR_WEIGHTS = (18, 16, 13, 10, 6, 7, 9, 7, 6, 3)
 EYE_TONES = (
     (78, 50, 30), (110, 74, 42), (126, 108, 54), (82, 118, 70), (82, 124, 160), (110, 150, 190),
     (116, 124, 130),
@@ -183,20 +182,21 @@ def _sample_hair(rng: np.random.Generator) -> dict:
             rng, ((24, 22, 24), (90, 52, 30), (150, 30, 40), (40, 60, 120), (176, 150, 90))
         ),
         hat=hat,
-        hat_colour=_any_colour(rng, (0.2, 0.8), (0.25, 0.85)),
+        hat_colour=_any_colour(rng, (0.2, 0.55), (0.25, 0.85)),
     )
 
 
 def _sample_surroundings(rng: np.random.Generator) -> dict:
     light = np.array([rng.uniform(-0.8, 0.8), rng.uniform(-0.75, -0.25), 1.0])
     return dict(
-        clothes_colour=_any_colour(rng, (0.05, 0.8), (0.15, 0.9)),
-        clothes_colour_2=_any_colour(rng, (0.05, 0.8), (0.2, 0.95)),
+        clothes_colour=_any_colour(rng, (0.05, 0.55), (0.15, 0.9)),
+        clothes_colour_2=_any_colour(rng, (0.05, 0.55), (0.2, 0.95)),
         collar=_choice(rng, COLLARS, (4, 2, 3, 1)),
         pattern=_choice(rng, PATTERNS, (5, 3, 2)),
         shoulders=_between(rng, 0.85, 1.15),
         background=_choice(rng, BACKGROUNDS, (3, 4, 3)),
-        background_colour=_any_colour(rng, (0.0, 0.45), (0.2, 0.95)),
-        background_colour_2=_any_colour(rng, (0.0, 0.45), (0.2, 0.95)),
+        # Walls and studio cloth: rarely colourful, never black.
+        background_colour=_any_colour(rng, (0.0, 0.2), (0.35, 0.9)),
+        background_colour_2=_any_colour(rng, (0.0, 0.2), (0.35, 0.9)),
         light=tuple(float(c) for c in light / np.linalg.norm(light)),
     )

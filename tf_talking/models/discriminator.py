@@ -13,6 +13,8 @@ from tf_talking.config import ModelConfig
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.models.down_stack import DownStack, check_image, pool
 
+W_START = 0.1  # mean of the entries of W at the start
+
 
 class DiscriminatorFeatures(keras.Model):
     """V(x, y; θ): the embedder's blocks and one residual block at 4×4. 19.6 M in `paper`."""
@@ -57,14 +59,18 @@ class ProjectionHead(keras.layers.Layer):
         self.w = self.add_weight(
             name="w",
             shape=(num_videos, size),
-            # Small beside w0: at the start realism does not depend on the video.
-            initializer=keras.initializers.RandomUniform(-0.1, 0.1),
+            # Not negative, as ê is: centred at 0, the match loss would first pull every ê to 0,
+            # where the ReLU behind the sum pooling is dead and no gradient brings it back.
+            initializer=keras.initializers.RandomUniform(0.0, 2 * W_START),
             trainable=True,
         )
         self.w0 = self.add_weight(
             name="w0",
             shape=(size,),
-            initializer=keras.initializers.RandomUniform(-(size**-0.5), size**-0.5),
+            # So that W_i + w0 starts around 0.
+            initializer=keras.initializers.RandomUniform(
+                -(size**-0.5) - W_START, size**-0.5 - W_START
+            ),
             trainable=True,
         )
         self.bias = self.add_weight(name="b", shape=(), initializer="zeros", trainable=True)

@@ -1,0 +1,59 @@
+"""Exports a run for TF Serving: `python -m serving.export --checkpoint RUN --output DIR`.
+
+Writes new versions of the models `embedder` and `generator`, and models.config. Ends with exit
+code 1, and writes nothing, where anything in the checkpoint is unmatched.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags, logging
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
+flags.DEFINE_string("output", None, "Serving folder; created, or a new version added.")
+flags.DEFINE_string("base_path", None, "What the server calls that folder, e.g. /models.")
+flags.DEFINE_integer(
+    "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
+)
+flags.mark_flags_as_required(["checkpoint", "output"])
+
+
+def export(
+    checkpoint: str, output: str, base_path: str | None = None, jpeg_quality: int = 95
+) -> list[pathlib.Path]:
+    """Returns the two version folders. Raises ValueError (CheckpointMismatch among them)."""
+    from tf_talking.models.meta_checkpoint import load_meta_learned
+    from tf_talking.models.served import save_embedder, save_generator
+    from tf_talking.serving_folder import ServingFolder
+
+    # With the discriminator: a checkpoint that fine-tuning could not use is not a good one.
+    learned = load_meta_learned(checkpoint, with_discriminator=True)
+    folder = ServingFolder(output, base_path)
+    generator = folder.publish(
+        "generator",
+        lambda path: save_generator(path, learned.config, learned.generator, jpeg_quality),
+    )
+    embedder = folder.publish(
+        "embedder",
+        lambda path: save_embedder(path, learned.config, learned.embedder, learned.generator),
+    )
+    logging.info("step %d of %s exported", learned.step, learned.checkpoint)
+    return [embedder, generator]
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    logging.set_verbosity(logging.INFO)
+    try:
+        written = export(FLAGS.checkpoint, FLAGS.output, FLAGS.base_path, FLAGS.jpeg_quality)
+    except ValueError as error:
+        logging.error("%s", error)
+        sys.exit(1)
+    for path in written:
+        print(path)
+
+
+if __name__ == "__main__":
+    app.run(main)

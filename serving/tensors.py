@@ -1,0 +1,133 @@
+"""NumPy arrays ↔ `tensorflow.TensorProto`, for the client and the embedded server.
+
+Encoding puts numbers into `tensor_content` (one copy, no repeated fields). Decoding takes what
+any server or client may send: `tensor_content`, or the typed fields, in which a shorter list is
+continued by its last value as TensorFlow does. No TensorFlow operation is run.
+"""
+
+import math
+
+import numpy as np
+from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+
+# A typed field may be shorter than the tensor; what it may be blown up to is limited here, so
+# that a request of a few bytes can not ask for all memory.
+MAX_PADDED_BYTES = 256 * 2**20
+
+# dtype number: (NumPy's type, the typed field, TensorFlow's name)
+_TYPES = {
+    types_pb2.DT_FLOAT: (np.float32, "float_val", "float"),
+    types_pb2.DT_DOUBLE: (np.float64, "double_val", "double"),
+    types_pb2.DT_HALF: (np.float16, "half_val", "half"),
+    types_pb2.DT_UINT8: (np.uint8, "int_val", "uint8"),
+    types_pb2.DT_INT8: (np.int8, "int_val", "int8"),
+    types_pb2.DT_UINT16: (np.uint16, "int_val", "uint16"),
+    types_pb2.DT_INT16: (np.int16, "int_val", "int16"),
+    types_pb2.DT_UINT32: (np.uint32, "uint32_val", "uint32"),
+    types_pb2.DT_INT32: (np.int32, "int_val", "int32"),
+    types_pb2.DT_UINT64: (np.uint64, "uint64_val", "uint64"),
+    types_pb2.DT_INT64: (np.int64, "int64_val", "int64"),
+    types_pb2.DT_BOOL: (np.bool_, "bool_val", "bool"),
+    types_pb2.DT_STRING: (np.object_, "string_val", "string"),
+}
+_NUMBER_OF = {np.dtype(numpy): number for number, (numpy, _, _) in _TYPES.items()}
+
+
+def dtype_name(number: int) -> str:
+    """TensorFlow's name of a dtype number, for messages."""
+    if number in _TYPES:
+        return _TYPES[number][2]
+    if number in types_pb2.DataType.values():
+        return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
+    return f"unknown dtype {number}"
+
+
+def shape_text(shape: tuple[int | None, ...] | None) -> str:
+    """`[?,68,2]` as TensorFlow writes partial shapes."""
+    if shape is None:
+        return "<unknown>"
+    return "[" + ",".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def partial_shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int | None, ...] | None:
+    """Sizes, None where unknown; None alone when not even the rank is known."""
+    if proto.unknown_rank:
+        return None
+    return tuple(None if dim.size < 0 else dim.size for dim in proto.dim)
+
+
+def encode(array: np.ndarray | list[bytes] | bytes) -> tensor_pb2.TensorProto:
+    """A tensor message of an array, or of a list or object array of bytes.
+
+    Raises:
+      ValueError: no tensor dtype for the array's dtype.
+    """
+    array = np.asarray(array, dtype=object if _holds_bytes(array) else None)
+    if array.dtype not in _NUMBER_OF:
+        raise ValueError(f"no tensor dtype for NumPy's {array.dtype}")
+    number = _NUMBER_OF[array.dtype]
+    proto = tensor_pb2.TensorProto(dtype=number)
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    if number == types_pb2.DT_STRING:
+        proto.string_val.extend(array.reshape(-1).tolist())
+    else:
+        proto.tensor_content = array.tobytes()
+    return proto
+
+
+def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """The array of a tensor message; strings become an object array of bytes.
+
+    Raises:
+      ValueError: says what does not fit: dtype, shape, or the number of values.
+    """
+    if proto.dtype not in _TYPES:
+        raise ValueError(f"{dtype_name(proto.dtype)} is not supported")
+    numpy, field, _ = _TYPES[proto.dtype]
+    shape = partial_shape(proto.tensor_shape)
+    if shape is None or None in shape:
+        raise ValueError(f"shape {shape_text(shape)} is not fully defined")
+    count = math.prod(shape)
+    if proto.tensor_content and numpy is not np.object_:
+        expected = count * np.dtype(numpy).itemsize
+        if len(proto.tensor_content) != expected:
+            raise ValueError(
+                f"tensor_content has {len(proto.tensor_content)} bytes, "
+                f"expected {expected} for {dtype_name(proto.dtype)} {shape_text(shape)}"
+            )
+        return np.frombuffer(proto.tensor_content, numpy).reshape(shape)
+    return _from_field(getattr(proto, field), np.dtype(numpy), field, count).reshape(shape)
+
+
+def _from_field(values, dtype: np.dtype, field: str, count: int) -> np.ndarray:
+    given = len(values)
+    if given > count:
+        raise ValueError(f"{field} has {given} values, expected {count}")
+    if given < count and count * dtype.itemsize > MAX_PADDED_BYTES:
+        raise ValueError(
+            f"{field} has {given} values for {count} elements: continuing the last one "
+            f"is limited to {MAX_PADDED_BYTES} bytes"
+        )
+    if field == "string_val":
+        padded = list(values)
+        padded += [padded[-1] if padded else b""] * (count - given)
+        array = np.empty(count, object)
+        array[:] = padded
+        return array
+    if dtype == np.float16:  # half_val carries the bits
+        array = np.asarray(values, np.int64).astype(np.uint16).view(np.float16)
+    else:
+        array = np.asarray(values, dtype=dtype if dtype.kind in "fb" else None).astype(dtype)
+    if given == count:
+        return array
+    return np.pad(array, (0, count - given), mode="edge" if given else "constant")
+
+
+def _holds_bytes(array) -> bool:
+    if isinstance(array, bytes):
+        return True
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind == "O"
+    return isinstance(array, list | tuple) and any(isinstance(item, bytes) for item in array)

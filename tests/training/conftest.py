@@ -1,0 +1,61 @@
+"""A small config and episodes for the tests of training: real code, few channels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.config import get_preset
+
+
+@pytest.fixture(scope="session")
+def nano_config():
+    """The `tiny` preset at 32 px with few channels: every part is there, a step takes little."""
+    tiny = get_preset("tiny")
+    return dataclasses.replace(
+        tiny,
+        name="nano",
+        model=dataclasses.replace(
+            tiny.model,
+            image_size=32,
+            min_channels=8,
+            max_channels=16,
+            num_residual_blocks=1,
+            attention_down=16,
+            attention_up=16,
+        ),
+        landmarks=dataclasses.replace(tiny.landmarks, detector="procedural"),
+        losses=dataclasses.replace(
+            tiny.losses,
+            content_pixel=10.0,
+            content_vgg19=0.0,
+            content_face=0.0,
+            face_features="none",
+        ),
+        train=dataclasses.replace(tiny.train, k_shot=2, batch_size=4),
+        finetune=dataclasses.replace(tiny.finetune, learning_rate=1e-3),
+    )
+
+
+@pytest.fixture(scope="session")
+def nano_batch(nano_config):
+    """One batch of random episodes of five videos; two episodes share a video."""
+    generator = np.random.default_rng(0)
+    size, k_shot = nano_config.model.image_size, nano_config.train.k_shot
+    batch = nano_config.train.batch_size
+
+    def frames(*shape):
+        return generator.integers(0, 256, (*shape, size, size, 3)).astype(np.uint8)
+
+    def landmarks(*shape):
+        return generator.uniform(2, size - 2, (*shape, 68, 2)).astype(np.float32)
+
+    arrays = {
+        "source_frames": frames(batch, k_shot),
+        "source_landmarks": landmarks(batch, k_shot),
+        "target_frame": frames(batch),
+        "target_landmarks": landmarks(batch),
+        "video_index": np.array([0, 3, 3, 4][:batch], np.int32),
+    }
+    return {name: tf.constant(value) for name, value in arrays.items()}

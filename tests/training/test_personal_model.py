@@ -1,0 +1,123 @@
+"""Invariant 4: fine-tuning starts exactly at the feed-forward result (eq. 5 = eq. 8)."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.models.discriminator import Discriminator
+from tf_talking.models.embedder import Embedder
+from tf_talking.models.generator import Generator
+from tf_talking.models.images import landmark_images, to_float, to_uint8
+from tf_talking.models.meta_checkpoint import MetaLearned
+from training.personal_model import PersonalModel
+
+
+@pytest.fixture(scope="module")
+def learned(nano_config):
+    keras.utils.set_random_seed(3)
+    model = nano_config.model
+    networks = Embedder(model), Generator(model), Discriminator(model, num_videos=4)
+    for network in networks:
+        for weight in network.trainable_weights:
+            weight.assign_add(0.02 * tf.random.stateless_normal(weight.shape, seed=[1, 2]))
+    return MetaLearned(nano_config, "checkpoint", 1, *networks)
+
+
+@pytest.fixture(scope="module")
+def photos(nano_config):
+    """Eight photos whose landmark images are drawn from moving points."""
+    size = nano_config.model.image_size
+    generator = np.random.default_rng(0)
+    base = generator.uniform(8, size - 8, (68, 2))
+    landmarks = (base + generator.uniform(-3, 3, (8, 1, 2))).astype(np.float32)
+    frames = np.full((8, size, size, 3), (200, 60, 120), np.uint8)
+    return {"frames": frames, "landmarks": landmarks}
+
+
+def make(learned, photos):
+    drawn = landmark_images(learned.config, tf.constant(photos["landmarks"][np.newaxis]))
+    frames = to_float(tf.constant(photos["frames"][np.newaxis]))
+    embedding = learned.embedder.embed(frames, drawn)[0].numpy()
+    return PersonalModel(learned, embedding), embedding, drawn[0]
+
+
+def test_generator_starts_at_the_feed_forward_result(learned, photos):
+    model, embedding, drawn = make(learned, photos)
+    psi = np.tile(learned.generator.project(embedding[np.newaxis]), (8, 1))
+    expected = learned.generator(drawn, psi)
+    own = model.generator(drawn, np.tile(model.adain_params, (8, 1)))
+    np.testing.assert_array_equal(own, expected)
+    np.testing.assert_array_equal(model(photos["landmarks"]), to_uint8(expected))
+
+
+def test_discriminator_starts_at_equation_5(learned, photos):
+    """With ê_NEW = W_i, D' of eq. (8) equals D of eq. (5) for video i."""
+    _, _, drawn = make(learned, photos)
+    embedding = learned.discriminator.head.w[2].numpy()
+    model = PersonalModel(learned, embedding)
+    frames = to_float(tf.constant(photos["frames"]))
+    expected, activations = learned.discriminator(frames, drawn, tf.fill([8], 2))
+    scores, own_activations = model.score(frames, drawn)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+    for a, b in zip(activations, own_activations, strict=True):
+        np.testing.assert_array_equal(a, b)
+    head = learned.discriminator.head
+    np.testing.assert_allclose(model.w, embedding + head.w0, atol=1e-7)
+
+
+def test_updates_touch_what_the_paper_says(learned, photos):
+    model, _, drawn = make(learned, photos)
+    model.compile()
+    real = to_float(tf.constant(photos["frames"]))
+
+    def state(variables):
+        return [v.numpy() for v in variables]
+
+    sides = (
+        [*model.generator.variables, model.adain_params],
+        [*model.features.variables, model.w, model.bias],
+    )
+    before = [state(side) for side in sides]
+    fake, _ = model.generator_update(real, drawn)
+    assert all(np.array_equal(a, b) for a, b in zip(before[1], state(sides[1]), strict=True))
+    assert not np.array_equal(before[0][-1], model.adain_params)  # ψ' itself is trained
+    before[0] = state(sides[0])
+    model.discriminator_update(real, fake, drawn)
+    assert all(np.array_equal(a, b) for a, b in zip(before[0], state(sides[0]), strict=True))
+    assert not np.array_equal(before[1][-2], model.w)
+
+
+def test_meta_learned_networks_are_not_changed(learned, photos):
+    networks = (learned.embedder, learned.generator, learned.discriminator)
+    before = [[w.numpy() for w in n.weights] for n in networks]
+    model, _, drawn = make(learned, photos)
+    model.compile()
+    model.generator_update(to_float(tf.constant(photos["frames"])), drawn)
+    for weights, network in zip(before, networks, strict=True):
+        for a, b in zip(weights, network.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_fit_comes_closer_to_the_photos(learned, photos):
+    model, _, _ = make(learned, photos)
+    model.compile()
+    before = np.abs(model(photos["landmarks"]).numpy().astype(int) - photos["frames"]).mean()
+    dataset = tf.data.Dataset.from_tensor_slices(photos).batch(8)
+    history = model.fit(dataset, epochs=60, verbose=0)
+    after = np.abs(model(photos["landmarks"]).numpy().astype(int) - photos["frames"]).mean()
+    assert after < 0.85 * before
+    expected = {"content_pixel", "adversarial", "feature_matching", "discriminator_loss", "l1"}
+    assert expected < set(history.history)
+    assert len(history.history["l1"]) == 60
+
+
+def test_w_is_initialised_as_in_section_3_3_whatever_the_learning_rate(learned, photos):
+    config = dataclasses.replace(
+        learned.config, finetune=dataclasses.replace(learned.config.finetune, learning_rate=1.0)
+    )
+    model, embedding, _ = make(dataclasses.replace(learned, config=config), photos)
+    np.testing.assert_allclose(model.w, learned.discriminator.head.w0 + embedding, atol=1e-7)
+    assert float(model.bias) == float(learned.discriminator.head.bias)

@@ -1,0 +1,46 @@
+"""Run folders: started once, continued only as the same run."""
+
+import dataclasses
+
+import pytest
+
+from training.overrides import apply_overrides
+from training.run_folder import RunFolder
+
+
+def test_start_then_continue(tmp_path, nano_config):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.start(nano_config, {"seed": 1}) is False
+    assert folder.start(nano_config, {"seed": 1}) is True
+    assert folder.config() == nano_config
+    assert folder.facts() == {"seed": 1}
+
+
+def test_other_config_or_data_is_refused(tmp_path, nano_config):
+    folder = RunFolder(tmp_path / "run")
+    folder.start(nano_config, {"data_hash": "a"})
+    other = dataclasses.replace(
+        nano_config, losses=dataclasses.replace(nano_config.losses, match=1.0)
+    )
+    with pytest.raises(ValueError, match=r"losses.match is 80.0, this command has 1.0"):
+        folder.start(other, {"data_hash": "a"})
+    with pytest.raises(ValueError, match="data_hash is 'a', this command has 'b'"):
+        folder.start(nano_config, {"data_hash": "b"})
+
+
+def test_no_run_and_no_checkpoint_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no config.json"):
+        RunFolder(tmp_path).config()
+    with pytest.raises(ValueError, match="no checkpoint"):
+        RunFolder(tmp_path).latest_checkpoint()
+
+
+def test_overrides(nano_config):
+    changed = apply_overrides(
+        nano_config, ["train.k_shot=5", "losses.vgg_pooling=average", "model.attention=false"]
+    )
+    assert (changed.train.k_shot, changed.losses.vgg_pooling) == (5, "average")
+    assert changed.model.attention is False
+    for wrong in ("train.k_shot", "nothing.k_shot=1", "train.k=1", "train.k_shot=many"):
+        with pytest.raises(ValueError, match=wrong.split("=")[0].split(".")[-1]):
+            apply_overrides(nano_config, [wrong])

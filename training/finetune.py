@@ -1,0 +1,177 @@
+"""Personalises a meta-learned model (paper section 3.3):
+
+    python -m training.finetune --checkpoint RUN --person ann --photos DIR --serving DIR
+
+A Keras `fit` with callbacks: preview pictures, TensorBoard, and `ExportForServing`. With
+`--epochs 0` nothing is trained: the person card alone is written, and the shared generator draws
+the feed-forward person.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.models.images import landmark_images, to_float
+from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.serving_folder import ServingFolder, check_name
+from training import content_flags, person_source
+from training.callbacks import (
+    ExportForServing,
+    PersonToServe,
+    PreviewPictures,
+    publish_person,
+)
+from training.overrides import apply_overrides
+from training.person_source import PersonFrames
+from training.personal_model import PersonalModel
+
+FLAGS = flags.FLAGS
+content_flags.define_content_flags()
+flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
+flags.DEFINE_string("person", None, "The person's name; names the card and the model.")
+flags.DEFINE_string("photos", None, "Folder of photos of the person, or one photo.")
+flags.DEFINE_string("video", None, "Video of the person.")
+flags.DEFINE_string("dataset", None, "Dataset folder with the person; needs --video_id.")
+flags.DEFINE_string("video_id", None, "Which video of --dataset.")
+flags.DEFINE_integer("num_frames", 8, "T: frames taken at most.", lower_bound=1)
+flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40). 0: feed-forward.")
+flags.DEFINE_multi_string("override", [], "section.field=value, e.g. finetune.learning_rate=1e-4.")
+flags.DEFINE_string("serving", None, "Serving folder; default: RUN/serving.")
+flags.DEFINE_string("base_path", None, "What the server calls the serving folder.")
+flags.DEFINE_string("output", None, "Previews and TensorBoard; default: RUN/people/PERSON.")
+flags.DEFINE_integer("preview_every", 10, "Epochs between preview pictures.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "Seed of the order of photos.", lower_bound=0)
+flags.mark_flags_as_required(["checkpoint", "person"])
+
+
+def read_person(config) -> PersonFrames:
+    """The frames that the flags ask for."""
+    given = [n for n in ("photos", "video", "dataset") if getattr(FLAGS, n)]
+    if len(given) != 1:
+        raise ValueError(f"got {given or 'none'} of --photos, --video, --dataset; expected one")
+    if FLAGS.photos:
+        return person_source.from_photos(config, FLAGS.photos, FLAGS.num_frames)
+    if FLAGS.video:
+        return person_source.from_video(config, FLAGS.video, FLAGS.num_frames)
+    if not FLAGS.video_id:
+        raise ValueError("--dataset: expected --video_id with it")
+    return person_source.from_dataset(config, FLAGS.dataset, FLAGS.video_id, FLAGS.num_frames)
+
+
+def embed_person(learned: MetaLearned, person: PersonFrames) -> np.ndarray:
+    """ê_NEW (eq. 7), float32 [N]: the mean over the T frames."""
+    drawn = landmark_images(learned.config, tf.constant(person.landmarks[np.newaxis]))
+    frames = to_float(tf.constant(person.frames[np.newaxis]))
+    return learned.embedder.embed(frames, drawn)[0].numpy()
+
+
+def photo_dataset(person: PersonFrames, batch_size: int, seed: int) -> tf.data.Dataset:
+    """All T photos each epoch, shuffled, in batches of at most `batch_size`."""
+    rows = {"frames": person.frames, "landmarks": person.landmarks}
+    dataset = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(person), seed=seed)
+    return dataset.batch(min(batch_size, len(person)))
+
+
+def draw_preview(person: PersonFrames, config):
+    """Function of the model: a row for each of up to four photos: photo, landmarks, result."""
+    chosen = person_source.spread(len(person), 4)
+    frames, landmarks = person.frames[chosen], person.landmarks[chosen]
+    drawing = config.landmarks
+    drawn = [
+        draw_landmarks(
+            points, config.model.image_size, drawing.scheme, drawing.line_thickness,
+            drawing.inner_lips,
+        )
+        for points in landmarks
+    ]  # fmt: skip
+
+    def draw(model: PersonalModel) -> np.ndarray:
+        results = model(landmarks).numpy()
+        return np.concatenate(
+            [np.concatenate(row, axis=1) for row in zip(frames, drawn, results, strict=True)]
+        )
+
+    return draw
+
+
+def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib.Path:
+    """Trains and publishes, or publishes the feed-forward person. Returns the card's path."""
+    embedding = embed_person(learned, person)
+    root = pathlib.Path(FLAGS.checkpoint)
+    root = root if root.is_dir() else root.parent
+    serving = FLAGS.serving or str(root / "serving")
+    if epochs == 0:
+        adain_params = learned.generator.project(embedding[np.newaxis])[0].numpy()
+        served = PersonToServe(
+            learned.config,
+            adain_params,
+            embedding,
+            len(person),
+            source=person.source,
+            source_frame=person.frames[0],
+        )
+        return publish_person(ServingFolder(serving, FLAGS.base_path), FLAGS.person, served)
+    output = pathlib.Path(FLAGS.output or root / "people" / FLAGS.person)
+    output.mkdir(parents=True, exist_ok=True)
+    model = PersonalModel(learned, embedding, content_flags.build_content(learned.config))
+    model.compile()
+    export = ExportForServing(
+        serving,
+        FLAGS.person,
+        lambda model: model.person(len(person), person.source, person.frames[0]),
+        base_path=FLAGS.base_path,
+    )
+    draw = draw_preview(person, learned.config)
+    model.fit(
+        photo_dataset(person, learned.config.finetune.batch_size, FLAGS.seed),
+        epochs=epochs,
+        verbose=2 if not sys.stderr.isatty() else 1,
+        callbacks=[
+            PreviewPictures(output / "previews", draw, FLAGS.preview_every, output / "tensorboard"),
+            keras.callbacks.TensorBoard(str(output / "tensorboard"), write_graph=False),
+            keras.callbacks.CSVLogger(str(output / "log.csv")),
+            export,
+        ],
+    )
+    return export.card_path
+
+
+def run() -> pathlib.Path:
+    """The program without its exit codes."""
+    check_name(FLAGS.person)
+    keras.utils.set_random_seed(FLAGS.seed)
+    learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
+    config = content_flags.resolve_content(apply_overrides(learned.config, FLAGS.override))
+    if (config.model, config.landmarks) != (learned.config.model, learned.config.landmarks):
+        raise ValueError("--override: model.* and landmarks.* are fixed by the checkpoint")
+    learned = dataclasses.replace(learned, config=config)
+    epochs = config.finetune.epochs if FLAGS.epochs is None else FLAGS.epochs
+    if epochs < 0:
+        raise ValueError(f"--epochs: got {epochs}, expected >= 0")
+    person = read_person(config)
+    logging.info(
+        "%s: %d frames from %s, checkpoint step %d, %d epochs",
+        FLAGS.person, len(person), person.source, learned.step, epochs,
+    )  # fmt: skip
+    return finetune(learned, person, epochs)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    logging.set_verbosity(logging.INFO)
+    try:
+        print(run())
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        logging.error("%s", error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,89 @@
+"""Frames and landmarks of one person for fine-tuning: from photos, a video or a dataset folder."""
+
+import dataclasses
+
+import numpy as np
+from absl import logging
+
+from tf_talking.config import Config
+from tf_talking.data import photos
+from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.data.records import decode_jpeg
+from tf_talking.data.video import read_frames
+from tf_talking.landmarks.crop import crop_frame
+from tf_talking.landmarks.detector import get_detector
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonFrames:
+    """T cropped frames uint8 [T, S, S, 3] and their landmarks float32 [T, P, 2] in pixels."""
+
+    frames: np.ndarray
+    landmarks: np.ndarray
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def spread(count: int, wanted: int) -> np.ndarray:
+    """Indices of `wanted` items spread evenly over `count`; all of them where there are fewer."""
+    if wanted >= count:
+        return np.arange(count)
+    return np.linspace(0, count - 1, wanted).round().astype(int)
+
+
+def from_photos(config: Config, folder: str, num_frames: int) -> PersonFrames:
+    """Photos of one person, a file each. Photos without exactly one face are named and skipped."""
+    files = [folder] if photos.is_image(folder) else photos.frame_files(folder)
+    if not files:
+        raise ValueError(f"--photos {folder}: no photos here (.jpg, .png, ...)")
+    images = ((str(file), photos.read_photo(file)) for file in files)
+    return _detect(config, images, f"photos {folder}", num_frames, video=False)
+
+
+def from_video(config: Config, path: str, num_frames: int) -> PersonFrames:
+    """`num_frames` frames spread over those frames of a video that show exactly one face."""
+    images = ((f"{path}, frame {i}", frame) for i, frame in enumerate(read_frames(path)))
+    return _detect(config, images, f"video {path}", num_frames, video=True)
+
+
+def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> PersonFrames:
+    """`num_frames` frames spread over one video of a dataset folder."""
+    folder = DatasetFolder.open(path)
+    wanted = (config.model.image_size, config.landmarks.detector, config.landmarks.scheme)
+    found = (folder.info.image_size, folder.info.detector, folder.info.scheme)
+    if wanted != found:
+        raise ValueError(
+            f"--dataset {path}: (size, detector, scheme) is {found}, the checkpoint has {wanted}"
+        )
+    try:
+        record = folder.read_video(video_id)
+    except KeyError:
+        known = [e.video_id for e in folder.accepted[:5]]
+        raise ValueError(
+            f"--video_id {video_id!r}: not in {path}, which holds {len(folder.accepted)} videos, "
+            f"such as {known}"
+        ) from None
+    chosen = spread(record.num_frames, num_frames)
+    frames = np.stack([decode_jpeg(record.frames[i]) for i in chosen])
+    return PersonFrames(frames, record.landmarks[chosen], f"{path}, {video_id}")
+
+
+def _detect(config: Config, images, source: str, num_frames: int, video: bool) -> PersonFrames:
+    size, detector_name = config.model.image_size, config.landmarks.detector
+    cropped, refused = [], []
+    with get_detector(detector_name, scheme=config.landmarks.scheme, video=video) as detector:
+        for name, image in images:
+            detection = detector.detect([image])[0]
+            if detection.landmarks is None:
+                refused.append(f"{name}: {detection.reason}")
+            else:
+                cropped.append(crop_frame(image, detection.landmarks, size))
+    for line in refused[:10]:
+        logging.warning("skipped %s", line)
+    if not cropped:
+        raise ValueError(f"{source}: no usable frame ({'; '.join(refused[:3])})")
+    chosen = spread(len(cropped), num_frames)
+    frames, landmarks = zip(*(cropped[i] for i in chosen), strict=True)
+    return PersonFrames(np.stack(frames), np.stack(landmarks).astype(np.float32), source)

@@ -1,0 +1,198 @@
+"""Few-shot learning by fine-tuning (paper section 3.3) as a Keras model for `fit`.
+
+G' (ψ and ψ') and D' (θ, w', b) start from the meta-learned state: ψ' = P·ê_NEW, w' = w0 + ê_NEW.
+So the first frame it draws is exactly the feed-forward one, and D' starts as eq. (5) with ê_NEW
+in the place of W_i. One `train_step` is one update of ψ, ψ' on eq. (9) and
+`discriminator_steps` updates of θ, w', b on eq. (10).
+"""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_talking.layers.spectral_norm import power_iteration
+from tf_talking.losses.adversarial import hinge_loss
+from tf_talking.losses.generator_terms import (
+    Features,
+    discriminator_terms,
+    image_terms,
+    weighted_sum,
+)
+from tf_talking.models.discriminator import DiscriminatorFeatures, realism_score
+from tf_talking.models.generator import Generator
+from tf_talking.models.images import landmark_images, to_float, to_uint8
+from tf_talking.models.meta_checkpoint import MetaLearned
+from training.callbacks import PersonToServe
+
+
+class PersonalModel(keras.Model):
+    """G' and D' of one person.
+
+    Args:
+      learned: meta-learned networks with their discriminator; they are copied, not changed.
+      embedding: ê_NEW, float32 [N] (eq. 7).
+      content: name → feature network of the content loss.
+    """
+
+    def __init__(
+        self,
+        learned: MetaLearned,
+        embedding: np.ndarray,
+        content: Mapping[str, Features] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        config = learned.config
+        self.config = config
+        self.embedding = np.asarray(embedding, np.float32)
+        # Not tracked by Keras: frozen networks are neither saved nor counted with the person's.
+        self._content = _Untracked(content or {})
+        self.generator = Generator(config.model, with_projection=False, name="generator")
+        self.ema_generator = Generator(config.model, with_projection=False, name="ema_generator")
+        for copy in (self.generator, self.ema_generator):
+            copy_generator(learned.generator, copy)
+        self.features = DiscriminatorFeatures(config.model, name="features")
+        self.features.set_weights(learned.discriminator.features.get_weights())
+        head = learned.discriminator.head
+        adain_params = learned.generator.project(self.embedding[np.newaxis])[0]
+        self.adain_params = self._vector("adain_params", adain_params)
+        self.ema_adain_params = self._vector("ema_adain_params", adain_params, trainable=False)
+        self.w = self._vector("w", head.w0 + self.embedding)
+        self.bias = self._vector("b", head.bias)
+        self._generator_variables = [*self.generator.trainable_variables, self.adain_params]
+        self._discriminator_variables = [*self.features.trainable_variables, self.w, self.bias]
+        self._means = {}
+        self.built = True
+
+    def _vector(self, name: str, value, trainable: bool = True) -> tf.Variable:
+        value = np.asarray(value)
+        return self.add_weight(
+            name=name,
+            shape=value.shape,
+            initializer=keras.initializers.Constant(value),
+            trainable=trainable,
+        )
+
+    def compile(self, **kwargs):
+        """Makes the two Adam optimisers of the config; arguments go to `keras.Model.compile`."""
+        train, finetune = self.config.train, self.config.finetune
+        adam = dict(
+            beta_1=train.adam_beta_1, beta_2=train.adam_beta_2, epsilon=train.adam_epsilon
+        )
+        self.generator_optimizer = keras.optimizers.Adam(finetune.learning_rate, **adam)
+        self.generator_optimizer.build(self._generator_variables)
+        self.discriminator_optimizer = keras.optimizers.Adam(
+            finetune.discriminator_learning_rate, **adam
+        )
+        self.discriminator_optimizer.build(self._discriminator_variables)
+        super().compile(**kwargs)
+
+    @property
+    def metrics(self):
+        """Means over the epoch of every logged term."""
+        return list(self._means.values())
+
+    def call(self, landmarks, training=False):
+        """Landmarks float32 [B, P, 2] in pixels → frames uint8 [B, S, S, 3] of the EMA copy."""
+        images = landmark_images(self.config, landmarks)
+        psi = tf.repeat(self.ema_adain_params[tf.newaxis], tf.shape(landmarks)[0], axis=0)
+        return to_uint8(self.ema_generator(images, psi))
+
+    def train_step(self, data):
+        """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}."""
+        real = to_float(data["frames"])
+        drawn = landmark_images(self.config, data["landmarks"])
+        fake, values = self.generator_update(real, drawn)
+        for _ in range(self.config.finetune.discriminator_steps):
+            values.update(self.discriminator_update(real, tf.stop_gradient(fake), drawn))
+        self._update_ema()
+        for name, value in values.items():
+            if name not in self._means:
+                self._means[name] = keras.metrics.Mean(name=name)
+            self._means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def score(self, frames, drawn):
+        """D'(x, y; θ, w', b), eq. (8): → (raw scores [B], activations of V)."""
+        vector, activations = self.features(frames, drawn)
+        return realism_score(vector, self.w, self.bias), activations
+
+    def generator_update(self, real, drawn):
+        """One update of ψ and ψ' on eq. (9). Returns (fake frames, named values)."""
+        losses = self.config.losses
+        power_iteration(self.generator)
+        _, real_activations = self.features(real, drawn)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._generator_variables)
+            psi = tf.repeat(self.adain_params[tf.newaxis], tf.shape(real)[0], axis=0)
+            fake = self.generator(drawn, psi)
+            scores, activations = self.score(fake, drawn)
+            terms = image_terms(losses, self._content.value, real, fake)
+            terms.update(discriminator_terms(losses, scores, activations, real_activations))
+            loss = weighted_sum(losses, terms)
+        gradients = tape.gradient(loss, self._generator_variables)
+        self.generator_optimizer.apply_gradients(
+            zip(gradients, self._generator_variables, strict=True)
+        )
+        values = {**terms, "generator_loss": loss}
+        values["l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
+        return fake, values
+
+    def discriminator_update(self, real, fake, drawn):
+        """One update of θ, w' and b on eq. (10). Returns named values."""
+        power_iteration(self.features)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._discriminator_variables)
+            real_scores, _ = self.score(real, drawn)
+            fake_scores, _ = self.score(fake, drawn)
+            loss = hinge_loss(real_scores, fake_scores)
+        gradients = tape.gradient(loss, self._discriminator_variables)
+        self.discriminator_optimizer.apply_gradients(
+            zip(gradients, self._discriminator_variables, strict=True)
+        )
+        return {
+            "discriminator_loss": loss,
+            "score_real": tf.reduce_mean(real_scores),
+            "score_fake": tf.reduce_mean(fake_scores),
+        }
+
+    def person(self, num_frames: int, source: str = "", source_frame=None) -> PersonToServe:
+        """What `ExportForServing` publishes: the EMA copy of ψ and ψ'."""
+        return PersonToServe(
+            self.config,
+            self.ema_adain_params.numpy(),
+            self.embedding,
+            num_frames,
+            generator=self.ema_generator,
+            source=source,
+            source_frame=source_frame,
+        )
+
+    def _update_ema(self):
+        decay = self.config.finetune.ema_decay
+        averaged = [*self.ema_generator.trainable_variables, self.ema_adain_params]
+        for ema, value in zip(averaged, self._generator_variables, strict=True):
+            ema.assign(decay * ema + (1.0 - decay) * value)
+        for ema, value in zip(
+            self.ema_generator.non_trainable_variables,
+            self.generator.non_trainable_variables,
+            strict=True,
+        ):
+            ema.assign(value)
+
+
+class _Untracked:
+    """Holds a value out of sight of Keras's attribute tracking."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def copy_generator(source: Generator, copy: Generator) -> None:
+    """Copies every weight but P's. `copy` has no projection."""
+    projection = {id(v) for v in source.projection.weights} if source.projection else set()
+    weights = [v for v in source.weights if id(v) not in projection]
+    for target, value in zip(copy.weights, weights, strict=True):
+        target.assign(value)

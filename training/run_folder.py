@@ -1,0 +1,98 @@
+"""A run folder: config, what it was trained on, checkpoints, previews, logs.
+
+    run/config.json        the resolved config
+    run/run.json           data hash, number of videos, weight files used, seed
+    run/metrics.jsonl      one line a logged step
+    run/tensorboard/       the same, and previews
+    run/previews/          step_000001000.png
+    run/checkpoints/       ckpt-1000.*; the newest few are kept
+
+A checkpoint carries its config too, so that a copied checkpoint can not be read with another.
+"""
+
+import json
+import os
+import pathlib
+
+import tensorflow as tf
+
+from tf_talking.config import Config, from_json, to_json
+
+
+def write_atomically(path: pathlib.Path, text: str) -> None:
+    """Writes `text` so that `path` is either the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+class RunFolder:
+    """Paths of one run, and reading and checking its two JSON files.
+
+    Args:
+      path: the folder; created by `start`.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.previews = self.path / "previews"
+        self.tensorboard = self.path / "tensorboard"
+
+    def start(self, config: Config, facts: dict) -> bool:
+        """Creates the folder, or checks that it belongs to the same run.
+
+        Args:
+          config: the resolved config.
+          facts: what else a resumed run must agree on (data hash, number of videos, seed...).
+
+        Returns:
+          Whether the folder existed, that is, whether this is a resumed run.
+
+        Raises:
+          ValueError: the folder was made with another config or other data; names the field.
+        """
+        if (self.path / "config.json").exists():
+            self._check("config.json", json.loads(to_json(config)), self._read("config.json"))
+            self._check("run.json", facts, self._read("run.json"))
+            return True
+        self.previews.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / "run.json", json.dumps(facts, indent=2) + "\n")
+        # Last: a folder with a config.json is a complete start.
+        write_atomically(self.path / "config.json", to_json(config))
+        return False
+
+    def config(self) -> Config:
+        """The run's config."""
+        path = self.path / "config.json"
+        if not path.exists():
+            raise ValueError(f"{self.path}: no config.json here; expected a run of meta_train")
+        return from_json(path.read_text(), str(path))
+
+    def facts(self) -> dict:
+        """run.json as a dict."""
+        return self._read("run.json")
+
+    def latest_checkpoint(self) -> str:
+        """Path prefix of the newest checkpoint. Raises ValueError where there is none."""
+        latest = tf.train.latest_checkpoint(str(self.checkpoints))
+        if latest is None:
+            raise ValueError(f"{self.checkpoints}: no checkpoint here yet")
+        return latest
+
+    def _read(self, name: str) -> dict:
+        path = self.path / name
+        if not path.exists():
+            raise ValueError(f"{path}: missing; the run folder is not whole")
+        return json.loads(path.read_text())
+
+    def _check(self, name: str, now: dict, before: dict, prefix: str = "") -> None:
+        for field in sorted(set(now) | set(before)):
+            a, b = now.get(field), before.get(field)
+            if isinstance(a, dict) and isinstance(b, dict):
+                self._check(name, a, b, f"{prefix}{field}.")
+            elif a != b:
+                raise ValueError(
+                    f"{self.path / name}: {prefix}{field} is {b!r}, this command has {a!r}; "
+                    "continue with the same settings or name another run folder"
+                )
