@@ -22,7 +22,7 @@ $(STAMP): requirements.txt .ci/make_venv.sh
 	touch $@
 
 demo: $(STAMP)
-	$(PYTHON) -m training.demo --output=demo
+	$(PYTHON) -m serving.demo --output=demo
 
 test: $(STAMP)
 	$(PYTHON) -m pytest

@@ -10,13 +10,17 @@ import sys
 from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
-flags.DEFINE_string("output", None, "Serving folder; created, or a new version added.")
-flags.DEFINE_string("base_path", None, "What the server calls that folder, e.g. /models.")
-flags.DEFINE_integer(
-    "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
-)
-flags.mark_flags_as_required(["checkpoint", "output"])
+
+
+def define_flags() -> None:
+    """Only when run as a program: other programs have flags of the same names."""
+    flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
+    flags.DEFINE_string("output", None, "Serving folder; created, or a new version added.")
+    flags.DEFINE_string("base_path", None, "What the server calls that folder, e.g. /models.")
+    flags.DEFINE_integer(
+        "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
+    )
+    flags.mark_flags_as_required(["checkpoint", "output"])
 
 
 def export(
@@ -56,4 +60,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -85,7 +85,10 @@ class MetaTrainer:
         self.discriminator_variables = [
             v for v in self.discriminator.trainable_variables if v is not head.w
         ]
-        self.generator_optimizer = keras.optimizers.Adam(train.learning_rate, **adam)
+        rate = train.learning_rate
+        if train.decay_steps:
+            rate = keras.optimizers.schedules.CosineDecay(rate, train.decay_steps)
+        self.generator_optimizer = keras.optimizers.Adam(rate, **adam)
         self.generator_optimizer.build(self.generator_variables)
         rate = train.discriminator_learning_rate
         self.discriminator_optimizer = keras.optimizers.Adam(rate, **adam)

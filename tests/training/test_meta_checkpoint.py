@@ -74,11 +74,12 @@ def write_with(trainer, path, **changes):
 def bad_checkpoints(trainer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad")
     model = trainer.config.model
-    deeper = Generator(dataclasses.replace(model, num_residual_blocks=3))
     wider = Generator(dataclasses.replace(model, max_channels=32))
+    more = Generator(model)
+    more.forgotten = tf.Variable(1.0)
     return {
         "in the checkpoint only": write_with(
-            trainer, str(folder / "more"), ema_generator=deeper
+            trainer, str(folder / "more"), ema_generator=more
         ),
         "shape": write_with(trainer, str(folder / "wider"), ema_generator=wider),
         "not in the checkpoint": write_with(

@@ -146,6 +146,7 @@ class TrainConfig:
     adam_beta_2: float = 0.999
     adam_epsilon: float = 1e-5
     ema_decay: float = 0.999
+    decay_steps: int = 0  # E+G's rate falls to 0 along a cosine over so many updates; 0: constant
 
     def __post_init__(self):
         for field in ("k_shot", "batch_size", "discriminator_steps"):

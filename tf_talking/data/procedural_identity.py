@@ -187,7 +187,9 @@ def _sample_hair(rng: np.random.Generator) -> dict:
 
 
 def _sample_surroundings(rng: np.random.Generator) -> dict:
-    light = np.array([rng.uniform(-0.8, 0.8), rng.uniform(-0.75, -0.25), 1.0])
+    light = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-0.65, -0.35), 1.0])
+    # Walls and studio cloth: rarely colourful, never black, of much the same colour all over.
+    wall = _any_colour(rng, (0.0, 0.2), (0.35, 0.9))
     return dict(
         clothes_colour=_any_colour(rng, (0.05, 0.55), (0.15, 0.9)),
         clothes_colour_2=_any_colour(rng, (0.05, 0.55), (0.2, 0.95)),
@@ -195,8 +197,7 @@ def _sample_surroundings(rng: np.random.Generator) -> dict:
         pattern=_choice(rng, PATTERNS, (5, 3, 2)),
         shoulders=_between(rng, 0.85, 1.15),
         background=_choice(rng, BACKGROUNDS, (3, 4, 3)),
-        # Walls and studio cloth: rarely colourful, never black.
-        background_colour=_any_colour(rng, (0.0, 0.2), (0.35, 0.9)),
-        background_colour_2=_any_colour(rng, (0.0, 0.2), (0.35, 0.9)),
+        background_colour=wall,
+        background_colour_2=_mix(wall, _any_colour(rng, (0.0, 0.2), (0.35, 0.9)), 0.35),
         light=tuple(float(c) for c in light / np.linalg.norm(light)),
     )

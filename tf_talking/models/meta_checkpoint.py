@@ -82,7 +82,7 @@ def load_meta_learned(
     for name, network in networks.items():
         _check_matched(prefix, shapes, name, network)
     # What is left out on purpose (optimisers, the other copies) does not count as unmatched.
-    status = tf.train.Checkpoint(**networks).restore(prefix)
+    status = tf.train.Checkpoint(**networks).read(prefix)
     status.assert_existing_objects_matched().expect_partial()
     return MetaLearned(
         config,

@@ -1,0 +1,101 @@
+"""The fine-tuning program on real photos and a real clip, and what bad input gets."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.person_card import PersonCard
+from training.meta_trainer import MetaTrainer
+from training.person_source import from_photos, from_video, spread
+
+
+@pytest.fixture(scope="module")
+def config(nano_config):
+    landmarks = dataclasses.replace(nano_config.landmarks, detector="mediapipe")
+    return dataclasses.replace(nano_config, landmarks=landmarks)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config, tmp_path_factory):
+    """A checkpoint as meta_train writes it, untrained: these tests are about the program."""
+    trainer = MetaTrainer(config, 4, dict, tf.distribute.get_strategy())
+    return trainer.checkpoint.write(str(tmp_path_factory.mktemp("run") / "ckpt-0"))
+
+
+@pytest.fixture(scope="module")
+def photos(shared_dir, tmp_path_factory):
+    """Two portraits, a landscape without a face and a text file that calls itself a photo."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("p001.jpg", "p002.jpg"):
+        shutil.copy(shared_dir / "data/photos" / name, folder)
+    gradient = np.linspace(0, 255, 200 * 300 * 3).reshape(200, 300, 3).astype(np.uint8)
+    cv2.imwrite(str(folder / "landscape.jpg"), gradient)
+    return folder
+
+
+def finetune(checkpoint, tmp_path, *more):
+    return subprocess.run(
+        [sys.executable, "-m", "training.finetune", f"--checkpoint={checkpoint}", "--person=ann",
+         f"--serving={tmp_path / 'serving'}", f"--output={tmp_path / 'out'}", *more],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_feed_forward_person_from_photos(checkpoint, photos, tmp_path, config):
+    result = finetune(checkpoint, tmp_path, f"--photos={photos}", "--epochs=0")
+    assert result.returncode == 0, result.stderr
+    assert "landscape.jpg: no face" in result.stderr
+    card = PersonCard.load(tmp_path / "serving/people/ann.npz")
+    assert (card.model, card.num_frames, card.detector) == ("generator", 2, "mediapipe")
+    assert card.adain_params.shape == (config.model.adain_size,)
+    assert not (tmp_path / "serving/person_ann").exists()
+
+
+def test_fine_tuned_person_from_a_clip(checkpoint, shared_dir, tmp_path):
+    clip = shared_dir / "data/clips/c001.mp4"
+    result = finetune(checkpoint, tmp_path, f"--video={clip}", "--epochs=1", "--num_frames=3")
+    assert result.returncode == 0, result.stderr
+    card = PersonCard.load(tmp_path / "serving/people/ann.npz")
+    assert (card.model, card.num_frames) == ("person_ann", 3)
+    assert (tmp_path / "serving/person_ann/1/saved_model.pb").is_file()
+    assert (tmp_path / "out/previews/epoch_0001.png").is_file()
+
+
+def test_frames_are_spread_over_the_clip(config, shared_dir):
+    person = from_video(config, str(shared_dir / "data/clips/c001.mp4"), 4)
+    size = config.model.image_size
+    assert person.frames.shape == (4, size, size, 3)
+    assert (person.landmarks > 0).all() and (person.landmarks < size).all()
+    np.testing.assert_array_equal(spread(9, 3), [0, 4, 8])
+    np.testing.assert_array_equal(spread(2, 5), [0, 1])
+
+
+def test_folder_without_a_face_is_refused(config, photos, tmp_path):
+    shutil.copy(photos / "landscape.jpg", tmp_path)
+    with pytest.raises(ValueError, match="landscape.jpg: no face"):
+        from_photos(config, str(tmp_path), 8)
+    with pytest.raises(ValueError, match="no photos here"):
+        (tmp_path / "empty").mkdir()
+        from_photos(config, str(tmp_path / "empty"), 8)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "expected one"),
+        (["--photos=/nowhere", "--video=/nowhere.mp4"], "expected one"),
+        (["--dataset=/nowhere"], "expected --video_id"),
+        (["--video=/nowhere.mp4"], "/nowhere.mp4: no such file"),
+    ],
+)
+def test_bad_flags_end_with_a_message(checkpoint, tmp_path, flags, message):
+    result = finetune(checkpoint, tmp_path, *flags)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert not (tmp_path / "serving").exists()
