@@ -24,12 +24,12 @@ from tf_talking.data.records import VideoRecord
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "demo", "Folder; created, or continued where it exists.")
-flags.DEFINE_integer("identities", 320, "Procedural people to train on.", lower_bound=2)
-flags.DEFINE_integer("steps", 1500, "Meta-training steps.", lower_bound=1)
+flags.DEFINE_integer("identities", 480, "Procedural people to train on.", lower_bound=2)
+flags.DEFINE_integer("steps", 2400, "Meta-training steps.", lower_bound=1)
 flags.DEFINE_integer("epochs", 120, "Fine-tuning epochs.", lower_bound=1)
+flags.DEFINE_integer("person", 1_000_005, "Number of the person, who is not among those.", 500_000)
 flags.DEFINE_integer("driving_frames", 75, "Frames of the driving video.", lower_bound=8)
 
-UNSEEN = 1_000_000  # number of the person kept out of training
 SOURCE_FRAMES = 8
 
 
@@ -65,7 +65,7 @@ def prepare_data(root: pathlib.Path) -> None:
         run(
             "training.make_procedural",
             f"--output={root / name}",
-            f"--first_identity={UNSEEN}",
+            f"--first_identity={FLAGS.person}",
             "--num_identities=1",
             f"--frames_per_video={frames}",
             f"--seed={seed}",
@@ -88,6 +88,7 @@ def learn(root: pathlib.Path, source: str) -> None:
         "--override=model.attention=false",
         "--override=train.discriminator_steps=1",
         "--override=train.k_shot=2",
+        f"--override=train.decay_steps={FLAGS.steps}",
         f"--steps={FLAGS.steps}",
         "--checkpoint_every=250",
         "--preview_every=250",

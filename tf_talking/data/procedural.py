@@ -128,9 +128,9 @@ def pose_track(seed: int | Sequence[int], num_frames: int) -> list[Pose]:
         wave += fast * np.sin(2 * np.pi * time / fast_period + phases[1])
         return wave + rng.uniform(-1, 1) * offset
 
-    yaw = _limit(sway((22, 40), (24, 44), 8), YAW_LIMIT)
-    pitch = _limit(sway((10, 20), (20, 40), 4), PITCH_LIMIT)
-    roll = _limit(sway((10, 22), (24, 48), 4), ROLL_LIMIT)
+    yaw = _limit(sway((26, 42), (40, 70), 8), YAW_LIMIT)
+    pitch = _limit(sway((10, 20), (32, 64), 4), PITCH_LIMIT)
+    roll = _limit(sway((10, 22), (40, 76), 4), ROLL_LIMIT)
     columns = dict(
         yaw=yaw,
         pitch=pitch,
