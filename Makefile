@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(PYTHON) -m serving.demo --output=demo
 
 test: $(STAMP)
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

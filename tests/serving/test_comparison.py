@@ -1,0 +1,35 @@
+"""Comparison against ground truth: the baseline, the table, the sheet."""
+
+import cv2
+import numpy as np
+
+from serving.comparison import Comparison, format_table, nearest_source, write_sheet
+
+
+def test_nearest_source_is_the_one_with_the_closest_landmarks():
+    sources = np.zeros((3, 68, 2), np.float32)
+    sources[1] += 10
+    sources[2] += 20
+    driving = np.stack([sources[2] - 4, sources[0] + 4, sources[1] + 1])
+    np.testing.assert_array_equal(nearest_source(sources, driving), [2, 0, 1])
+
+
+def make():
+    frames = {name: np.full((3, 16, 16, 3), i * 50, np.uint8) for i, name in
+              enumerate(("nearest_source", "feed_forward", "fine_tuned"))}
+    errors = {name: {"l1": 0.1 + i, "ssim": 0.5} for i, name in enumerate(frames)}
+    truth = np.full((3, 16, 16, 3), 200, np.uint8)
+    return Comparison(np.full((3, 68, 2), 8, np.float32), truth, frames, errors)
+
+
+def test_table_has_a_row_a_method():
+    lines = format_table(make()).splitlines()
+    assert lines[0].split() == ["L1", "SSIM"]
+    assert lines[2].split() == ["feed", "forward", "1.1000", "0.5000"]
+
+
+def test_sheet_rows_are_source_landmarks_truth_and_results(tmp_path):
+    write_sheet(make(), tmp_path / "sheet.png", columns=2, scale=1)
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (5 * 16, 2 * 16, 3)
+    assert [int(sheet[16 * row + 1, 1, 0]) for row in (0, 2, 3, 4)] == [0, 200, 50, 100]
