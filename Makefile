@@ -31,6 +31,7 @@ lint: $(STAMP)
 	.venv/bin/ruff check .
 
 bench: $(STAMP)
+	[ -d demo/run ] || $(MAKE) demo
 	for f in benchmarks/[a-z]*.py; do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
 
 clean:

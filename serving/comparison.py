@@ -29,6 +29,7 @@ class Comparison:
     ground_truth: np.ndarray
     frames: dict[str, np.ndarray]
     errors: dict[str, dict[str, float]]
+    line_thickness: int = 2
 
 
 def nearest_source(sources: np.ndarray, drivings: np.ndarray) -> np.ndarray:
@@ -57,16 +58,18 @@ def compare(
     truth = np.stack([decode_jpeg(frame) for frame in driving.frames])
     nearest = chosen[nearest_source(source.landmarks[chosen], driving.landmarks)]
     frames = {NEAREST: np.stack([decode_jpeg(source.frames[i]) for i in nearest])}
+    thickness = 2
     with TalkingHeadClient(server) as client:
         client.wait_until_ready()
         for name, path in cards.items():
             card = PersonCard.load(path)
+            thickness = int(card.extra.get("line_thickness", 2))
             frames[name] = np.stack(list(client.animate(driving.landmarks, card)))
     errors = {
         name: {metric: registry.compute(metric, truth, result) for metric in METRICS}
         for name, result in frames.items()
     }
-    return Comparison(driving.landmarks, truth, frames, errors)
+    return Comparison(driving.landmarks, truth, frames, errors, thickness)
 
 
 def write_sheet(
@@ -76,7 +79,12 @@ def write_sheet(
     count = len(comparison.ground_truth)
     chosen = np.linspace(0, count - 1, min(columns, count)).round().astype(int)
     size = comparison.ground_truth.shape[1]
-    drawn = np.stack([draw_landmarks(p, size) for p in comparison.landmarks[chosen]])
+    drawn = np.stack(
+        [
+            draw_landmarks(points, size, line_thickness=comparison.line_thickness)
+            for points in comparison.landmarks[chosen]
+        ]
+    )
     others = [f for name, f in comparison.frames.items() if name != NEAREST]
     rows = [comparison.frames[NEAREST][chosen], drawn, comparison.ground_truth[chosen]]
     rows += [frames[chosen] for frames in others]

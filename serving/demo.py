@@ -26,11 +26,12 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "demo", "Folder; created, or continued where it exists.")
 flags.DEFINE_integer("identities", 480, "Procedural people to train on.", lower_bound=2)
 flags.DEFINE_integer("steps", 2400, "Meta-training steps.", lower_bound=1)
-flags.DEFINE_integer("epochs", 120, "Fine-tuning epochs.", lower_bound=1)
+flags.DEFINE_integer("epochs", 60, "Fine-tuning epochs.", lower_bound=1)
 flags.DEFINE_integer("person", 1_000_005, "Number of the person, who is not among those.", 500_000)
 flags.DEFINE_integer("driving_frames", 75, "Frames of the driving video.", lower_bound=8)
 
-SOURCE_FRAMES = 8
+SOURCE_FRAMES = 8  # T
+SOURCE_VIDEO_FRAMES = 24  # a second, from which they are taken
 
 
 def run(*arguments: str) -> None:
@@ -59,7 +60,7 @@ def prepare_data(root: pathlib.Path) -> None:
     )
     # Two videos of one person: a short one to learn from, another one to be driven by.
     for name, frames, seed in (
-        ("source", SOURCE_FRAMES, 0),
+        ("source", SOURCE_VIDEO_FRAMES, 0),
         ("driving", FLAGS.driving_frames, 1),
     ):
         run(

@@ -1,0 +1,76 @@
+"""Feed-forward against the nearest source frame, over people never seen in training:
+
+    python -m benchmarks.unseen_people --run demo/run
+
+Procedural people of one run's config: T = 8 frames of one second of one video against all frames
+of another video of the same person. The last line is JSON.
+"""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from serving.comparison import nearest_source
+from tf_talking.data import procedural
+from tf_talking.data.records import VideoRecord, decode_jpeg
+from tf_talking.metrics import registry
+from tf_talking.models.images import landmark_images, to_float, to_uint8
+from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", "demo/run", "Run folder, trained on procedural people.")
+flags.DEFINE_integer("people", 12, "How many.", lower_bound=1)
+flags.DEFINE_integer("first_identity", 1_000_000, "Number of the first one.", lower_bound=500_000)
+
+SOURCE_FRAMES, SOURCE_VIDEO_FRAMES, DRIVING_FRAMES = 8, 24, 75
+
+
+def feed_forward(learned: MetaLearned, frames, landmarks, driving) -> np.ndarray:
+    """Frames uint8 [N, S, S, 3] of G(y, P·ê) for driving landmarks [N, P, 2]."""
+    drawn = landmark_images(learned.config, tf.constant(landmarks[np.newaxis]))
+    embedding = learned.embedder.embed(to_float(frames[np.newaxis]), drawn)
+    psi = tf.repeat(learned.generator.project(embedding), len(driving), axis=0)
+    return to_uint8(
+        learned.generator(landmark_images(learned.config, tf.constant(driving)), psi)
+    ).numpy()
+
+
+def decode(record: VideoRecord, indices) -> np.ndarray:
+    """Frames uint8 [n, S, S, 3]."""
+    return np.stack([decode_jpeg(record.frames[i]) for i in indices])
+
+
+def main(_):
+    learned = load_meta_learned(FLAGS.run)
+    size = learned.config.model.image_size
+    rows = []
+    for person in range(FLAGS.first_identity, FLAGS.first_identity + FLAGS.people):
+        source = procedural.render_video(person, SOURCE_VIDEO_FRAMES, size, 0)
+        driving = procedural.render_video(person, DRIVING_FRAMES, size, 1)
+        chosen = np.linspace(0, SOURCE_VIDEO_FRAMES - 1, SOURCE_FRAMES).round().astype(int)
+        frames, landmarks = decode(source, chosen), source.landmarks[chosen]
+        truth = decode(driving, range(DRIVING_FRAMES))
+        nearest = frames[nearest_source(landmarks, driving.landmarks)]
+        result = feed_forward(learned, frames, landmarks, driving.landmarks)
+        rows.append([registry.compute("l1", truth, f) for f in (nearest, result)])
+        print(f"person {person}: nearest source {rows[-1][0]:.4f}, feed-forward {rows[-1][1]:.4f}")
+    nearest, ours = np.mean(rows, axis=0)
+    wins = sum(b < a for a, b in rows)
+    print(f"mean L1: nearest source {nearest:.4f}, feed-forward {ours:.4f}")
+    print(
+        json.dumps(
+            {
+                "step": learned.step,
+                "people": len(rows),
+                "nearest_source_l1": round(float(nearest), 4),
+                "feed_forward_l1": round(float(ours), 4),
+                "feed_forward_wins": int(wins),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
