@@ -88,10 +88,12 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(runs):
     assert set(whole) == set(interrupted)
     assert int(whole["step/.ATTRIBUTES/VARIABLE_VALUE"]) == STEPS
     for name, value in whole.items():
-        if value.dtype.kind == "f":
-            np.testing.assert_allclose(value, interrupted[name], atol=1e-6, err_msg=name)
+        if name.startswith("save_counter/"):  # the stop by SIGTERM wrote one checkpoint more
+            continue
+        if isinstance(value, bytes):  # the config
+            assert value == interrupted[name]
         else:
-            np.testing.assert_array_equal(value, interrupted[name], err_msg=name)
+            np.testing.assert_allclose(value, interrupted[name], atol=1e-6, err_msg=name)
 
 
 def test_sigterm_saves_and_says_so(runs):
