@@ -7,7 +7,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 STAMP := .venv/.installed
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# TensorFlow prints errors about CUDA plugins on every start; real ones come as exceptions.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help venv demo test lint bench clean

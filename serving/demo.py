@@ -38,7 +38,7 @@ def run(*arguments: str) -> None:
     """Runs `python -m …` and shows the command; ends the demo where it fails."""
     command = [sys.executable, "-m", *arguments]
     print(f"\n$ python -m {' '.join(arguments)}", flush=True)
-    result = subprocess.run(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"})
+    result = subprocess.run(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     if result.returncode:
         sys.exit(f"this command ended with exit code {result.returncode}")
 
