@@ -38,6 +38,21 @@ def nearest_source(sources: np.ndarray, drivings: np.ndarray) -> np.ndarray:
     return distance.argmin(axis=1)
 
 
+def source_indices(source: VideoRecord, num_sources: int) -> np.ndarray:
+    """Which frames `training.finetune --dataset` takes: spread evenly over the video."""
+    if num_sources >= source.num_frames:
+        return np.arange(source.num_frames)
+    return np.linspace(0, source.num_frames - 1, num_sources).round().astype(int)
+
+
+def without_frames(record: VideoRecord, indices: np.ndarray) -> VideoRecord:
+    """The record less some of its frames: what is left to be measured on."""
+    kept = np.setdiff1d(np.arange(record.num_frames), indices)
+    return dataclasses.replace(
+        record, frames=[record.frames[i] for i in kept], landmarks=record.landmarks[kept]
+    )
+
+
 def compare(
     source: VideoRecord,
     driving: VideoRecord,
@@ -54,7 +69,7 @@ def compare(
       cards: method's name → person card.
       server: HOST:PORT.
     """
-    chosen = np.linspace(0, source.num_frames - 1, num_sources).round().astype(int)
+    chosen = source_indices(source, num_sources)
     truth = np.stack([decode_jpeg(frame) for frame in driving.frames])
     nearest = chosen[nearest_source(source.landmarks[chosen], driving.landmarks)]
     frames = {NEAREST: np.stack([decode_jpeg(source.frames[i]) for i in nearest])}

@@ -3,7 +3,15 @@
 import cv2
 import numpy as np
 
-from serving.comparison import Comparison, format_table, nearest_source, write_sheet
+from serving.comparison import (
+    Comparison,
+    format_table,
+    nearest_source,
+    source_indices,
+    without_frames,
+    write_sheet,
+)
+from tf_talking.data import procedural
 
 
 def test_nearest_source_is_the_one_with_the_closest_landmarks():
@@ -33,3 +41,13 @@ def test_sheet_rows_are_source_landmarks_truth_and_results(tmp_path):
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape == (5 * 16, 2 * 16, 3)
     assert [int(sheet[16 * row + 1, 1, 0]) for row in (0, 2, 3, 4)] == [0, 200, 50, 100]
+
+
+def test_source_frames_are_left_out_of_what_is_measured():
+    record = procedural.render_video(3, 7, 32)
+    chosen = source_indices(record, 3)
+    np.testing.assert_array_equal(chosen, [0, 3, 6])
+    rest = without_frames(record, chosen)
+    assert rest.frames == [record.frames[i] for i in (1, 2, 4, 5)]
+    np.testing.assert_array_equal(rest.landmarks, record.landmarks[[1, 2, 4, 5]])
+    np.testing.assert_array_equal(source_indices(record, 9), np.arange(7))

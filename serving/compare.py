@@ -1,0 +1,61 @@
+"""Errors of people's cards on hold-out frames, through a server:
+
+    python -m serving.compare --dataset DIR --source_video_id ID --driving_video_id ID \
+        --person CARD --person CARD --server HOST:PORT --sheet sheet.png
+
+The cards were made from --num_sources frames spread over the source video (as `training.finetune
+--dataset` takes them). Driving by the source video itself leaves those frames out.
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import json
+
+from absl import app, flags
+
+from serving.client import TalkingHeadError
+from serving.comparison import compare, format_table, source_indices, without_frames, write_sheet
+from tf_talking.data.dataset_folder import DatasetFolder
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Only when run as a program: other programs have flags of the same names."""
+    flags.DEFINE_string("dataset", None, "Dataset folder with both videos.")
+    flags.DEFINE_string("source_video_id", None, "Video that the cards were made from.")
+    flags.DEFINE_string("driving_video_id", None, "Video of the person that drives.")
+    flags.DEFINE_integer("num_sources", 8, "T of the cards.", lower_bound=1)
+    flags.DEFINE_multi_string("person", None, "Person card; repeatable.")
+    flags.DEFINE_string("server", "localhost:8500", "HOST:PORT.")
+    flags.DEFINE_string("sheet", None, "Contact sheet to write (.png).")
+    flags.mark_flags_as_required(["dataset", "source_video_id", "driving_video_id", "person"])
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    try:
+        folder = DatasetFolder.open(FLAGS.dataset)
+        source = folder.read_video(FLAGS.source_video_id)
+        driving = folder.read_video(FLAGS.driving_video_id)
+        if driving.video_id == source.video_id:
+            driving = without_frames(driving, source_indices(source, FLAGS.num_sources))
+        cards = {pathlib.Path(path).stem: pathlib.Path(path) for path in FLAGS.person}
+        results = compare(source, driving, FLAGS.num_sources, cards, FLAGS.server)
+        if FLAGS.sheet:
+            write_sheet(results, pathlib.Path(FLAGS.sheet))
+    except (OSError, KeyError, ValueError, TalkingHeadError) as error:
+        sys.exit(f"serving.compare: {error}")
+    print(f"{driving.num_frames} hold-out frames of {driving.video_id}")
+    print(format_table(results))
+    print(json.dumps({"frames": driving.num_frames, **results.errors}))
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
