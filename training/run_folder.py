@@ -14,9 +14,7 @@ import json
 import os
 import pathlib
 
-import tensorflow as tf
-
-from tf_talking.config import Config, from_json, to_json
+from tf_talking.config import Config, to_json
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
@@ -61,24 +59,6 @@ class RunFolder:
         # Last: a folder with a config.json is a complete start.
         write_atomically(self.path / "config.json", to_json(config))
         return False
-
-    def config(self) -> Config:
-        """The run's config."""
-        path = self.path / "config.json"
-        if not path.exists():
-            raise ValueError(f"{self.path}: no config.json here; expected a run of meta_train")
-        return from_json(path.read_text(), str(path))
-
-    def facts(self) -> dict:
-        """run.json as a dict."""
-        return self._read("run.json")
-
-    def latest_checkpoint(self) -> str:
-        """Path prefix of the newest checkpoint. Raises ValueError where there is none."""
-        latest = tf.train.latest_checkpoint(str(self.checkpoints))
-        if latest is None:
-            raise ValueError(f"{self.checkpoints}: no checkpoint here yet")
-        return latest
 
     def _read(self, name: str) -> dict:
         path = self.path / name
