@@ -14,7 +14,7 @@ from absl import app, flags
 
 from serving.comparison import nearest_source
 from tf_talking.data import procedural
-from tf_talking.data.records import VideoRecord, decode_jpeg
+from tf_talking.data.records import decode_frames, spread
 from tf_talking.metrics import registry
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
@@ -37,11 +37,6 @@ def feed_forward(learned: MetaLearned, frames, landmarks, driving) -> np.ndarray
     ).numpy()
 
 
-def decode(record: VideoRecord, indices) -> np.ndarray:
-    """Frames uint8 [n, S, S, 3]."""
-    return np.stack([decode_jpeg(record.frames[i]) for i in indices])
-
-
 def main(_):
     learned = load_meta_learned(FLAGS.run)
     size = learned.config.model.image_size
@@ -49,9 +44,9 @@ def main(_):
     for person in range(FLAGS.first_identity, FLAGS.first_identity + FLAGS.people):
         source = procedural.render_video(person, SOURCE_VIDEO_FRAMES, size, 0)
         driving = procedural.render_video(person, DRIVING_FRAMES, size, 1)
-        chosen = np.linspace(0, SOURCE_VIDEO_FRAMES - 1, SOURCE_FRAMES).round().astype(int)
-        frames, landmarks = decode(source, chosen), source.landmarks[chosen]
-        truth = decode(driving, range(DRIVING_FRAMES))
+        chosen = spread(SOURCE_VIDEO_FRAMES, SOURCE_FRAMES)
+        frames, landmarks = decode_frames(source, chosen), source.landmarks[chosen]
+        truth = decode_frames(driving, range(DRIVING_FRAMES))
         nearest = frames[nearest_source(landmarks, driving.landmarks)]
         result = feed_forward(learned, frames, landmarks, driving.landmarks)
         rows.append([registry.compute("l1", truth, f) for f in (nearest, result)])

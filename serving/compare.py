@@ -18,8 +18,9 @@ import json
 from absl import app, flags
 
 from serving.client import TalkingHeadError
-from serving.comparison import compare, format_table, source_indices, without_frames, write_sheet
+from serving.comparison import compare, format_table, without_frames, write_sheet
 from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.data.records import spread
 
 FLAGS = flags.FLAGS
 
@@ -44,7 +45,7 @@ def main(argv):
         source = folder.read_video(FLAGS.source_video_id)
         driving = folder.read_video(FLAGS.driving_video_id)
         if driving.video_id == source.video_id:
-            driving = without_frames(driving, source_indices(source, FLAGS.num_sources))
+            driving = without_frames(driving, spread(source.num_frames, FLAGS.num_sources))
         cards = {pathlib.Path(path).stem: pathlib.Path(path) for path in FLAGS.person}
         results = compare(source, driving, FLAGS.num_sources, cards, FLAGS.server)
         if FLAGS.sheet:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from serving.client import TalkingHeadClient
-from tf_talking.data.records import VideoRecord, decode_jpeg
+from tf_talking.data.photos import write_png
+from tf_talking.data.records import VideoRecord, decode_frames, spread
 from tf_talking.landmarks.draw import draw_landmarks
 from tf_talking.metrics import registry
 from tf_talking.person_card import PersonCard
@@ -36,13 +37,6 @@ def nearest_source(sources: np.ndarray, drivings: np.ndarray) -> np.ndarray:
     """Index of the source landmarks [T, P, 2] nearest to each of [N, P, 2]; crops are aligned."""
     distance = np.linalg.norm(drivings[:, None] - sources[None], axis=-1).mean(-1)  # [N, T]
     return distance.argmin(axis=1)
-
-
-def source_indices(source: VideoRecord, num_sources: int) -> np.ndarray:
-    """Which frames `training.finetune --dataset` takes: spread evenly over the video."""
-    if num_sources >= source.num_frames:
-        return np.arange(source.num_frames)
-    return np.linspace(0, source.num_frames - 1, num_sources).round().astype(int)
 
 
 def without_frames(record: VideoRecord, indices: np.ndarray) -> VideoRecord:
@@ -69,10 +63,10 @@ def compare(
       cards: method's name → person card.
       server: HOST:PORT.
     """
-    chosen = source_indices(source, num_sources)
-    truth = np.stack([decode_jpeg(frame) for frame in driving.frames])
+    chosen = spread(source.num_frames, num_sources)
+    truth = decode_frames(driving, range(driving.num_frames))
     nearest = chosen[nearest_source(source.landmarks[chosen], driving.landmarks)]
-    frames = {NEAREST: np.stack([decode_jpeg(source.frames[i]) for i in nearest])}
+    frames = {NEAREST: decode_frames(source, nearest)}
     thickness = 2
     with TalkingHeadClient(server) as client:
         client.wait_until_ready()
@@ -92,7 +86,7 @@ def write_sheet(
 ) -> None:
     """Rows: source (the nearest one), landmarks, ground truth, then each card's frames."""
     count = len(comparison.ground_truth)
-    chosen = np.linspace(0, count - 1, min(columns, count)).round().astype(int)
+    chosen = spread(count, columns)
     size = comparison.ground_truth.shape[1]
     drawn = np.stack(
         [
@@ -105,8 +99,7 @@ def write_sheet(
     rows += [frames[chosen] for frames in others]
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
     sheet = cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    if not cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path}: the picture could not be written")
+    write_png(path, sheet)
 
 
 def format_table(comparison: Comparison) -> str:

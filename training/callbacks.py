@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_talking.config import Config, config_hash
+from tf_talking.data.photos import write_png
 from tf_talking.models.generator import Generator
 from tf_talking.models.served import save_generator
 from tf_talking.person_card import PersonCard
 from tf_talking.serving_folder import ServingFolder
-from training.previews import write_png
 
 SHARED_GENERATOR = "generator"
 

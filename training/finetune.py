@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+from tf_talking.data.records import spread
 from tf_talking.landmarks.draw import draw_landmarks
 from tf_talking.models.images import landmark_images, to_float
 from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
@@ -80,7 +81,7 @@ def photo_dataset(person: PersonFrames, batch_size: int, seed: int) -> tf.data.D
 
 def draw_preview(person: PersonFrames, config):
     """Function of the model: a row for each of up to four photos: photo, landmarks, result."""
-    chosen = person_source.spread(len(person), 4)
+    chosen = spread(len(person), 4)
     frames, landmarks = person.frames[chosen], person.landmarks[chosen]
     drawing = config.landmarks
     drawn = [

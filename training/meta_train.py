@@ -16,12 +16,13 @@ from absl import app, flags, logging
 from tf_talking.config import PRESETS, Config, from_json, get_preset
 from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.data.episodes import EpisodeDataset
+from tf_talking.data.photos import write_png
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from training import content_flags
 from training.loop import Every, ProgressLine, ScalarLog, StopRequest, run_loop
 from training.meta_trainer import MetaTrainer
 from training.overrides import apply_overrides
-from training.previews import choose_rows, draw_grid, write_png
+from training.previews import choose_rows, draw_grid
 from training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS

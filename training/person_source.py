@@ -8,7 +8,7 @@ from absl import logging
 from tf_talking.config import Config
 from tf_talking.data import photos
 from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.records import decode_jpeg
+from tf_talking.data.records import decode_frames, spread
 from tf_talking.data.video import read_frames
 from tf_talking.landmarks.crop import crop_frame
 from tf_talking.landmarks.detector import get_detector
@@ -24,13 +24,6 @@ class PersonFrames:
 
     def __len__(self) -> int:
         return len(self.frames)
-
-
-def spread(count: int, wanted: int) -> np.ndarray:
-    """Indices of `wanted` items spread evenly over `count`; all of them where there are fewer."""
-    if wanted >= count:
-        return np.arange(count)
-    return np.linspace(0, count - 1, wanted).round().astype(int)
 
 
 def from_photos(config: Config, folder: str, num_frames: int) -> PersonFrames:
@@ -66,7 +59,7 @@ def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> P
             f"such as {known}"
         ) from None
     chosen = spread(record.num_frames, num_frames)
-    frames = np.stack([decode_jpeg(record.frames[i]) for i in chosen])
+    frames = decode_frames(record, chosen)
     return PersonFrames(frames, record.landmarks[chosen], f"{path}, {video_id}")
 
 

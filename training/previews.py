@@ -7,17 +7,11 @@ generator that ignores its embedding; the last one shows it.
 
 import dataclasses
 
-import cv2
 import numpy as np
 
 from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.records import VideoRecord, decode_jpeg
+from tf_talking.data.records import decode_frames
 from tf_talking.landmarks.draw import draw_landmarks
-
-
-def decode_frames(record: VideoRecord, indices) -> np.ndarray:
-    """Frames of a record as uint8 RGB [n, S, S, 3]."""
-    return np.stack([decode_jpeg(record.frames[index]) for index in indices])
 
 
 @dataclasses.dataclass
@@ -95,9 +89,3 @@ def draw_grid(rows: list[PreviewRow], config, embed, generate) -> np.ndarray:
         cells += [drawn[1], other_video[i], drawn[2], other_person[i]]
         lines.append(np.concatenate(cells, axis=1))
     return np.concatenate(lines, axis=0)
-
-
-def write_png(path, image: np.ndarray) -> None:
-    """Writes uint8 RGB [H, W, 3]."""
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path}: the picture could not be written")

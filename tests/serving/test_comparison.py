@@ -7,11 +7,11 @@ from serving.comparison import (
     Comparison,
     format_table,
     nearest_source,
-    source_indices,
     without_frames,
     write_sheet,
 )
 from tf_talking.data import procedural
+from tf_talking.data.records import spread
 
 
 def test_nearest_source_is_the_one_with_the_closest_landmarks():
@@ -45,9 +45,9 @@ def test_sheet_rows_are_source_landmarks_truth_and_results(tmp_path):
 
 def test_source_frames_are_left_out_of_what_is_measured():
     record = procedural.render_video(3, 7, 32)
-    chosen = source_indices(record, 3)
+    chosen = spread(record.num_frames, 3)
     np.testing.assert_array_equal(chosen, [0, 3, 6])
     rest = without_frames(record, chosen)
     assert rest.frames == [record.frames[i] for i in (1, 2, 4, 5)]
     np.testing.assert_array_equal(rest.landmarks, record.landmarks[[1, 2, 4, 5]])
-    np.testing.assert_array_equal(source_indices(record, 9), np.arange(7))
+    np.testing.assert_array_equal(spread(record.num_frames, 9), np.arange(7))

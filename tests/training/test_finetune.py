@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_talking.data.records import spread
 from tf_talking.person_card import PersonCard
 from training.meta_trainer import MetaTrainer
-from training.person_source import from_photos, from_video, spread
+from training.person_source import from_photos, from_video
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pathlib
 import re
 import warnings
 
+import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
@@ -81,3 +82,9 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
             return np.array(PIL.ImageOps.exif_transpose(image).convert("RGB"))
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{path}: corrupt image: {error}") from None
+
+
+def write_png(path, image: np.ndarray) -> None:
+    """Writes uint8 RGB [H, W, 3]."""
+    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: the picture could not be written")
