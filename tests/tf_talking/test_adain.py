@@ -37,6 +37,6 @@ def test_half_precision_input_keeps_float32_statistics():
     shift, scale = tf.zeros([1, 1]), tf.ones([1, 1])
     rounded = tf.cast(x, tf.bfloat16)
     expected = AdaIN()(tf.cast(rounded, tf.float32), shift, scale)
-    y = AdaIN(dtype="mixed_bfloat16")(rounded, shift, scale)
+    y = AdaIN()(rounded, shift, scale)
     assert y.dtype == tf.bfloat16
     np.testing.assert_allclose(tf.cast(y, tf.float32), expected, atol=0.02)

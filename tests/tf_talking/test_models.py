@@ -144,3 +144,30 @@ def test_presets_build_and_run(preset):
         Embedder(small)(tf.zeros([1, 32, 32, 3]), tf.zeros([1, 32, 32, 3]))
     )
     assert psi.shape == [1, small.adain_size]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_precision_is_that_of_the_activations_only(networks, precision):
+    """Float32 weights, vectors and frames; the results close to those of float32."""
+    from tf_talking.models.discriminator import DiscriminatorFeatures
+
+    embedder, generator, discriminator = networks
+    drawn, frames = images(2), images(2, seed=1)
+    low_e = Embedder(TINY, precision=precision)
+    low_g = Generator(TINY, precision=precision)
+    low_d = DiscriminatorFeatures(TINY, precision=precision)
+    for ours, theirs in (
+        (low_e, embedder), (low_g, generator), (low_d, discriminator.features),
+    ):  # fmt: skip
+        ours.set_weights(theirs.get_weights())
+        assert {w.dtype for w in ours.weights} == {tf.float32}
+    embedding = low_e(frames, drawn)
+    assert embedding.dtype == tf.float32
+    np.testing.assert_allclose(embedding, embedder(frames, drawn), atol=0.02)
+    psi = generator.project(embedding)
+    drawn_frames = low_g(drawn, psi)
+    assert drawn_frames.dtype == tf.float32
+    assert np.abs(drawn_frames - generator(drawn, psi)).mean() < 0.02
+    vector, activations = low_d(frames, drawn)
+    assert vector.dtype == tf.float32
+    assert {a.dtype for a in activations} == {tf.as_dtype(precision)}

@@ -1,12 +1,13 @@
 """Adaptive instance normalisation (Huang and Belongie 2017)."""
 
-import keras
 import tensorflow as tf
+
+from tf_talking.layers.input_typed import InputTypedLayer
 
 EPSILON = 1e-4
 
 
-class AdaIN(keras.layers.Layer):
+class AdaIN(InputTypedLayer):
     """Normalises each channel of each image, then applies that image's own scale and shift.
 
     The layer has no weights: scale and shift come from ψ. Statistics are float32. `rsqrt(var +

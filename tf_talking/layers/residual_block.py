@@ -5,18 +5,11 @@ import tensorflow as tf
 
 from tf_talking.addons import InstanceNormalization
 from tf_talking.layers.adain import EPSILON, AdaIN
-from tf_talking.layers.spectral_conv2d import SpectralConv2D
+from tf_talking.layers.input_typed import InputTypedLayer
+from tf_talking.layers.spectral_conv2d import SpectralConv2D, upsample_nearest
 
 
-def upsample_nearest(x: tf.Tensor) -> tf.Tensor:
-    """[B, H, W, C] → [B, 2H, 2W, C]. Broadcast and reshape: nearest resize has no XLA gradient."""
-    height, width, channels = x.shape[1:]
-    x = tf.reshape(x, [-1, height, 1, width, 1, channels])
-    x = tf.broadcast_to(x, tf.concat([tf.shape(x)[:2], [2, width, 2, channels]], axis=0))
-    return tf.reshape(x, [-1, 2 * height, 2 * width, channels])
-
-
-class ResidualBlock(keras.layers.Layer):
+class ResidualBlock(InputTypedLayer):
     """[norm] ReLU conv3×3 [norm] ReLU conv3×3, plus a 1×1 skip where the shape changes.
 
     Args:
@@ -62,7 +55,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def _make_norm(self, name: str) -> keras.layers.Layer | None:
         if self.norm == "instance":
-            return InstanceNormalization(epsilon=EPSILON, name=name)
+            return InstanceNormalization(epsilon=EPSILON, dtype="float32", name=name)
         return AdaIN(name=name) if self.norm == "adaptive" else None
 
     def build(self, input_shape):
@@ -87,19 +80,16 @@ class ResidualBlock(keras.layers.Layer):
         adain_params: for an adaptive block, [(shift1, scale1), (shift2, scale2)], each [B, C].
         """
         y = x if self.first else tf.nn.relu(self._normalize(self.norm1, x, adain_params, 0))
-        if self.resample == "up":
-            y = upsample_nearest(y)
-        y = self.conv1(y)
-        y = self.conv2(tf.nn.relu(self._normalize(self.norm2, y, adain_params, 1)))
-        if self.resample == "down":
-            y = tf.nn.avg_pool2d(y, 2, 2, "VALID")
+        y = self.conv1.after_upsampling(y) if self.resample == "up" else self.conv1(y)
+        y = tf.nn.relu(self._normalize(self.norm2, y, adain_params, 1))
+        y = self.conv2.then_pool(y) if self.resample == "down" else self.conv2(y)
         return y + self._shortcut(x)
 
     def _normalize(self, norm, x, adain_params, index: int):
         if norm is None:
             return x
         if self.norm == "instance":
-            return norm(x)
+            return tf.cast(norm(x), x.dtype)  # the norm itself is float32
         shift, scale = adain_params[index]
         return norm(x, shift, scale)
 

@@ -1,12 +1,12 @@
 """Self-attention over the positions of a feature map (Zhang et al. 2018, as in BigGAN)."""
 
-import keras
 import tensorflow as tf
 
+from tf_talking.layers.input_typed import InputTypedLayer
 from tf_talking.layers.spectral_conv2d import SpectralConv2D
 
 
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(InputTypedLayer):
     """x + gate · Conv(Attention(query(x), pool(key(x)), pool(value(x)))).
 
     1×1 convolutions under spectral norm: C/8 channels for query and key, C/2 for the value. Key
@@ -45,6 +45,7 @@ class SelfAttention(keras.layers.Layer):
         key = tf.reshape(key, [-1, positions // 4, channels // 8])
         value = tf.nn.max_pool2d(self.value(x), 2, 2, "VALID")
         value = tf.reshape(value, [-1, positions // 4, channels // 2])
-        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))  # [B, HW, HW/4]
+        scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)  # [B, HW, HW/4]
+        weights = tf.cast(tf.nn.softmax(scores), x.dtype)
         attended = tf.reshape(tf.matmul(weights, value), [-1, height, width, channels // 2])
         return x + tf.cast(self.gate, x.dtype) * self.output_conv(attended)

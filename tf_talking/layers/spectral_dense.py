@@ -27,5 +27,5 @@ class SpectralDense(SpectralNorm):
 
     def call(self, x):
         """[B, in] → [B, units]."""
-        y = tf.linalg.matmul(x, self.normalized_kernel())
+        y = tf.linalg.matmul(x, tf.cast(self.normalized_kernel(), x.dtype))
         return y + tf.cast(self.bias, y.dtype)

@@ -7,11 +7,13 @@ Conventions:
     through σ too: d(K/σ)/dK, not dK/σ.
   * `power_iteration()` is called once an optimisation step by the training loop, not once a call:
     a network that runs three times in a step keeps one σ, and inference never changes it.
-  * σ is computed in float32 whatever the compute type.
+  * Kernel, σ and K/σ are float32 whatever the type of the activations.
 """
 
 import keras
 import tensorflow as tf
+
+from tf_talking.layers.input_typed import InputTypedLayer
 
 _EPSILON = 1e-12  # only a kernel of zeros comes near it
 _WARM_UP_ITERATIONS = 15  # for a fresh kernel; afterwards one a step follows it
@@ -21,7 +23,7 @@ def _unit(x: tf.Tensor) -> tf.Tensor:
     return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x)) + _EPSILON)
 
 
-class SpectralNorm(keras.layers.Layer):
+class SpectralNorm(InputTypedLayer):
     """Base class: `_build_kernel` in `build`, `normalized_kernel()` in `call`.
 
     Args:
@@ -48,7 +50,6 @@ class SpectralNorm(keras.layers.Layer):
         vector = dict(
             initializer="random_normal",
             trainable=False,
-            dtype="float32",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
         self.u = self.add_weight(name="u", shape=(shape[-1],), **vector)
@@ -58,8 +59,7 @@ class SpectralNorm(keras.layers.Layer):
             self.power_iteration(_WARM_UP_ITERATIONS)
 
     def _matrix(self) -> tf.Tensor:
-        kernel = tf.cast(self.kernel, tf.float32)
-        return tf.reshape(kernel, [-1, kernel.shape[-1]])
+        return tf.reshape(self.kernel, [-1, self.kernel.shape[-1]])
 
     def sigma(self) -> tf.Tensor:
         """Estimate of the kernel's largest singular value, float32 scalar, differentiable."""
@@ -68,11 +68,9 @@ class SpectralNorm(keras.layers.Layer):
         return tf.reduce_sum(v * tf.linalg.matvec(self._matrix(), u))
 
     def normalized_kernel(self) -> tf.Tensor:
-        """K / σ in the compute type, or K where spectral norm is off."""
-        if not self.spectral_norm:
-            return tf.cast(self.kernel, self.compute_dtype)
-        kernel = tf.cast(self.kernel, tf.float32) / self.sigma()
-        return tf.cast(kernel, self.compute_dtype)
+        """K / σ, or K where spectral norm is off; float32, of the kernel's shape."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        return kernel / self.sigma() if self.spectral_norm else kernel
 
     def power_iteration(self, iterations: int = 1) -> None:
         """Moves u and v towards the leading singular vectors. No gradient."""

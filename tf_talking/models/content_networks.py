@@ -27,7 +27,7 @@ class ContentNetwork:
     weights_source: str  # path and sha256 prefix, or "random"
 
     def __call__(self, images: tf.Tensor) -> list[tf.Tensor]:
-        """float32 [B, S, S, 3] in [-1, 1] → list of float32 [B, h, w, c]."""
+        """float32 [B, S, S, 3] in [-1, 1] → list of [B, h, w, c] in the network's precision."""
         return list(self.model(images, training=False))
 
 
@@ -38,6 +38,7 @@ def build_content_networks(
     vgg_layers: str = "five",
     vgg_pooling: str = "max",
     image_size: int = 256,
+    precision: str = "float32",
 ) -> dict[str, ContentNetwork]:
     """Builds the networks of L_CNT (paper section 3.4).
 
@@ -50,6 +51,7 @@ def build_content_networks(
       vgg_layers: "five" or "all", of both VGGs.
       vgg_pooling: "max" or "average", of both VGGs.
       image_size: S, pixels.
+      precision: type of the activations of both VGGs; a MobileFaceNet stays float32.
 
     Returns:
       "vgg19" and "face" → network, without those left out.
@@ -65,21 +67,28 @@ def build_content_networks(
     networks = {}
     if vgg19 not in (None, "none"):
         networks["vgg19"] = _build_vgg(
-            vgg.VGG19, vgg19, "vgg19", image_size, vgg_layers, vgg_pooling
+            vgg.VGG19, vgg19, "vgg19", image_size, vgg_layers, vgg_pooling, precision
         )
     if face == "vggface":
         networks["face"] = _build_vgg(
-            vgg.VGGFACE, face_weights or "auto", "face_weights", image_size, vgg_layers, vgg_pooling
-        )
+            vgg.VGGFACE, face_weights or "auto", "face_weights", image_size, vgg_layers,
+            vgg_pooling, precision,
+        )  # fmt: skip
     elif face == "mobilefacenet":
         networks["face"] = _build_mobilefacenet(face_weights, image_size)
     return networks
 
 
 def _build_vgg(
-    spec: vgg.VGGSpec, weights: str, field: str, image_size: int, layers: str, pooling: str
+    spec: vgg.VGGSpec,
+    weights: str,
+    field: str,
+    image_size: int,
+    layers: str,
+    pooling: str,
+    precision: str,
 ) -> ContentNetwork:
-    model = vgg.build_vgg(spec, image_size, layers, pooling)
+    model = vgg.build_vgg(spec, image_size, layers, pooling, precision)
     shapes = vgg.conv_layers(spec, layers)
     if weights == _RANDOM:
         values, source = content_weights.random_conv_weights(shapes, field), _RANDOM

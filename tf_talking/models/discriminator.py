@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_talking.config import ModelConfig
+from tf_talking.layers.input_typed import InputTypedLayer
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.models.down_stack import DownStack, check_image, pool
 
@@ -17,12 +18,25 @@ W_START = 0.1  # mean of the entries of W at the start
 
 
 class DiscriminatorFeatures(keras.Model):
-    """V(x, y; θ): the embedder's blocks and one residual block at 4×4. 19.6 M in `paper`."""
+    """V(x, y; θ): the embedder's blocks and one residual block at 4×4. 19.6 M in `paper`.
 
-    def __init__(self, config: ModelConfig, **kwargs):
+    Args:
+      config: shapes.
+      precision: type of the activations; weights and the vector are float32 in any case.
+      recompute: see `run_block`.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        precision: str = "float32",
+        recompute: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.config = config
-        self.down = DownStack(config, config.spectral_norm, name="down")
+        self.precision = precision
+        self.down = DownStack(config, config.spectral_norm, recompute, name="down")
         size, width = config.embedder_bottleneck, config.embedding_size
         self.last = ResidualBlock(width, spectral_norm=config.spectral_norm, name="last")
         self.last.build((None, size, size, width))
@@ -32,7 +46,8 @@ class DiscriminatorFeatures(keras.Model):
         """frames, landmark_images [B, S, S, 3] → (float32 [B, N], activations after each block)."""
         frames = check_image("frames", frames, self.config.image_size)
         landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
-        activations = self.down(tf.concat([landmark_images, frames], axis=-1))
+        images = tf.concat([landmark_images, frames], axis=-1)
+        activations = self.down(tf.cast(images, self.precision))
         activations.append(self.last(activations[-1]))
         return pool(activations[-1], self.config.pooling), activations
 
@@ -42,7 +57,7 @@ def realism_score(vector: tf.Tensor, w: tf.Tensor, bias: tf.Tensor) -> tf.Tensor
     return tf.reduce_sum(vector * w, axis=-1) + bias
 
 
-class ProjectionHead(keras.layers.Layer):
+class ProjectionHead(InputTypedLayer):
     """W, w0 and b of eq. (5).
 
     Args:
@@ -117,13 +132,21 @@ class Discriminator(keras.Model):
     Args:
       config: shapes.
       num_videos: M, the number of videos in the training set.
+      precision, recompute: of V. W, w0 and b are float32.
     """
 
-    def __init__(self, config: ModelConfig, num_videos: int, **kwargs):
+    def __init__(
+        self,
+        config: ModelConfig,
+        num_videos: int,
+        precision: str = "float32",
+        recompute: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if num_videos < 1:
             raise ValueError(f"num_videos: got {num_videos}, expected at least 1")
-        self.features = DiscriminatorFeatures(config, name="features")
+        self.features = DiscriminatorFeatures(config, precision, recompute, name="features")
         self.head = ProjectionHead(
             num_videos, config.embedding_size, config.spectral_norm_on_w, name="head"
         )

@@ -1,23 +1,32 @@
 """The residual down blocks that the embedder and the discriminator share in shape."""
 
-import keras
 import tensorflow as tf
 
 from tf_talking.config import ModelConfig
+from tf_talking.layers.input_typed import InputTypedLayer
+from tf_talking.layers.recompute import run_block
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.layers.self_attention import SelfAttention
 
 
-class DownStack(keras.layers.Layer):
+class DownStack(InputTypedLayer):
     """Residual down blocks without normalisation, self-attention where the size is 32×32.
 
     Input: frame and landmark image concatenated, landmark image first, [B, S, S, 6].
 
+    Args:
+      config: shapes.
+      spectral_norm: of every convolution.
+      recompute: see `run_block`.
+
     Reference: paper section 3.4.
     """
 
-    def __init__(self, config: ModelConfig, spectral_norm: bool, **kwargs):
+    def __init__(
+        self, config: ModelConfig, spectral_norm: bool, recompute: bool = False, **kwargs
+    ):
         super().__init__(**kwargs)
+        self.recompute = recompute
         self.blocks = []
         self.attention = None
         self.attention_index = -1
@@ -43,9 +52,9 @@ class DownStack(keras.layers.Layer):
         """[B, S, S, 6] → the activation after each block, the last one [B, 4, 4, N]."""
         activations = []
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            x = run_block(block, self.recompute, x)
             if index == self.attention_index:
-                x = self.attention(x)
+                x = run_block(self.attention, self.recompute, x)
             activations.append(x)
         return activations
 

@@ -17,21 +17,32 @@ class Embedder(keras.Model):
     Args:
       config: shapes.
       spectral_norm: overrides config.spectral_norm; False for the folded copy of an export.
+      precision: type of the activations; weights and ê are float32 in any case.
+      recompute: see `run_block`.
     """
 
-    def __init__(self, config: ModelConfig, spectral_norm: bool | None = None, **kwargs):
+    def __init__(
+        self,
+        config: ModelConfig,
+        spectral_norm: bool | None = None,
+        precision: str = "float32",
+        recompute: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.config = config
+        self.precision = precision
         if spectral_norm is None:
             spectral_norm = config.spectral_norm
-        self.down = DownStack(config, spectral_norm, name="down")
+        self.down = DownStack(config, spectral_norm, recompute, name="down")
         self.built = True
 
     def call(self, frames, landmark_images):
         """frames, landmark_images [B, S, S, 3] → float32 [B, N], one embedding a frame."""
         frames = check_image("frames", frames, self.config.image_size)
         landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
-        activations = self.down(tf.concat([landmark_images, frames], axis=-1))
+        images = tf.concat([landmark_images, frames], axis=-1)
+        activations = self.down(tf.cast(images, self.precision))
         return pool(activations[-1], self.config.pooling)
 
     def embed(self, frames, landmark_images):

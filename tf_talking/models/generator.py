@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_talking.config import ModelConfig
 from tf_talking.layers.adain import AdaIN
+from tf_talking.layers.recompute import run_block
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.layers.self_attention import SelfAttention
 from tf_talking.layers.spectral_conv2d import SpectralConv2D
@@ -35,6 +36,8 @@ class Generator(keras.Model):
       config: shapes.
       spectral_norm: overrides config.spectral_norm; False for the folded copy of an export.
       with_projection: False leaves P out (a server's generator takes ψ explicitly).
+      precision: type of the activations; weights, ψ and the frames are float32 in any case.
+      recompute: see `run_block`.
     """
 
     def __init__(
@@ -42,10 +45,13 @@ class Generator(keras.Model):
         config: ModelConfig,
         spectral_norm: bool | None = None,
         with_projection: bool = True,
+        precision: str = "float32",
+        recompute: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.config = config
+        self.precision, self.recompute = precision, recompute
         self._spectral_norm = config.spectral_norm if spectral_norm is None else spectral_norm
         self._attention_after = set()
         self.attentions = {}
@@ -99,15 +105,15 @@ class Generator(keras.Model):
         """landmark_images [B, S, S, 3], adain_params [B, L] → frames [B, S, S, 3] in [-1, 1]."""
         landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
         pairs = self._split(adain_params)
-        x = landmark_images
+        x = tf.cast(landmark_images, self.precision)
         for block in self.blocks:
             own = [next(pairs), next(pairs)] if block.norm == "adaptive" else None
-            x = block(x, own) if own else block(x)
+            x = run_block(block, self.recompute, x, own)
             if block.name in self.attentions:
-                x = self.attentions[block.name](x)
+                x = run_block(self.attentions[block.name], self.recompute, x)
         shift, scale = next(pairs)
         x = self.final_conv(tf.nn.relu(self.final_norm(x, shift, scale)))
-        return tf.cast(tf.tanh(x), tf.float32)
+        return tf.tanh(tf.cast(x, tf.float32))
 
     def _split(self, adain_params):
         """Iterator over the (shift, scale) of each AdaIN layer in forward order."""

@@ -71,7 +71,11 @@ def conv_layers(spec: VGGSpec, layers: str) -> dict[str, tuple[int, int, int, in
 
 
 def build_vgg(
-    spec: VGGSpec, image_size: int | None = None, layers: str = "five", pooling: str = "max"
+    spec: VGGSpec,
+    image_size: int | None = None,
+    layers: str = "five",
+    pooling: str = "max",
+    precision: str = "float32",
 ) -> keras.Model:
     """A frozen model: RGB float32 [B, S, S, 3] in [-1, 1] → list of activations, shallow first.
 
@@ -83,6 +87,7 @@ def build_vgg(
       image_size: S, pixels; None for any.
       layers: "five" or "all", see the module's docstring.
       pooling: "max" as trained, or "average".
+      precision: type of the activations; preprocessing is float32 in any case.
 
     Raises:
       ValueError: unknown `layers` or `pooling`.
@@ -92,13 +97,14 @@ def build_vgg(
         raise ValueError(f"vgg_pooling: got {pooling!r}, expected 'max' or 'average'")
     image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
     x = CaffePreprocessing(spec.mean_bgr, name="preprocessing", dtype="float32")(image)
+    policy = precision if precision == "float32" else f"mixed_{precision}"
     outputs, block = [], "block1"
     for name, shape in conv_layers(spec, layers).items():
         if not name.startswith(block):
-            x = poolings[pooling](2, name=f"{block}_pool", dtype="float32")(x)
+            x = poolings[pooling](2, name=f"{block}_pool", dtype=policy)(x)
             block = name.partition("_")[0]
         x = keras.layers.Conv2D(
-            shape[-1], 3, padding="same", activation="relu", name=name, dtype="float32"
+            shape[-1], 3, padding="same", activation="relu", name=name, dtype=policy
         )(x)
         if layers == "all" or name.endswith("_conv1"):
             outputs.append(x)
