@@ -1,8 +1,13 @@
-"""Meta-learning (paper section 3.2): the three networks, their optimisers and one training step.
+"""Meta-learning (paper section 3.2): the three networks, their state and one training step.
 
 One step on a batch of episodes is one E+G update (eq. 3) followed by `discriminator_steps`
-updates of D (eq. 6). The fake frames are computed once, before the E+G update, and serve it and
-the D updates. EMA copies of E and G follow; they are what is previewed, evaluated and exported.
+updates of D (eq. 6), all in one compiled function. The passes are in `meta_passes.py`; here
+gradients are reduced over the replicas, checked and applied. An update whose loss or gradient is
+not finite is left out and counted: no weight, moment or count of updates changes then. EMA copies
+of E and G follow; they are what is previewed, evaluated and exported.
+
+Power iteration: once a step for E, G and D before the first pass, once more for D before each
+further update of D.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,21 +15,19 @@ from collections.abc import Callable, Mapping
 import keras
 import tensorflow as tf
 
-from tf_talking.addons import LazyAdam
 from tf_talking.config import Config, to_json
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses.adversarial import hinge_loss
-from tf_talking.losses.generator_terms import (
-    Features,
-    discriminator_terms,
-    image_terms,
-    weighted_sum,
-)
-from tf_talking.losses.match import match_loss
+from tf_talking.losses.generator_terms import Features
 from tf_talking.models.discriminator import Discriminator
 from tf_talking.models.embedder import Embedder
 from tf_talking.models.generator import Generator
-from tf_talking.models.images import landmark_images, to_float
+from training.adam import Adam
+from training.gradients import Tensors
+from training.loss_scale import LossScale
+from training.meta_passes import MetaPasses
+from training.row_adam import RowAdam
+from training.scalars import Scalars
+from training.step_options import StepOptions
 
 
 class MetaTrainer:
@@ -35,6 +38,10 @@ class MetaTrainer:
       num_videos: M, rows of W.
       build_content: called under the strategy's scope; returns name → feature network.
       strategy: a tf.distribute strategy; batches are split over its replicas.
+      options: how the step is computed.
+
+    Raises:
+      ValueError: the batch can not be split over replicas and parts.
     """
 
     def __init__(
@@ -43,21 +50,36 @@ class MetaTrainer:
         num_videos: int,
         build_content: Callable[[], Mapping[str, Features]],
         strategy: tf.distribute.Strategy,
+        options: StepOptions | None = None,
     ):
-        self.config = config
-        self.strategy = strategy
+        options = options or StepOptions()
+        self.config, self.strategy, self.options = config, strategy, options
+        options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)
+        networks = dict(precision=options.precision, recompute=options.recompute)
         with strategy.scope():
             self.content = dict(build_content())
-            self.embedder = Embedder(config.model, name="embedder")
-            self.generator = Generator(config.model, name="generator")
-            self.discriminator = Discriminator(config.model, num_videos, name="discriminator")
+            self.embedder = Embedder(config.model, name="embedder", **networks)
+            self.generator = Generator(config.model, name="generator", **networks)
+            self.discriminator = Discriminator(
+                config.model, num_videos, name="discriminator", **networks
+            )
             self.ema_embedder = Embedder(config.model, name="ema_embedder")
             self.ema_generator = Generator(config.model, name="ema_generator")
             self.ema_embedder.set_weights(self.embedder.get_weights())
             self.ema_generator.set_weights(self.generator.get_weights())
+            self.passes = MetaPasses(
+                config, self.embedder, self.generator, self.discriminator, self.content,
+                options.accumulate,
+            )  # fmt: skip
             self._make_optimizers()
-            self.step = tf.Variable(0, dtype=tf.int64, name="step")
-            self.episodes = tf.Variable(0, dtype=tf.int64, name="episodes")
+            self.loss_scale = LossScale() if options.precision == "float16" else None
+            self.step = _counter("step")
+            self.episodes = _counter("episodes")
+            self.skipped_updates = _counter("skipped_updates")
+            self.skipped_in_a_row = _counter("skipped_in_a_row")
+        # Left out: the loss scale (a run may go on in another precision), and the skips in a row
+        # (a run that goes back to a checkpoint starts counting anew).
+        optional = {"w_optimizer": self.w_optimizer} if self.w_optimizer else {}
         self.checkpoint = tf.train.Checkpoint(
             embedder=self.embedder,
             generator=self.generator,
@@ -66,139 +88,179 @@ class MetaTrainer:
             ema_generator=self.ema_generator,
             generator_optimizer=self.generator_optimizer,
             discriminator_optimizer=self.discriminator_optimizer,
-            w_optimizer=self.w_optimizer,
             step=self.step,
             episodes=self.episodes,
+            skipped_updates=self.skipped_updates,
             config=tf.Variable(to_json(config), name="config"),
+            **optional,
         )
-        self._compiled_step = tf.function(self.distributed_step)
+        self._names: list[str] = []
+        whole = options.jit_compile and strategy.num_replicas_in_sync == 1
+        self._step_function = tf.function(
+            self._packed_step, jit_compile=whole or None, autograph=False
+        )
+        self._several_steps = tf.function(self._steps_of_iterator)
+        self._first, self._second = self.passes.first, self.passes.second
+        if options.jit_compile and not whole:
+            self._first = tf.function(self._first, jit_compile=True, autograph=False)
+            self._second = tf.function(self._second, jit_compile=True, autograph=False)
 
     def _make_optimizers(self):
-        train = self.config.train
-        adam = dict(
-            beta_1=train.adam_beta_1, beta_2=train.adam_beta_2, epsilon=train.adam_epsilon
-        )
-        self.generator_variables = (
-            self.embedder.trainable_variables + self.generator.trainable_variables
-        )
-        head = self.discriminator.head
-        self.discriminator_variables = [
-            v for v in self.discriminator.trainable_variables if v is not head.w
-        ]
+        train, head = self.config.train, self.discriminator.head
+        adam = (train.adam_beta_1, train.adam_beta_2, train.adam_epsilon)
+        self.generator_variables = self.passes.generator_variables
+        self.discriminator_variables = self.passes.discriminator_variables
         rate = train.learning_rate
         if train.decay_steps:
             rate = keras.optimizers.schedules.CosineDecay(rate, train.decay_steps)
-        self.generator_optimizer = keras.optimizers.Adam(rate, **adam)
-        self.generator_optimizer.build(self.generator_variables)
+        self.generator_optimizer = Adam(self.generator_variables, rate, *adam)
         rate = train.discriminator_learning_rate
-        self.discriminator_optimizer = keras.optimizers.Adam(rate, **adam)
-        self.discriminator_optimizer.build(self.discriminator_variables)
-        # Row-wise: Adam itself would read and move all M rows in every step.
-        self.w_optimizer = LazyAdam(rate, **adam)
-        self.w_optimizer._create_all_weights([head.w])
+        self.discriminator_optimizer = Adam(self.discriminator_variables, rate, *adam)
+        self.w_optimizer = RowAdam(head.w, rate, *adam) if self.passes.by_rows else None
 
-    def train_step(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def train_step(self, batch: Mapping[str, tf.Tensor]) -> Scalars:
         """One step on a (distributed) batch of episodes; returns scalars by name for the log."""
-        return self._compiled_step(batch)
+        return self._scalars(self._step_function(batch))
 
-    def distributed_step(self, batch):
-        """The step itself, not compiled."""
+    def train_steps(self, iterator, count: int) -> Scalars:
+        """`count` steps in one call, on batches drawn inside the graph; scalars of the last one."""
+        return self._scalars(self._several_steps(iterator, tf.constant(count)))
+
+    def distributed_step(self, batch) -> Tensors:
+        """The step itself, not compiled: scalars by name."""
+        return dict(self._scalars(self._packed_step(batch)))
+
+    def _scalars(self, values: tf.Tensor) -> Scalars:
+        return Scalars(self._names, values)
+
+    def _steps_of_iterator(self, iterator, count):
+        values = self._step_function(next(iterator))
+        for _ in tf.range(count - 1):
+            values = self._step_function(next(iterator))
+        return values
+
+    def _packed_step(self, batch):
+        """One vector of scalars: one reduction over the replicas and one copy to the host."""
         metrics = self.strategy.run(self._replica_step, args=(batch,))
         self._update_ema(self.ema_embedder, self.embedder)
         self._update_ema(self.ema_generator, self.generator)
         self.step.assign_add(1)
         self.episodes.assign_add(self.config.train.batch_size)
-        mean = tf.distribute.ReduceOp.MEAN
-        return {name: self.strategy.reduce(mean, v, axis=None) for name, v in metrics.items()}
+        return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
 
     def _replica_step(self, batch):
-        target = to_float(batch["target_frame"])
-        target_landmarks = landmark_images(self.config, batch["target_landmarks"])
-        fake, metrics = self.generator_update(
-            to_float(batch["source_frames"]),
-            landmark_images(self.config, batch["source_landmarks"]),
-            target,
-            target_landmarks,
-            batch["video_index"],
-        )
-        embedding = metrics.pop("embedding")
-        for _ in range(self.config.train.discriminator_steps):
-            metrics.update(
-                self.discriminator_update(
-                    fake, target, target_landmarks, batch["video_index"], embedding
-                )
-            )
-        return metrics
+        for network in (self.embedder, self.generator, self.discriminator.features):
+            power_iteration(network)
+        self.discriminator.head.power_iteration()
+        scale = self._scale()
+        result = self._first(batch, scale)
+        kept, metrics = result.kept, result.metrics
+        generator_loss, hinge = metrics["loss/generator"], metrics["loss/discriminator"]
+        metrics.update(self.apply_generator(result.generator, generator_loss))
+        skipped = metrics.pop("skipped")
+        metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
+        skipped += metrics.pop("skipped")
+        for _ in range(1, self.config.train.discriminator_steps):
+            power_iteration(self.discriminator.features)
+            self.discriminator.head.power_iteration()
+            result = self._second(batch, kept, scale)
+            metrics.update(result.metrics)
+            hinge = metrics["loss/discriminator"]
+            metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
+            skipped += metrics.pop("skipped")
+        metrics.update(self._count_skipped(skipped))
+        self._names = sorted(metrics)
+        return tf.stack([tf.cast(metrics[name], tf.float32) for name in self._names])
 
-    def generator_update(self, sources, source_landmarks, target, target_landmarks, video_index):
-        """One update of E, G and P on eq. (3). All images float32 in [-1, 1].
+    def _scale(self) -> tf.Tensor:
+        """What losses are multiplied by: gradients are summed over the replicas."""
+        share = tf.constant(1.0 / self.strategy.num_replicas_in_sync)
+        return share if self.loss_scale is None else share * self.loss_scale.value
 
-        Returns (fake frames, metrics); metrics["embedding"] is ê [B, N].
+    def apply_generator(self, gradients: list[tf.Tensor], loss: tf.Tensor) -> Tensors:
+        """Update of E, G and P, in replica context.
+
+        Returns:
+          "grad_norm/generator", and "skipped": 1 where loss or gradients were not finite.
         """
-        losses = self.config.losses
-        power_iteration(self.embedder)
-        power_iteration(self.generator)
-        _, real_activations = self.discriminator.features(target, target_landmarks)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.generator_variables)
-            embedding = self.embedder.embed(sources, source_landmarks)
-            fake = self.generator(target_landmarks, self.generator.project(embedding))
-            scores, activations = self.discriminator(fake, target_landmarks, video_index)
-            terms = image_terms(losses, self.content, target, fake)
-            terms.update(discriminator_terms(losses, scores, activations, real_activations))
-            w = tf.stop_gradient(self.discriminator.head.video_embedding(video_index))
-            if losses.match:
-                terms["match"] = match_loss(embedding, w)
-            loss = weighted_sum(losses, terms)
-            scaled = loss / self.strategy.num_replicas_in_sync  # the optimiser sums replicas
-        gradients = tape.gradient(scaled, self.generator_variables)
-        self.generator_optimizer.apply_gradients(
-            zip(gradients, self.generator_variables, strict=True)
-        )
-        metrics = {f"loss/{name}": value for name, value in terms.items()}
-        metrics["loss/generator"] = loss
-        metrics["norm/embedding"] = tf.reduce_mean(tf.norm(embedding, axis=-1))
-        metrics["norm/w"] = tf.reduce_mean(tf.norm(w, axis=-1))
-        metrics["error/l1"] = tf.reduce_mean(tf.abs(fake - target)) / 2.0
-        metrics["embedding"] = embedding
-        return fake, metrics
 
-    def discriminator_update(self, fake, target, target_landmarks, video_index, embedding):
-        """One update of θ, W, w0 and b on eq. (6). Returns metrics."""
-        losses, head = self.config.losses, self.discriminator.head
-        fake = tf.stop_gradient(fake)
-        power_iteration(self.discriminator.features)
-        head.power_iteration()
-        variables = [*self.discriminator_variables, head.w]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            real_scores, _ = self.discriminator(target, target_landmarks, video_index)
-            fake_scores, _ = self.discriminator(fake, target_landmarks, video_index)
-            hinge = hinge_loss(real_scores, fake_scores)
-            loss = hinge
-            if losses.match and not losses.match_detach_w:
-                w = head.video_embedding(video_index)
-                loss += losses.match * match_loss(tf.stop_gradient(embedding), w)
-            scaled = loss / self.strategy.num_replicas_in_sync
-        *gradients, w_gradient = tape.gradient(scaled, variables)
-        self.discriminator_optimizer.apply_gradients(
-            zip(gradients, self.discriminator_variables, strict=True)
+        def apply(strategy, reduced, _, scale):
+            pairs = zip(reduced, self.generator_variables, strict=True)
+            self.generator_optimizer.apply(strategy, pairs, scale)
+
+        norm, skipped = self._apply(apply, gradients, loss, self.generator_variables)
+        return {"grad_norm/generator": norm, "skipped": skipped}
+
+    def apply_discriminator(self, result, loss: tf.Tensor, video_index: tf.Tensor) -> Tensors:
+        """Update of θ, W, w0 and b, in replica context; returns as `apply_generator` does."""
+        rows = None
+        if result.rows is not None:
+            context = tf.distribute.get_replica_context()
+            rows = context.all_gather((video_index, result.rows), axis=0)
+
+        def apply(strategy, reduced, rows, scale):
+            pairs = zip(reduced, self.discriminator_variables, strict=True)
+            self.discriminator_optimizer.apply(strategy, pairs, scale)
+            if rows is not None:
+                self.w_optimizer.apply(strategy, self.discriminator.head.w, *rows, scale)
+
+        norm, skipped = self._apply(
+            apply, result.discriminator, loss, self.discriminator_variables, rows
         )
-        self.w_optimizer.apply_gradients([(w_gradient, head.w)])
-        return {
-            "loss/discriminator": hinge,
-            "score/real": tf.reduce_mean(real_scores),
-            "score/fake": tf.reduce_mean(fake_scores),
-            # 1: the hinge still pushes on every image; 0: D has won and G gets no new signal.
-            "score/active_real": tf.reduce_mean(tf.cast(real_scores < 1.0, tf.float32)),
-            "score/active_fake": tf.reduce_mean(tf.cast(fake_scores > -1.0, tf.float32)),
-        }
+        return {"grad_norm/discriminator": norm, "skipped": skipped}
+
+    def _apply(self, apply, gradients, loss, variables, rows=None):
+        """Reduces, checks and applies; returns (norm of the gradient, 1.0 where left out)."""
+
+        def merged(strategy, gradients, loss, rows):
+            total = tf.distribute.ReduceOp.SUM
+            reduced = strategy.extended.batch_reduce_to(
+                total, list(zip(gradients, variables, strict=True))
+            )
+            # Equal on every replica, so one of them is looked at.
+            local = [strategy.experimental_local_results(g)[0] for g in reduced]
+            squares = 2.0 * tf.add_n([tf.nn.l2_loss(g) for g in local])
+            if rows is not None:
+                squares += 2.0 * tf.nn.l2_loss(strategy.experimental_local_results(rows[1])[0])
+            loss = strategy.reduce(total, loss, axis=None)
+            finite = tf.math.is_finite(squares) & tf.math.is_finite(loss)
+            scale = None
+            if self.loss_scale is not None:
+                scale = 1.0 / tf.convert_to_tensor(self.loss_scale.value)
+                squares *= tf.square(scale)
+                self.loss_scale.update(finite)
+
+            def update():
+                apply(strategy, reduced, rows, scale)
+                return 0.0
+
+            skipped = tf.cond(finite, update, lambda: 1.0)
+            return tf.sqrt(squares), skipped
+
+        context = tf.distribute.get_replica_context()
+        return context.merge_call(merged, args=(gradients, loss, rows))
+
+    def _count_skipped(self, skipped: tf.Tensor) -> Tensors:
+        def merged(strategy, skipped):
+            skipped = tf.cast(strategy.experimental_local_results(skipped)[0], tf.int64)
+            self.skipped_updates.assign_add(skipped)
+            in_a_row = tf.convert_to_tensor(self.skipped_in_a_row) + 1
+            self.skipped_in_a_row.assign(tf.where(skipped > 0, in_a_row, 0))
+            return tf.convert_to_tensor(self.skipped_updates), tf.convert_to_tensor(
+                self.skipped_in_a_row
+            )
+
+        total, in_a_row = tf.distribute.get_replica_context().merge_call(merged, args=(skipped,))
+        counts = {"skipped/total": total, "skipped/in_a_row": in_a_row}
+        if self.loss_scale is not None:
+            counts["skipped/loss_scale"] = tf.convert_to_tensor(self.loss_scale.value)
+        return counts
 
     def _update_ema(self, ema_model, model):
-        decay = self.config.train.ema_decay
+        rest = 1.0 - self.config.train.ema_decay
 
         def average(ema, value):
-            ema.assign(decay * ema + (1.0 - decay) * value)
+            ema.assign_sub(rest * (ema - value))
 
         def copy(ema, value):
             ema.assign(value)
@@ -212,3 +274,7 @@ class MetaTrainer:
             ema_model.non_trainable_weights, model.non_trainable_weights, strict=True
         ):
             self.strategy.extended.update(ema, copy, args=(value,))
+
+
+def _counter(name: str) -> tf.Variable:
+    return tf.Variable(0, dtype=tf.int64, trainable=False, name=name)
