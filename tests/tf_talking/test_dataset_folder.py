@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_talking.data import dataset_folder, records, shards
 from tf_talking.data.dataset_folder import DatasetFolder, DatasetWriter, rejected_entry
@@ -101,18 +102,63 @@ def test_taken_video_id_is_refused(folder):
         DatasetWriter(folder, **INFO).write_shard([make_record("new"), make_record("new")])
 
 
+def forget_offsets(folder) -> None:
+    """Makes the manifest one of those that older versions wrote."""
+    manifest = folder / "manifest.jsonl"
+    entries = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for entry in entries:
+        del entry["offset"]
+    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def test_manifest_tells_where_each_record_starts(folder):
+    data = DatasetFolder.open(folder)
+    told = [data.location(entry) for entry in data.accepted]
+    forget_offsets(folder)
+    old = DatasetFolder.open(folder)
+    assert [entry.offset for entry in old.accepted] == [None] * 3
+    assert [old.location(entry) for entry in old.accepted] == told
+    assert old.data_hash == data.data_hash
+    assert old.read_video("c").num_frames == 4
+    # The headers of a shard are read only where the manifest does not help.
+    (folder / "videos-00001.tfrecord").unlink()
+    assert data.location(data.accepted[2]) == told[2]
+    with pytest.raises(FileNotFoundError):
+        DatasetFolder.open(folder).location(old.accepted[2])
+
+
 def test_damage_is_named(folder):
+    shard = folder / "videos-00001.tfrecord"
+    whole = shard.read_bytes()
+    assert DatasetFolder.open(folder).find_damage() == {}
+    for kept in (len(whole) - 5, 7):
+        shard.write_bytes(whole[:kept])
+        (name, message), *others = DatasetFolder.open(folder).find_damage().items()
+        assert name == shard.name and "videos-00001.tfrecord is truncated" in message
+        assert not others
+    shard.unlink()
+    assert "missing" in DatasetFolder.open(folder).find_damage()[shard.name]
+    with pytest.raises(shards.ShardError, match="videos-00001.tfrecord: record at byte"):
+        DatasetFolder.open(folder).read_video("c")
+    shard.write_bytes((folder / "videos-00000.tfrecord").read_bytes())
+    assert "truncated" in DatasetFolder.open(folder).find_damage()[shard.name]
+
+
+def test_damage_in_an_older_folder_is_named(folder):
+    forget_offsets(folder)
     shard = folder / "videos-00001.tfrecord"
     whole = shard.read_bytes()
     entry = DatasetFolder.open(folder).accepted[2]
     shard.write_bytes(whole[:-5])
     with pytest.raises(shards.ShardError, match="videos-00001.tfrecord is truncated"):
         DatasetFolder.open(folder).location(entry)
-    second = shards.record_offsets(folder / "videos-00000.tfrecord")
-    assert second == [0]
+    assert list(DatasetFolder.open(folder).find_damage()) == [shard.name]
     shard.write_bytes((folder / "videos-00000.tfrecord").read_bytes())
     with pytest.raises(shards.ShardError, match="videos-00001.tfrecord: 1 records.*'c'"):
         DatasetFolder.open(folder).location(entry)
+
+
+def test_unsound_descriptions_are_named(folder):
     (folder / "manifest.jsonl").write_text('{"colour": 1}\n')
     with pytest.raises(ValueError, match="manifest.jsonl, line 1"):
         DatasetFolder.open(folder)
@@ -121,6 +167,39 @@ def test_damage_is_named(folder):
         DatasetFolder.open(folder)
     with pytest.raises(FileNotFoundError, match="dataset.json"):
         DatasetFolder.open(folder.parent)
+
+
+def test_reading_through_tensorflow_file_systems(folder):
+    remote = "ram://dataset_folder/data"
+    with pytest.raises(FileNotFoundError, match="ram://dataset_folder/data is not a dataset"):
+        DatasetFolder.open(remote)
+    for file in folder.iterdir():
+        tf.io.gfile.copy(str(file), f"{remote}/{file.name}")
+    data = DatasetFolder.open(remote)
+    assert data.data_hash == DatasetFolder.open(folder).data_hash
+    assert data.location(data.accepted[2])[0] == f"{remote}/videos-00001.tfrecord"
+    assert data.read_video("c").num_frames == 4
+    assert data.find_damage() == {}
+    tf.io.gfile.remove(f"{remote}/videos-00001.tfrecord")
+    assert list(data.find_damage()) == ["videos-00001.tfrecord"]
+    with pytest.raises(shards.ShardError, match="ram://.*/videos-00001.tfrecord: record at byte"):
+        data.read_video("c")
+
+
+def test_older_folders_are_read_through_tensorflow_file_systems(folder):
+    forget_offsets(folder)
+    for file in folder.iterdir():
+        tf.io.gfile.copy(str(file), f"ram://dataset_folder/older/{file.name}")
+    data = DatasetFolder.open("ram://dataset_folder/older/")
+    assert [data.location(entry)[1] for entry in data.accepted] == [
+        DatasetFolder.open(folder).location(entry)[1] for entry in data.accepted
+    ]
+    assert data.read_video("c").num_frames == 4
+
+
+def test_writing_to_another_file_system_is_refused():
+    with pytest.raises(ValueError, match="gs://bucket/data: datasets are written to local folders"):
+        DatasetWriter("gs://bucket/data", **INFO)
 
 
 def test_inputs_of_a_deleted_shard_are_forgotten(folder):

@@ -23,8 +23,33 @@ def test_reading_inside_a_graph(shard):
     read = tf.function(shards.read_record_in_graph)
     third = shards.record_offsets(shard)[2]
     assert read(tf.constant(str(shard)), tf.constant(third)).numpy() == RECORDS[2]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="00000.tfrecord: record at byte 3: "):
-        read(tf.constant(str(shard)), tf.constant(3))
+
+
+@pytest.mark.parametrize("offset", [3, 10_000, -1])
+def test_reading_inside_a_graph_gives_nothing_where_there_is_no_record(shard, offset):
+    read = tf.function(shards.read_record_in_graph)
+    assert read(tf.constant(str(shard)), tf.constant(offset, tf.int64)).numpy() == b""
+    assert read(tf.constant("/no/such/file"), tf.constant(0, tf.int64)).numpy() == b""
+
+
+def test_value_or_catches_errors_inside_a_graph():
+    @tf.function
+    def jpeg_size(data):
+        def decode():
+            return tf.shape(tf.io.decode_jpeg(data))[:2]
+
+        return shards.value_or(decode, tf.constant([-1, -1]))
+
+    image = tf.io.encode_jpeg(tf.zeros([3, 5, 3], tf.uint8))
+    assert jpeg_size(image).numpy().tolist() == [3, 5]
+    assert jpeg_size(tf.constant("no image")).numpy().tolist() == [-1, -1]
+
+
+def test_offsets_follow_from_sizes(shard):
+    sizes = [shards.framed_size(record) for record in RECORDS]
+    assert shards.record_offsets(shard) == [0, sizes[0], sizes[0] + sizes[1]]
+    assert shards.record_offsets(shard, first=sizes[0]) == [sizes[0], sizes[0] + sizes[1]]
+    assert sum(sizes) == shard.stat().st_size
 
 
 def test_there_is_nothing_behind_the_end(shard):

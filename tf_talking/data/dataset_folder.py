@@ -17,7 +17,7 @@ import os
 import pathlib
 from collections.abc import Iterable
 
-from tf_talking.data import records, shards
+from tf_talking.data import paths, records, shards
 
 INFO_FILE = "dataset.json"
 MANIFEST_FILE = "manifest.jsonl"
@@ -47,6 +47,7 @@ class ManifestEntry:
     reason: str | None = None  # why it was rejected
     shard: str | None = None  # file name
     position: int | None = None  # of the record in its shard
+    offset: int | None = None  # bytes, of the record in its shard; older folders do not say
     num_frames: int = 0
     rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)  # reason: count
 
@@ -60,21 +61,23 @@ def rejected_entry(
     )
 
 
-def accepted_entry(record: records.VideoRecord, shard: str, position: int) -> ManifestEntry:
-    """Manifest entry of a record that stands at `position` in `shard`."""
+def accepted_entry(
+    record: records.VideoRecord, shard: str, position: int, offset: int
+) -> ManifestEntry:
+    """Manifest entry of a record that stands at `position`, byte `offset`, in `shard`."""
     return ManifestEntry(
         record.source, record.video_id, record.identity, ACCEPTED, None,
-        shard, position, record.num_frames, dict(record.rejected_frames),
+        shard, position, offset, record.num_frames, dict(record.rejected_frames),
     )  # fmt: skip
 
 
-def read_info(folder: pathlib.Path) -> DatasetInfo:
+def read_info(folder: str | os.PathLike) -> DatasetInfo:
     """Reads dataset.json. Raises FileNotFoundError or ValueError, naming the file."""
-    path = folder / INFO_FILE
-    if not path.is_file():
+    path = paths.join(folder, INFO_FILE)
+    if not paths.is_file(path):
         raise FileNotFoundError(f"{folder} is not a dataset folder: it has no {INFO_FILE}")
     try:
-        info = DatasetInfo(**json.loads(path.read_text()))
+        info = DatasetInfo(**json.loads(paths.read_bytes(path)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the description of a dataset: {error}") from None
     if info.format_version != records.FORMAT_VERSION:
@@ -84,12 +87,12 @@ def read_info(folder: pathlib.Path) -> DatasetInfo:
     return info
 
 
-def read_manifest(folder: pathlib.Path) -> list[ManifestEntry]:
+def read_manifest(folder: str | os.PathLike) -> list[ManifestEntry]:
     """Reads manifest.jsonl; an unfinished last line (killed while writing) does not count."""
-    path = folder / MANIFEST_FILE
-    if not path.is_file():
+    path = paths.join(folder, MANIFEST_FILE)
+    if not paths.is_file(path):
         return []
-    *lines, _unfinished = path.read_bytes().split(b"\n")
+    *lines, _unfinished = paths.read_bytes(path).split(b"\n")
     entries = []
     for number, line in enumerate(lines, 1):
         try:
@@ -104,27 +107,28 @@ def _lines(entries: Iterable[ManifestEntry]) -> str:
 
 
 class DatasetFolder:
-    """A dataset folder opened for reading.
+    """A dataset folder opened for reading, on any path that TensorFlow knows (paths.py).
 
     Attributes:
-        path: the folder.
+        path: the folder, as text.
         info: DatasetInfo.
         entries: every manifest entry, in the order of the file.
         accepted: entries with a record, sorted by (shard, position). The index in this list is
             the video index.
     """
 
-    def __init__(self, path: pathlib.Path, info: DatasetInfo, entries: list[ManifestEntry]):
+    def __init__(self, path: str, info: DatasetInfo, entries: list[ManifestEntry]):
         self.path = path
         self.info = info
         self.entries = entries
         accepted = [entry for entry in entries if entry.status == ACCEPTED]
         self.accepted = sorted(accepted, key=lambda entry: (entry.shard, entry.position))
+        self._found_offsets: dict[str, list[int]] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "DatasetFolder":
         """Raises FileNotFoundError or ValueError if `path` is not a sound dataset folder."""
-        path = pathlib.Path(path)
+        path = os.fspath(path)
         return cls(path, read_info(path), read_manifest(path))
 
     @functools.cached_property
@@ -136,26 +140,52 @@ class DatasetFolder:
         ]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
-    @functools.cached_property
-    def _offsets(self) -> dict[str, list[int]]:
-        names = sorted({entry.shard for entry in self.accepted})
-        return {name: shards.record_offsets(self.path / name) for name in names}
-
     def location(self, entry: ManifestEntry) -> tuple[str, int]:
         """(path of the shard, byte offset) of an accepted entry.
 
+        Where the manifest does not tell the offset (an older folder), the headers of the whole
+        shard are read once.
+
         Raises:
-            shards.ShardError: the shard is truncated, or has fewer records than the manifest says.
-            FileNotFoundError: the shard is missing.
+            shards.ShardError: such a shard is truncated, or has fewer records than the manifest
+                says.
+            FileNotFoundError: such a shard is missing.
         """
-        shard = self.path / entry.shard
-        offsets = self._offsets[entry.shard]
+        shard = paths.join(self.path, entry.shard)
+        if entry.offset is not None:
+            return shard, entry.offset
+        if entry.shard not in self._found_offsets:
+            self._found_offsets[entry.shard] = shards.record_offsets(shard)
+        offsets = self._found_offsets[entry.shard]
         if entry.position >= len(offsets):
             raise shards.ShardError(
-                f"shard {shard}: {len(offsets)} records, but {self.path / MANIFEST_FILE} "
-                f"has video {entry.video_id!r} at position {entry.position}"
+                f"shard {shard}: {len(offsets)} records, but {paths.join(self.path, MANIFEST_FILE)}"
+                f" has video {entry.video_id!r} at position {entry.position}"
             )
-        return os.fspath(shard), offsets[entry.position]
+        return shard, offsets[entry.position]
+
+    def find_damage(self) -> dict[str, str]:
+        """Shards that are missing or too short: file name -> what is wrong.
+
+        One listing of the folder; local shards, and those whose offsets the manifest does not
+        tell, are also looked into.
+        """
+        last = {entry.shard: entry for entry in self.accepted}
+        present = paths.list_names(self.path)
+        damage = {}
+        for name, entry in last.items():
+            shard = paths.join(self.path, name)
+            if name not in present:
+                damage[name] = f"shard {shard} is missing"
+                continue
+            try:
+                _, offset = self.location(entry)
+                # Over a network this would take a request for each shard.
+                if not paths.is_remote(shard) and not shards.record_offsets(shard, offset):
+                    damage[name] = f"shard {shard} is truncated: nothing at byte {offset}"
+            except (OSError, shards.ShardError) as error:
+                damage[name] = str(error)
+        return damage
 
     def read_video(self, video_id: str) -> records.VideoRecord:
         """Reads one record.
@@ -185,6 +215,11 @@ class DatasetWriter:
         self, path: str | os.PathLike, image_size: int, detector: str, scheme: str, num_points: int
     ):
         """Raises ValueError if the folder holds data of another size, detector or scheme."""
+        if paths.is_remote(path):
+            raise ValueError(
+                f"{path}: datasets are written to local folders only, where a rename is atomic; "
+                "write to a local folder, then copy it"
+            )
         self.path = pathlib.Path(path)
         self.info = DatasetInfo(image_size, detector, scheme, num_points)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -218,7 +253,10 @@ class DatasetWriter:
         for shard in self._shards():
             missing = [
                 accepted_entry(
-                    records.deserialize(shards.read_record(shard, offset)), shard.name, position
+                    records.deserialize(shards.read_record(shard, offset)),
+                    shard.name,
+                    position,
+                    offset,
                 )
                 for position, offset in enumerate(shards.record_offsets(shard))
                 if (shard.name, position) not in listed
@@ -279,15 +317,17 @@ class DatasetWriter:
         """
         known = {entry.video_id for entry in self.entries if entry.status == ACCEPTED}
         shard = self._next_shard()
-        entries, serialized = [], []
+        entries, serialized, offset = [], [], 0
         for result in results:
             if isinstance(result, ManifestEntry):
                 entries.append(result)
                 continue
             self._check(result, known)
             known.add(result.video_id)
-            entries.append(accepted_entry(result, shard.name, len(serialized)))
             serialized.append(records.serialize(result))
+            position = len(serialized) - 1
+            entries.append(accepted_entry(result, shard.name, position, offset))
+            offset += shards.framed_size(serialized[-1])
         if serialized:
             shards.write_shard(shard, serialized)
         self._append(entries)

@@ -4,31 +4,25 @@ Paper section 3.2: an episode is a video i, K frames s_1..s_K of it and another 
 episode since the start of training is a function of (seed, n) alone: which video follows from a
 permutation of the videos drawn from (seed, epoch), which frames from (seed, n). Nothing has to be
 replayed to resume at episode n, nothing is held in a shuffle buffer, and each video is read
-straight from its place in its shard. Only the K+1 drawn frames are decoded. All of it is graph:
-no Python runs in the pipeline's threads.
+straight from its place in its shard. Only the K+1 drawn frames are decoded. Workers divide the
+episodes among them by number: together they see what one worker would. All of it is graph: no
+Python runs in the pipeline's threads.
 """
 
 import logging
 import pathlib
-import typing
 from collections.abc import Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.data import dataset_folder, records, shards
+from tf_talking.data import dataset_folder, shards
+from tf_talking.data.episode_reader import EpisodeReader, VideoTable
 
 _LOG = logging.getLogger(__name__)
 _SHORT_NAMED = 5  # videos named in the message about short ones
-
-
-class _Table(typing.NamedTuple):
-    """Where each video is: one row a video, except the names of the shards."""
-
-    shard_names: np.ndarray
-    shard: np.ndarray  # index into the names
-    offset: np.ndarray  # bytes
-    num_frames: np.ndarray
+_NAMED_DAMAGE = 3  # shards described in the message about damage
+MAX_SKIPPED = 99  # damaged records passed over for one episode: more means that hardly any is sound
 
 
 class EpisodeDataset:
@@ -49,23 +43,31 @@ class EpisodeDataset:
         exclude_identities: Collection[str] = (),
         include_identities: Collection[str] | None = None,
         skip_short: bool = False,
+        on_damage: str = "raise",
     ):
-        """Opens the folders and checks every shard's length.
+        """Opens the folders; shards must be there, and local ones as long as they should be.
 
         Args:
-            folders: one dataset folder or several of the same size, detector and scheme.
+            folders: one dataset folder or several of the same size, detector and scheme; local, or
+                on any path that TensorFlow knows ("gs://bucket/data").
             k_shot: K, at least 1.
             batch_size: B, episodes in a batch.
             seed: non-negative, below 2^31.
             exclude_identities: people who are left out.
             include_identities: only these people (None: everybody).
             skip_short: leave out videos of fewer than K+1 frames instead of raising.
+            on_damage: "raise" ends the stream at a record that is missing or damaged, with an
+                error that names the shard and the byte. "skip" takes the next video of the
+                epoch's order in its place, and batches tell how many were passed over. A damaged
+                video keeps its index either way.
 
         Raises:
             ValueError: folders do not match, a named identity does not exist, a video is too
                 short, or nothing is left.
-            shards.ShardError: a shard is truncated.
+            shards.ShardError: a shard is missing or truncated ("raise").
         """
+        if on_damage not in ("raise", "skip"):
+            raise ValueError(f"on_damage: got {on_damage!r}, expected 'raise' or 'skip'")
         if k_shot < 1 or batch_size < 1 or not 0 <= seed < 2**31:
             raise ValueError(
                 f"got k_shot {k_shot}, batch_size {batch_size}, seed {seed}; expected at least 1, "
@@ -84,14 +86,14 @@ class EpisodeDataset:
         videos = _choose_people(videos, exclude_identities, include_identities)
         videos = self._long_enough(videos, skip_short)
         self.entries = [entry for _, entry in videos]
-        locations = [folder.location(entry) for folder, entry in videos]
-        names = sorted({shard for shard, _ in locations})
-        numbers = {name: number for number, name in enumerate(names)}
-        self._table = _Table(
-            shard_names=np.array(names, dtype=object),
-            shard=np.array([numbers[shard] for shard, _ in locations], np.int32),
-            offset=np.array([offset for _, offset in locations], np.int64),
-            num_frames=np.array([entry.num_frames for entry in self.entries], np.int32),
+        self.on_damage = on_damage
+        self._reader = EpisodeReader(
+            _locate(videos, skip_damage=on_damage == "skip"),
+            k_shot,
+            seed,
+            self.info.image_size,
+            self.info.num_points,
+            max_skipped=MAX_SKIPPED if on_damage == "skip" else 0,
         )
 
     def _long_enough(self, videos: list, skip_short: bool) -> list:
@@ -125,51 +127,125 @@ class EpisodeDataset:
         """M: the number of rows of the discriminator's W."""
         return len(self.entries)
 
-    def dataset(self, start: int = 0) -> tf.data.Dataset:
+    def dataset(
+        self,
+        start: int = 0,
+        *,
+        num_replicas: int = 1,
+        pipeline: int = 0,
+        num_pipelines: int = 1,
+        deterministic: bool = True,
+        parallel_reads: int = 16,
+        decode_threads: int | None = None,
+        pool_threads: int | None = None,
+    ) -> tf.data.Dataset:
         """Endless batches from episode number `start` on (as many as were consumed before).
 
         Batches run across the ends of epochs; no episode is dropped.
 
-        Yields dicts:
-            source_frames uint8 [B, K, S, S, 3], source_landmarks float32 [B, K, P, 2],
-            target_frame uint8 [B, S, S, 3], target_landmarks float32 [B, P, 2],
-            video_index int32 [B].
+        The B episodes of a step are divided in order among the replicas, and the replicas in order
+        among the pipelines (the input workers of `tf.distribute`). A pipeline yields one batch of
+        B / num_replicas episodes for each of its replicas in turn, step after step, as
+        `Strategy.distribute_datasets_from_function` deals them out. It reads nothing that belongs
+        to another pipeline.
+
+        Args:
+            start: episodes consumed before by all replicas together.
+            num_replicas: replicas of all pipelines together; divides B.
+            pipeline: which pipeline this is, below num_pipelines.
+            num_pipelines: divides num_replicas.
+            deterministic: False hands over episodes as they become ready. It is faster where
+                reading times differ, each episode still comes once, but their order changes from
+                run to run, and a resumed run may repeat a few and miss as many.
+            parallel_reads: records that are read at once.
+            decode_threads: episodes that are decoded at once; None: tf.data decides.
+            pool_threads: threads of a pool of this pipeline's own, 1 keeps it to one core; None:
+                it shares TensorFlow's pool.
+
+        Yields dicts, where b = B / num_replicas:
+            source_frames uint8 [b, K, S, S, 3], source_landmarks float32 [b, K, P, 2],
+            target_frame uint8 [b, S, S, 3], target_landmarks float32 [b, P, 2],
+            video_index int32 [b]; with on_damage="skip" also
+            skipped int32 [b], the damaged records that were passed over to make the episode.
+
+        Raises:
+            ValueError: an argument is out of range, or B can not be divided.
         """
+        self._check_division(start, num_replicas, pipeline, num_pipelines)
+        here = self.batch_size // num_pipelines  # of this pipeline, in a step
+
+        def number(index: tf.Tensor) -> tf.Tensor:
+            """Episode number of this pipeline's `index`-th episode."""
+            step, place = index // here, index % here
+            return start + step * self.batch_size + pipeline * here + place
+
+        def decode(number: tf.Tensor, draft) -> dict[str, tf.Tensor]:
+            episode = self._reader.decode(number, draft)
+            if self.on_damage == "raise":
+                del episode["skipped"]
+            return episode
+
+        dataset = tf.data.Dataset.range(np.iinfo(np.int64).max // self.batch_size).map(number)
+        dataset = dataset.map(
+            lambda number: (number, self._reader.read(number)),
+            num_parallel_calls=parallel_reads,
+            deterministic=deterministic,
+        )
+        dataset = dataset.map(
+            decode,
+            num_parallel_calls=decode_threads or tf.data.AUTOTUNE,
+            deterministic=deterministic,
+        )
+        dataset = dataset.batch(self.batch_size // num_replicas, drop_remainder=True).prefetch(2)
+        options = tf.data.Options()
+        options.deterministic = deterministic
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        if pool_threads is not None:
+            options.threading.private_threadpool_size = pool_threads
+        return dataset.with_options(options)
+
+    def _check_division(
+        self, start: int, num_replicas: int, pipeline: int, num_pipelines: int
+    ) -> None:
         if start < 0:
             raise ValueError(f"start: got {start}, expected the number of episodes consumed, >= 0")
-        numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-        episodes = numbers.map(
-            self._episode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
-        return episodes.batch(self.batch_size, drop_remainder=True).prefetch(2)
+        if num_replicas < 1 or self.batch_size % num_replicas:
+            raise ValueError(
+                f"batch_size: got {self.batch_size}, expected a multiple of the {num_replicas} "
+                "replicas"
+            )
+        if num_pipelines < 1 or num_replicas % num_pipelines or not 0 <= pipeline < num_pipelines:
+            raise ValueError(
+                f"got pipeline {pipeline} of {num_pipelines} for {num_replicas} replicas, expected "
+                "0 <= pipeline < num_pipelines, and the same number of replicas in each pipeline"
+            )
 
-    def _episode(self, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Episode `number` (int64 scalar): see `dataset`, without the batch dimension."""
-        epoch, position = number // self.num_videos, number % self.num_videos
-        seed = tf.constant(self.seed, tf.int64)
-        last = tf.constant(self.num_videos - 1, tf.int64)
-        video = tf.random.experimental.index_shuffle(position, tf.stack([seed, epoch]), last)
-        # The K+1 largest of N random numbers: distinct frames in random order.
-        draw = tf.random.stateless_uniform(
-            [tf.gather(self._table.num_frames, video)], tf.stack([seed, number])
-        )
-        chosen = tf.math.top_k(draw, self.k_shot + 1).indices
-        shard = tf.gather(self._table.shard_names, tf.gather(self._table.shard, video))
-        offset = tf.gather(self._table.offset, video)
-        record = records.parse_example(shards.read_record_in_graph(shard, offset))
-        jpegs = tf.gather(record["frames"], chosen)
-        size, points = self.info.image_size, self.info.num_points
-        frames = tf.stack([tf.io.decode_jpeg(jpegs[j], channels=3) for j in range(self.k_shot + 1)])
-        frames = tf.ensure_shape(frames, [self.k_shot + 1, size, size, 3])
-        landmarks = tf.gather(record["landmarks"], chosen)
-        landmarks = tf.ensure_shape(landmarks, [self.k_shot + 1, points, 2])
-        return {
-            "source_frames": frames[:-1],
-            "source_landmarks": landmarks[:-1],
-            "target_frame": frames[-1],
-            "target_landmarks": landmarks[-1],
-            "video_index": tf.cast(video, tf.int32),
-        }
+
+def _locate(videos: list, skip_damage: bool) -> VideoTable:
+    """Finds every video's record; what is damaged raises ShardError or is warned about."""
+    folders = {id(folder): folder for folder, _ in videos}
+    damage = {key: folder.find_damage() for key, folder in folders.items()}
+    messages = [message for found in damage.values() for message in found.values()]
+    shown = "; ".join(messages[:_NAMED_DAMAGE]) + ("; ..." if len(messages) > _NAMED_DAMAGE else "")
+    if messages and not skip_damage:
+        raise shards.ShardError(f"{len(messages)} damaged shard(s): {shown}")
+    if messages:
+        _LOG.warning("%d damaged shard(s), whose videos will be passed over: %s",
+                     len(messages), shown)  # fmt: skip
+    locations = []
+    for folder, entry in videos:
+        if entry.offset is None and entry.shard in damage[id(folder)]:
+            locations.append((entry.shard, -1))
+        else:
+            locations.append(folder.location(entry))
+    names = sorted({shard for shard, _ in locations})
+    numbers = {name: number for number, name in enumerate(names)}
+    return VideoTable(
+        shard_names=np.array(names, dtype=object),
+        shard=np.array([numbers[shard] for shard, _ in locations], np.int32),
+        offset=np.array([offset for _, offset in locations], np.int64),
+        num_frames=np.array([entry.num_frames for _, entry in videos], np.int32),
+    )
 
 
 def _check_same_info(folders: list[dataset_folder.DatasetFolder]) -> None:

@@ -2,7 +2,8 @@
 
 `tf.data` reads TFRecord files from front to back only; an episode needs one video out of many, so
 offsets are found by hopping over the headers (one small read a record) and a record is then read
-directly. A TFRecord is: length uint64, crc of length uint32, data, crc of data uint32.
+directly. A TFRecord is: length uint64, crc of length uint32, data, crc of data uint32. Shards are
+read on any path that TensorFlow knows (paths.py) and written to local folders.
 TensorFlow is imported by the functions that need it.
 """
 
@@ -12,6 +13,8 @@ import pathlib
 import struct
 from collections.abc import Iterable
 
+from tf_talking.data import paths
+
 _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4
 
@@ -20,26 +23,31 @@ class ShardError(ValueError):
     """A shard that is truncated or damaged; the message names it."""
 
 
-def record_offsets(shard: str | os.PathLike) -> list[int]:
-    """Byte offsets of the records of a shard.
+def framed_size(record: bytes) -> int:
+    """Bytes that a record takes in its shard: the next one starts that much further on."""
+    return _HEADER.size + len(record) + _FOOTER_BYTES
+
+
+def record_offsets(shard: str | os.PathLike, first: int = 0) -> list[int]:
+    """Byte offsets of the records of a shard, from the record at byte `first` on.
 
     Raises:
         ShardError: the file ends inside a record.
         FileNotFoundError: there is no such file.
     """
-    offsets, offset = [], 0
-    size = os.path.getsize(shard)
-    with open(shard, "rb") as file:
+    offsets, offset = [], first
+    size = paths.file_size(shard)
+    with paths.open_binary(shard) as file:
         while offset < size:
             file.seek(offset)
             header = file.read(_HEADER.size)
             end = size + 1
             if len(header) == _HEADER.size:
-                end = offset + _HEADER.size + _HEADER.unpack(header)[0] + _FOOTER_BYTES
+                end = offset + framed_size(b"") + _HEADER.unpack(header)[0]
             if end > size:
                 raise ShardError(
-                    f"shard {shard} is truncated or damaged: record {len(offsets)} starts at byte "
-                    f"{offset} and does not end within the file's {size} bytes. Delete the shard "
+                    f"shard {shard} is truncated or damaged: the record that starts at byte "
+                    f"{offset} does not end within the file's {size} bytes. Delete the shard "
                     "and run preprocessing again to rebuild it"
                 )
             offsets.append(offset)
@@ -93,19 +101,33 @@ def read_record(shard: str | os.PathLike, offset: int) -> bytes:
         raise ShardError(f"shard {shard}: record at byte {offset}: {reason}") from None
 
 
-def read_record_in_graph(shard, offset):
-    """The same inside a graph: string scalar tensors in and out, an error that names the shard."""
+def value_or(make, otherwise):
+    """`make()` inside a graph, or `otherwise` where one of its operations fails.
+
+    Args:
+        make: function without arguments; returns tensors in some structure.
+        otherwise: tensors of the same structure, types and ranks.
+    """
     import tensorflow as tf
 
-    # An error inside tf.data does not say which file it is about. So a damaged record becomes an
-    # empty one, which can not be a video, and that is reported.
-    damaged = tf.data.Dataset.from_tensors("")
-    records = _record_dataset(shard, offset).ignore_errors().concatenate(damaged).take(1)
-    record = records.get_single_element()
-    place = tf.strings.as_string(offset)
-    message = tf.strings.join(["shard ", shard, ": record at byte ", place, ": damaged or missing"])
-    with tf.control_dependencies([tf.debugging.Assert(tf.strings.length(record) > 0, [message])]):
-        return tf.identity(record)
+    # Datasets are the one place of a graph in which an error can be caught.
+    made = tf.data.Dataset.from_tensors(0).map(lambda _: make()).ignore_errors()
+    return made.concatenate(tf.data.Dataset.from_tensors(otherwise)).take(1).get_single_element()
+
+
+def read_record_in_graph(shard, offset):
+    """The record at byte `offset` inside a graph, its checksum verified.
+
+    Args:
+        shard: string scalar tensor; offset: int64 scalar tensor.
+
+    Returns:
+        String scalar, empty (as no video record is) where the record is damaged or missing.
+    """
+    import tensorflow as tf
+
+    # Not ignore_errors on the records themselves: it tries a file that is missing for ever.
+    return value_or(lambda: _record_dataset(shard, offset).get_single_element(), tf.constant(""))
 
 
 def write_shard(shard: pathlib.Path, records: Iterable[bytes]) -> None:
