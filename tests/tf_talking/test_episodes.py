@@ -1,6 +1,7 @@
 """Frames are flat colours that encode (video, frame), and so are the landmarks."""
 
 import logging
+import shutil
 import subprocess
 import sys
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.data import records, shards
-from tf_talking.data.dataset_folder import DatasetFolder, DatasetWriter
+from tf_talking.data import records
+from tf_talking.data.dataset_folder import DatasetWriter
 from tf_talking.data.episodes import EpisodeDataset
 
 SIZE = 16
@@ -97,6 +98,109 @@ def test_start_continues_exactly_where_an_uninterrupted_run_would_be(folder):
     )
 
 
+def joined(streams: list[list[dict]]) -> list[dict]:
+    """Batches of replicas, in the order in which they are dealt, as one stream of episodes."""
+    return [
+        {name: value[i] for name, value in batch.items()}
+        for step in zip(*streams, strict=True)
+        for batches in step
+        for batch in batches
+        for i in range(len(batch["video_index"]))
+    ]
+
+
+def assert_equal_episodes(got: list[dict], expected: list[dict]) -> None:
+    assert len(got) == len(expected) > 0
+    for a, b in zip(got, expected, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+@pytest.mark.parametrize("num_replicas, num_pipelines", [(2, 1), (2, 2), (4, 2), (4, 4)])
+def test_workers_together_get_what_one_would(folder, num_replicas, num_pipelines):
+    episodes, steps, start = EpisodeDataset(folder, 3, batch_size=8, seed=1), 3, 2 * 8
+    one = episodes.dataset(start).take(steps).as_numpy_iterator()
+    of_each = num_replicas // num_pipelines
+    streams = []
+    for pipeline in range(num_pipelines):
+        dataset = episodes.dataset(
+            start, num_replicas=num_replicas, pipeline=pipeline, num_pipelines=num_pipelines
+        )
+        assert dataset.element_spec["video_index"].shape == [8 // num_replicas]
+        batches = list(dataset.take(steps * of_each).as_numpy_iterator())
+        streams.append([batches[i : i + of_each] for i in range(0, len(batches), of_each)])
+    assert_equal_episodes(joined(streams), joined([[[batch] for batch in one]]))
+
+
+def test_a_worker_reads_nothing_of_another(folder, tmp_path):
+    """With the videos that the other worker needs destroyed, a worker does not notice."""
+    shutil.copytree(folder, tmp_path / "data")
+    episodes = EpisodeDataset(tmp_path / "data", 3, batch_size=2, seed=1)
+    mine, other = (
+        episodes.dataset(num_replicas=2, pipeline=p, num_pipelines=2, parallel_reads=1,
+                         decode_threads=1).take(1) for p in (0, 1)
+    )  # fmt: skip
+    needed = {int(b["video_index"][0]) for b in mine}
+    expected = next(mine.as_numpy_iterator())
+    for index, entry in enumerate(episodes.entries):
+        if index not in needed:
+            with open(tmp_path / "data" / entry.shard, "r+b") as shard:
+                shard.seek(entry.offset + 20)
+                shard.write(b"destroyed")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="checksum"):
+        list(other)
+    # One pipeline without look-ahead: nothing but the first episode is asked for.
+    assert_equal_episodes([next(mine.as_numpy_iterator())], [expected])
+
+
+def test_distribution_strategy_hands_each_replica_its_share(folder):
+    episodes = EpisodeDataset(folder, 3, batch_size=4, seed=1)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+    def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        return episodes.dataset(
+            num_replicas=context.num_replicas_in_sync,
+            pipeline=context.input_pipeline_id,
+            num_pipelines=context.num_input_pipelines,
+        )
+
+    iterator = iter(strategy.distribute_datasets_from_function(make))
+    for batch in take(episodes, 3):
+        shares = strategy.experimental_local_results(next(iterator)["target_landmarks"])
+        np.testing.assert_array_equal(shares[0], batch["target_landmarks"][:2])
+        np.testing.assert_array_equal(shares[1], batch["target_landmarks"][2:])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(start=-1), "start: got -1"),
+        (dict(num_replicas=3), "batch_size: got 8, expected a multiple of the 3 replicas"),
+        (dict(num_replicas=4, num_pipelines=3), "pipeline 0 of 3 for 4 replicas"),
+        (dict(num_replicas=2, num_pipelines=2, pipeline=2), "pipeline 2 of 2 for 2 replicas"),
+    ],
+)
+def test_impossible_divisions_are_refused(folder, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        EpisodeDataset(folder, 3, batch_size=8, seed=1).dataset(**arguments)
+
+
+def test_options_for_speed_change_no_episode(folder):
+    episodes = EpisodeDataset(folder, k_shot=3, batch_size=2, seed=1)
+    expected = joined([[[batch] for batch in take(episodes, 10)]])
+    narrow = episodes.dataset(parallel_reads=1, decode_threads=1, pool_threads=1)
+    got = list(narrow.take(10).as_numpy_iterator())
+    assert_equal_episodes(joined([[[batch] for batch in got]]), expected)
+    # Out of order: still episodes of the stream, none twice.
+    free = episodes.dataset(deterministic=False).take(10).as_numpy_iterator()
+    key = lambda e: (int(e["video_index"]), e["source_landmarks"].tobytes())  # noqa: E731
+    known = [key(e) for e in joined([[[batch] for batch in take(episodes, 200)]])]
+    loose = [key(e) for e in joined([[[batch] for batch in free]])]
+    assert len(loose) == 20 and set(loose) <= set(known)
+    assert all(loose.count(k) <= known.count(k) for k in loose)
+
+
 def test_only_drawn_frames_are_decoded(tmp_path):
     seed = 3
     write_folder(tmp_path / "sound", [make_record(0, 8)])
@@ -109,7 +213,7 @@ def test_only_drawn_frames_are_decoded(tmp_path):
     (same,) = take(EpisodeDataset(tmp_path / "unused", 2, 1, seed), 1)
     np.testing.assert_array_equal(same["source_frames"], batch["source_frames"])
     write_folder(tmp_path / "used", [make_record(0, 8, broken=[min(used)])])
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="record at byte 0 .*not a JPEG"):
         take(EpisodeDataset(tmp_path / "used", 2, 1, seed), 1)
 
 
@@ -146,18 +250,14 @@ def test_several_folders_are_joined_if_they_match(folder, tmp_path):
         EpisodeDataset([folder, tmp_path / "other"], 3, 1, 1)
 
 
-def test_damaged_shards_are_named(tmp_path):
-    write_folder(tmp_path, [make_record(0, 8)])
-    shard = tmp_path / DatasetFolder.open(tmp_path).accepted[0].shard
-    whole = shard.read_bytes()
-    shard.write_bytes(whole[:-100])
-    with pytest.raises(shards.ShardError, match="videos-00000.tfrecord is truncated"):
-        EpisodeDataset(tmp_path, 3, 1, 1)
-    damaged = bytearray(whole)
-    damaged[len(whole) // 2] ^= 1
-    shard.write_bytes(damaged)
-    with pytest.raises(tf.errors.OpError, match="videos-00000.tfrecord: record at byte 0"):
-        take(EpisodeDataset(tmp_path, 3, 1, 1), 1)
+def test_reading_through_tensorflow_file_systems(folder):
+    for file in folder.iterdir():
+        tf.io.gfile.copy(str(file), f"ram://episodes/data/{file.name}")
+    remote = EpisodeDataset("ram://episodes/data", k_shot=3, batch_size=2, seed=1)
+    local = EpisodeDataset(folder, k_shot=3, batch_size=2, seed=1)
+    assert remote.data_hash == local.data_hash
+    for got, expected in zip(take(remote, 5), take(local, 5), strict=True):
+        np.testing.assert_array_equal(got["source_frames"], expected["source_frames"])
 
 
 def test_a_process_ends_cleanly_in_the_middle_of_reading(folder, repo_root):

@@ -18,7 +18,7 @@ _FAULTS = (
     "",
     "it is missing, cut off, or its checksum is wrong",
     "it is not a video record with the frames and points that the manifest says",
-    "a sampled frame is not a JPEG image of the dataset's size",
+    "a sampled frame is not a JPEG image of the size in dataset.json",
 )
 
 
