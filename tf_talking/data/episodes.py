@@ -157,10 +157,12 @@ class EpisodeDataset:
             deterministic: False hands over episodes as they become ready. It is faster where
                 reading times differ, each episode still comes once, but their order changes from
                 run to run, and a resumed run may repeat a few and miss as many.
-            parallel_reads: records that are read at once.
+            parallel_reads: records that are read at once. Each is held whole meanwhile: 16 videos
+                of a thousand frames of 256 px are some 400 MB.
             decode_threads: episodes that are decoded at once; None: tf.data decides.
-            pool_threads: threads of a pool of this pipeline's own, 1 keeps it to one core; None:
-                it shares TensorFlow's pool.
+            pool_threads: threads of a pool of this pipeline's own; None: it shares TensorFlow's.
+                With 1, decoding stays on one core; reading of records has a thread of its own
+                beside it.
 
         Yields dicts, where b = B / num_replicas:
             source_frames uint8 [b, K, S, S, 3], source_landmarks float32 [b, K, P, 2],
