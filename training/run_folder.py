@@ -3,8 +3,10 @@
     run/config.json        the resolved config
     run/run.json           data hash, number of videos, weight files used, seed
     run/metrics.jsonl      one line a logged step
+    run/alarms.jsonl       one line an alarm; missing where there was none
     run/tensorboard/       the same, and previews
-    run/previews/          step_000001000.png
+    run/previews/          step_000001000.png, step_000001000.mp4, layout.json
+    run/report.html        curves and previews as one page (`python -m training.report RUN`)
     run/checkpoints/       ckpt-1000.*; the newest few are kept
 
 A checkpoint carries its config too, so that a copied checkpoint can not be read with another.
@@ -36,6 +38,8 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.previews = self.path / "previews"
         self.tensorboard = self.path / "tensorboard"
+        self.metrics = self.path / "metrics.jsonl"
+        self.alarms = self.path / "alarms.jsonl"
 
     def start(self, config: Config, facts: dict) -> bool:
         """Creates the folder, or checks that it belongs to the same run.
@@ -53,6 +57,7 @@ class RunFolder:
         if (self.path / "config.json").exists():
             self._check("config.json", json.loads(to_json(config)), self._read("config.json"))
             self._check("run.json", facts, self._read("run.json"))
+            self._remove_unfinished()
             return True
         self.previews.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / "run.json", json.dumps(facts, indent=2) + "\n")
@@ -65,6 +70,11 @@ class RunFolder:
         if not path.exists():
             raise ValueError(f"{path}: missing; the run folder is not whole")
         return json.loads(path.read_text())
+
+    def _remove_unfinished(self) -> None:
+        """Removes previews that a killed run was writing."""
+        for leftover in self.previews.glob(".step_*.tmp.*"):
+            leftover.unlink(missing_ok=True)
 
     def _check(self, name: str, now: dict, before: dict, prefix: str = "") -> None:
         for field in sorted(set(now) | set(before)):
