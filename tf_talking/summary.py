@@ -2,33 +2,24 @@
 
 import json
 
-import numpy as np
 from absl import app, flags
 
 from tf_talking.config import PRESETS, get_preset
+from tf_talking.parameters import count_parameters
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration to summarise.")
 
 
-def count(model) -> int:
-    """Number of trainable parameters."""
-    return int(sum(np.prod(w.shape) for w in model.trainable_weights))
-
-
 def summarize(preset: str) -> dict[str, int]:
-    """Builds the three networks and counts their trainable parameters."""
-    from tf_talking.models.discriminator import DiscriminatorFeatures
-    from tf_talking.models.embedder import Embedder
-    from tf_talking.models.generator import Generator
-
+    """Trainable parameters of the three networks, and what follows from their shapes."""
     config = get_preset(preset).model
-    generator = Generator(config)
+    counts = count_parameters(config)
     return {
-        "embedder": count(Embedder(config)),
-        "generator_with_projection": count(generator),
-        "projection": count(generator.projection),
-        "discriminator_features": count(DiscriminatorFeatures(config)),
+        "embedder": counts["embedder"],
+        "generator_with_projection": counts["generator_with_projection"],
+        "projection": counts["projection"],
+        "discriminator_features": counts["discriminator_features"],
         "embedding_size": config.embedding_size,
         "adain_size": config.adain_size,
         "image_size": config.image_size,
