@@ -100,6 +100,8 @@ def _summary(folder: RunFolder, log: MetricLog, alarms: list[Alarm]) -> str:
     if log.restarts:
         words.append(f"continued {len(log.restarts)} time(s) from an earlier step")
     words.append(f"<b class=bad>{len(alarms)} alarm(s)</b>" if alarms else "no alarm")
+    if log.not_finite:
+        words.append(f"<b class=bad>NaN or infinite values in {len(log.not_finite)} metric(s)</b>")
     return f"<p class=note>{' · '.join(words)}</p>"
 
 
@@ -175,7 +177,10 @@ def _config(path: pathlib.Path, problems: list[str]) -> str:
         if not isinstance(fields, dict):
             continue
         marked = {f for f in fields if fields[f] != preset[section][f]}
-        changed += [f"{section}.{f} = {fields[f]} (preset: {preset[section][f]})" for f in marked]
+        changed += [
+            f"{section}.{f} = {_text(fields[f])} (preset: {_text(preset[section][f])})"
+            for f in marked
+        ]
         parts.append(f"<div><h3>{section}</h3>{_table(fields.items(), marked)}</div>")
     note = "; ".join(sorted(changed)) if changed else "nothing changed"
     return (
@@ -188,10 +193,13 @@ def _config(path: pathlib.Path, problems: list[str]) -> str:
 def _table(items, marked=frozenset()) -> str:
     lines = []
     for name, value in items:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         kind = " class=changed" if name in marked else ""
-        lines.append(f"<tr{kind}><td>{html.escape(str(name))}<td>{html.escape(text)}</tr>")
+        lines.append(f"<tr{kind}><td>{html.escape(str(name))}<td>{html.escape(_text(value))}</tr>")
     return f"<table class=facts>{''.join(lines)}</table>"
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _reason(error: Exception) -> str:

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tf_talking.config import to_json
+from tf_talking.config import get_preset, to_json
 from tf_talking.data.photos import write_png
 from tf_talking.data.video import VideoWriter
 from training import report_previews
+from training.overrides import apply_overrides
 from training.preview_headings import heading_height
 from training.previews import GRID_COLUMNS
 from training.report import build_report
@@ -156,6 +157,13 @@ def test_damaged_layout_shows_grids_whole(run, content):
     assert sum(source.startswith("data:image/png") for source in page.sources) == 1
 
 
+def test_fields_that_differ_from_the_preset_are_named(run):
+    config = apply_overrides(get_preset("tiny"), ["model.attention=false", "train.k_shot=2"])
+    (run / "config.json").write_text(to_json(config))
+    words = "Preset tiny : model.attention = false (preset: true); train.k_shot = 2 (preset: 4)"
+    assert words in page_of(run).text
+
+
 def test_run_that_has_just_begun(tmp_path, nano_config):
     (tmp_path / "config.json").write_text(to_json(nano_config))
     text = page_of(tmp_path).text
@@ -189,6 +197,7 @@ def test_not_finite_values_are_counted_and_not_drawn(run):
     text = page_of(run).text
     assert "No finite value: loss/x" in text
     assert "NaN or infinite: loss/generator 1×, loss/x 1×" in text
+    assert "NaN or infinite values in 2 metric(s)" in text
 
 
 def test_long_logs_are_thinned_and_keep_their_extremes():
