@@ -154,5 +154,11 @@ class Watchdog:
                 "value": value,
                 "threshold": limit,
             }
+            self._append(line)
+
+    def _append(self, line: dict) -> None:
+        try:
             with open(self._path, "a") as file:
                 file.write(json.dumps(line) + "\n")
+        except OSError as error:  # it stands in the log; a full disk is the checkpoints' business
+            logging.error("%s can not be written: %s", self._path, error)

@@ -149,6 +149,13 @@ def test_stops_on_the_named_alarm_only(tmp_path):
         make(stop_on=["output_blue"])
 
 
+def test_an_alarm_that_can_not_be_written_is_still_raised(tmp_path, caplog):
+    watchdog = make(tmp_path / "missing")
+    judge(watchdog, HEALTHY | COLLAPSED["output_black"], 2)
+    assert watchdog.raised == {"output_black"}
+    assert "alarms.jsonl can not be written" in caplog.text
+
+
 def test_rules_that_do_not_apply_are_left_out():
     watchdog = make(leave_out=["w_vanishing"])
     judge(watchdog, HEALTHY | COLLAPSED["w_vanishing"], 5)
