@@ -100,11 +100,11 @@ class SafeCheckpoints:
         return None
 
     def restore(self, prefix: str) -> None:
-        """Restores one checkpoint. Raises ValueError where variables do not match."""
+        """Restores one checkpoint. Raises ValueError where a variable does not match."""
         try:
             self.checkpoint.restore(prefix).assert_consumed()
         except (AssertionError, *files.READ_ERRORS) as error:
-            raise ValueError(f"{prefix}: does not match this run: {error}") from error
+            raise ValueError(f"{prefix}: can not be restored into this run: {error}") from error
 
     def last_good(self) -> str | None:
         """The newest readable prefix; damaged ones that are newer are set aside."""
@@ -224,7 +224,8 @@ def variables_of(checkpoint: tf.train.Checkpoint) -> list[tf.Variable]:
 
 
 def _is_finite(variable: tf.Variable) -> tf.Tensor:
-    return tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))
+    # By the sum: NaN and infinity stay in it, and no room of the variable's own size is needed.
+    return tf.math.is_finite(tf.reduce_sum(tf.cast(variable, tf.float32)))
 
 
 def _mib(size: int) -> str:

@@ -1,12 +1,15 @@
 """The watchdog's rules: which number means which collapse, and from where on.
 
 A rule is broken where its value lies beyond its limit. Values come from `watch_measures` and from
-the step's own metrics. Where a limit was measured, on the small configurations of the tests on
-procedural people, the comment gives both sides.
+the step's own metrics. Comments give what healthy runs showed on procedural people (`tiny`, and
+the small networks of the tests for 2500 steps). The collapses provoked in the tests showed 0 there
+(1 for shares of zeros and of saturated values) to two digits, so the limits stand wide apart.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
+
+from tf_talking.config import Config
 
 Values = Mapping[str, float]
 
@@ -15,7 +18,7 @@ Values = Mapping[str, float]
 class Thresholds:
     """Limits of the rules; `patience` and `slow_patience` count looks in a row."""
 
-    grace: int = 500  # steps without alarms: networks that have learnt nothing look collapsed
+    grace: int = 500  # steps without alarms, see `thresholds_for`
     patience: int = 3
     # D may win or lose for a while and come back; only a lasting state is a collapse.
     slow_patience: int = 10
@@ -31,6 +34,17 @@ class Thresholds:
     embedding_spread: float = 0.02  # by the rms; healthy 0.5 to 0.9
     # |W_i|: no gradient pulls it to 0 in the paper's form; it starts at 0.115 · √N.
     w_norm: float = 0.05
+
+
+def thresholds_for(config: Config, **changes) -> Thresholds:
+    """Thresholds with a grace period that suits the learning rate of E and G.
+
+    Networks that have learnt nothing look collapsed. Healthy ones told persons apart once
+    steps × learning rate was 0.05 to 0.1; the grace period is 0.25: 250 steps in `tiny`, 5000 in
+    `paper`.
+    """
+    changes.setdefault("grace", round(0.25 / config.train.learning_rate))
+    return Thresholds(**changes)
 
 
 @dataclasses.dataclass(frozen=True)

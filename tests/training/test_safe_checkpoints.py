@@ -132,7 +132,7 @@ def test_restoring_is_strict(tmp_path):
         weights=tf.Variable(tf.zeros([SIZE])), step=tf.Variable(0, dtype=tf.int64),
         config=tf.Variable(""), more=tf.Variable(1.0),
     )  # fmt: skip
-    with pytest.raises(ValueError, match="ckpt-5: does not match this run"):
+    with pytest.raises(ValueError, match="ckpt-5: can not be restored into this run"):
         SafeCheckpoints(other, tmp_path).restore_newest()
 
 

@@ -6,8 +6,9 @@ import logging
 import pytest
 import tensorflow as tf
 
+from tf_talking.config import get_preset
 from training.run_failed import Collapsed
-from training.watch_rules import RULES, Thresholds
+from training.watch_rules import RULES, Thresholds, thresholds_for
 from training.watchdog import Watchdog
 
 HEALTHY = {
@@ -128,6 +129,12 @@ def test_no_alarm_in_the_grace_period():
     assert watchdog.raised == set()
     judge(watchdog, bad, 1, start=101)
     assert watchdog.raised == {"output_black"}
+
+
+def test_grace_follows_the_learning_rate():
+    assert [thresholds_for(get_preset(n)).grace for n in ("tiny", "paper")] == [250, 5000]
+    given = thresholds_for(get_preset("paper"), grace=7, patience=9)
+    assert (given.grace, given.patience) == (7, 9)
 
 
 def test_missing_and_undefined_values_change_nothing():
