@@ -8,7 +8,7 @@ to one and the same checkpoint again and again is no progress, and ends the run.
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import tensorflow as tf
 from absl import logging
@@ -78,7 +78,9 @@ class Survival:
       checkpoints: where they are saved.
       every: steps between two checkpoints.
       restored: () → step; called after a checkpoint was restored, makes the trainer go on from it
-        (sets the count of skipped updates to 0, keeps the number of episodes drawn).
+        (sets the count of skipped updates to 0).
+      keep: variables that a rollback leaves alone: the number of episodes drawn, since the stream
+        of episodes goes on.
       policy: limits.
       check_every: steps between two reads of the count: each makes the host wait for the device.
       on_rollback: (step, message), for the log; None: only logged as a warning.
@@ -89,12 +91,13 @@ class Survival:
         checkpoints: SafeCheckpoints,
         every: int,
         restored: Callable[[], int],
+        keep: Collection[tf.Variable] = (),
         policy: SkipPolicy | None = None,
         check_every: int = 10,
         on_rollback: Callable[[int, str], None] | None = None,
     ):
         self._checkpoints, self._every, self._restored = checkpoints, every, restored
-        self._policy = policy or SkipPolicy()
+        self._keep, self._policy = keep, policy or SkipPolicy()
         self._check_every, self._on_rollback = check_every, on_rollback
         self._saved = None
 
@@ -143,7 +146,10 @@ class Survival:
                 f"step {step}: {reason}, and {why}; try a lower train.learning_rate, bfloat16 or "
                 "float32 instead of float16, and look at the data of these steps"
             )
+        kept = [variable.numpy() for variable in self._keep]
         self._checkpoints.restore(prefix)
+        for variable, value in zip(self._keep, kept, strict=True):
+            variable.assign(value)
         back = self._restored()
         message = f"{reason}; went back from step {step} to step {back} ({prefix})"
         logging.warning("%s", message)

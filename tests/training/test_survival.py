@@ -23,14 +23,18 @@ class Trainer:
     """x ← x - rate · dx²/dx, skipped and counted where the result is not finite."""
 
     def __init__(self, folder, **options):
-        self.x, self.step = tf.Variable(1.0), tf.Variable(0, dtype=tf.int64)
+        self.x = tf.Variable(1.0)
+        self.step, self.episodes = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
         self.skipped, self.bad_from, self.break_weights_at = 0, None, None
         self.checkpoints = SafeCheckpoints(
-            tf.train.Checkpoint(x=self.x, step=self.step), folder, max_to_keep=2
+            tf.train.Checkpoint(x=self.x, step=self.step, episodes=self.episodes),
+            folder,
+            max_to_keep=2,
         )
         self.messages = []
         self.hook = Survival(
-            self.checkpoints, every=10, restored=self.restored, check_every=1,
+            self.checkpoints, every=10, restored=self.restored, keep=(self.episodes,),
+            check_every=1,
             on_rollback=lambda step, message: self.messages.append((step, message)), **options,
         )  # fmt: skip
         self.batches = iter(range(10_000))
@@ -41,6 +45,7 @@ class Trainer:
 
     def train_step(self, batch):
         self.step.assign_add(1)
+        self.episodes.assign_add(1)
         if self.bad_from is not None and batch in self.bad_from:
             self.skipped += 1
         else:
@@ -69,7 +74,8 @@ def test_goes_back_and_on_with_the_next_episodes(tmp_path):
     trainer = Trainer(tmp_path, policy=SkipPolicy(max_skipped=5))
     trainer.bad_from = range(12, 20)
     assert trainer.run(40) == [10]
-    assert int(trainer.step) == 40 and trainer.checkpoints.latest.endswith("ckpt-40")
+    assert (int(trainer.step), int(trainer.episodes)) == (40, 47)
+    assert trainer.checkpoints.latest.endswith("ckpt-40")
     # 40 steps, less the 3 more of the 8 bad episodes that were skipped after going back.
     assert float(trainer.x) == pytest.approx(0.99**37, rel=1e-5)
     assert trainer.messages == [
