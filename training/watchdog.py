@@ -90,12 +90,14 @@ class Watchdog:
         if step % self._every:
             return
         measured = {name: float(value) for name, value in self._measure().items()}
-        if self._log:
-            # A measure that does not apply to the batch is NaN; JSON has no such number.
-            self._log(step, {n: v for n, v in measured.items() if math.isfinite(v)})
         self.values = measured | {n: sum(v) / len(v) for n, v in self._sums.items()}
         self._sums.clear()
-        self.judge(step, self.values)
+        try:
+            self.judge(step, self.values)
+        finally:  # last, and also when the run ends: a log that fails must not hide an alarm
+            if self._log:
+                # A measure that does not apply to the batch is NaN; JSON has no such number.
+                self._log(step, {n: v for n, v in measured.items() if math.isfinite(v)})
 
     def close(self, step: int) -> None:
         """Nothing is held open."""

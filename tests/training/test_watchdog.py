@@ -163,6 +163,18 @@ def test_an_alarm_that_can_not_be_written_is_still_raised(tmp_path, caplog):
     assert "alarms.jsonl can not be written" in caplog.text
 
 
+def test_a_log_that_fails_hides_no_alarm():
+    def fail(step, values):
+        raise OSError("No space left on device")
+
+    measured = {name: tf.constant(1.0) for name in COLLAPSED["embedding_dead"]}
+    watchdog = Watchdog(lambda: measured, 1, thresholds=EAGER, log=fail)
+    for step in (1, 2):
+        with pytest.raises(OSError, match="No space"):
+            watchdog.after_step(step, {})
+    assert watchdog.raised == {"embedding_dead"}
+
+
 def test_rules_that_do_not_apply_are_left_out():
     watchdog = make(leave_out=["w_vanishing"])
     judge(watchdog, HEALTHY | COLLAPSED["w_vanishing"], 5)
