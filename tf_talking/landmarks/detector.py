@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 NO_FACE = "no face"
+NO_FACE_IN_BOX = "no face in the given box"
 # A second face smaller than this part of the largest is somebody in the background.
 BACKGROUND_FACE = 1 / 3
 
@@ -24,11 +25,16 @@ class Detection:
     reason: str | None = None
 
 
+class DetectorFailure(RuntimeError):
+    """The detector itself can not work (its memory ran out, ...): no fault of the frames."""
+
+
 class LandmarkDetector(abc.ABC):
     """Finds the landmarks of the one face of each frame.
 
     A detector may follow the face from frame to frame: frames are passed in order, and `reset` is
-    called between videos. Use as a context manager, or call `close`.
+    called between videos. Use as a context manager, or call `close`. Frames may be passed many at
+    a time; a detector on a GPU is faster so.
 
     Attributes:
         name: as records and models name it.
@@ -39,8 +45,19 @@ class LandmarkDetector(abc.ABC):
     scheme: str
 
     @abc.abstractmethod
-    def detect(self, frames: Sequence[np.ndarray]) -> list[Detection]:
-        """Frames uint8 [H, W, 3] RGB -> a Detection for each of them."""
+    def detect(
+        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None
+    ) -> list[Detection]:
+        """Frames uint8 [H, W, 3] RGB, all of one size -> a Detection for each of them.
+
+        Args:
+            boxes: where the face is, (x, y, width, height) in pixels of each frame; other faces
+                then do not count. None: the frame's one face.
+
+        Raises:
+            ValueError: a frame is not uint8 RGB.
+            DetectorFailure: see there.
+        """
 
     def reset(self) -> None:  # noqa: B027 (most detectors need not override it)
         """Forgets earlier frames; the next one is of another video."""
@@ -55,7 +72,7 @@ class LandmarkDetector(abc.ABC):
         self.close()
 
 
-def choose_face(faces: Sequence[np.ndarray]) -> Detection:
+def choose_face(faces: Sequence[np.ndarray], box: np.ndarray | None = None) -> Detection:
     """The one face among those found: the largest, if there is no other of comparable size.
 
     A finding centred within the largest face is that face found twice (a wide open mouth can look
@@ -63,9 +80,13 @@ def choose_face(faces: Sequence[np.ndarray]) -> Detection:
 
     Args:
         faces: landmarks float [P, 2] of each face.
+        box: (x, y, width, height): the face is the one centred nearest to the box's centre, and
+            within the box.
     """
     if len(faces) == 0:
         return Detection(None, NO_FACE)
+    if box is not None:
+        return _face_in_box(faces, np.asarray(box, np.float32))
     sizes = [float(np.max(np.ptp(face, axis=0))) for face in faces]
     largest = faces[int(np.argmax(sizes))]
     low, high = largest.min(axis=0), largest.max(axis=0)
@@ -77,6 +98,15 @@ def choose_face(faces: Sequence[np.ndarray]) -> Detection:
     if others:
         return Detection(None, f"several faces ({1 + others})")
     return Detection(np.asarray(largest, np.float32))
+
+
+def _face_in_box(faces: Sequence[np.ndarray], box: np.ndarray) -> Detection:
+    middle, half = box[:2] + box[2:] / 2, box[2:] / 2
+    centres = np.array([(face.min(axis=0) + face.max(axis=0)) / 2 for face in faces])
+    nearest = int(np.argmin(np.linalg.norm(centres - middle, axis=1)))
+    if np.any(np.abs(centres[nearest] - middle) > half):
+        return Detection(None, NO_FACE_IN_BOX)
+    return Detection(np.asarray(faces[nearest], np.float32))
 
 
 def check_frame(frame: np.ndarray) -> np.ndarray:

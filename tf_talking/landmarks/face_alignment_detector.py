@@ -2,15 +2,25 @@
 
 Its face detector (S3FD) and its landmark network (2DFAN-4) are downloaded on first use into
 `torch.hub.get_dir()`/checkpoints. Points that the frame cuts off are guessed near the edge.
+
+Of frames passed together, the package finds the faces in one batch and then the landmarks of each
+frame. When a GPU has no memory for a batch, it is halved, and stays so.
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from tf_talking.landmarks.detector import Detection, LandmarkDetector, check_frame, choose_face
+from tf_talking.landmarks.detector import (
+    Detection,
+    DetectorFailure,
+    LandmarkDetector,
+    check_frame,
+    choose_face,
+)
 
 LANDMARK_FILE = "2DFAN4-11f355bf06.pth.tar"
 
@@ -52,17 +62,48 @@ class FaceAlignmentDetector(LandmarkDetector):
                 raise ValueError(f"path_to_detector: there is no file {path_to_detector}")
             options["path_to_detector"] = os.fspath(path_to_detector)
         self._model = model or _load(device, face_detector, options)
+        self._most_at_once = sys.maxsize
 
-    def detect(self, frames: Sequence[np.ndarray]) -> list[Detection]:
-        return [self._detect(check_frame(frame)) for frame in frames]
+    def detect(
+        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None
+    ) -> list[Detection]:
+        frames = [check_frame(frame) for frame in frames]
+        faces: list[list[np.ndarray]] = []
+        while len(faces) < len(frames):
+            batch = frames[len(faces) :][: self._most_at_once]
+            try:
+                faces += self._faces(batch)
+            except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one
+                if type(error).__name__ != "OutOfMemoryError":
+                    raise
+                self._shrink(len(batch), error)
+        boxes = [None] * len(frames) if boxes is None else boxes
+        return [choose_face(found, box) for found, box in zip(faces, boxes, strict=True)]
 
-    def _detect(self, frame: np.ndarray) -> Detection:
+    def _shrink(self, size: int, error: RuntimeError) -> None:
+        if size == 1:
+            raise DetectorFailure(
+                f"face_alignment: the device's memory does not hold one frame ({error}); use fewer "
+                "workers or detector_device cpu"
+            ) from error
+        self._most_at_once = size // 2
+
+    def _faces(self, frames: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """Landmarks float32 [68, 2] of every face of each frame."""
         with warnings.catch_warnings():
             # A frame without a face is an answer here and no warning.
             warnings.filterwarnings("ignore", message="No faces were detected")
-            faces = self._model.get_landmarks_from_image(frame)
-        # None without a face, else a list of float32 [68, 2].
-        return choose_face([] if faces is None else faces)
+            if len(frames) == 1:
+                # None without a face, else a list of float32 [68, 2].
+                return [self._model.get_landmarks_from_image(frames[0]) or []]
+            import torch
+
+            batch = torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2))
+            # For each frame, its faces below one another, float32 [faces * 68, 2], or [].
+            found = self._model.get_landmarks_from_batch(batch)
+        if found is None:
+            return [[] for _ in frames]
+        return [list(np.reshape(points, (-1, 68, 2))) for points in found]
 
     def close(self) -> None:
         self._model = None

@@ -64,7 +64,7 @@ class MediapipeDetector(LandmarkDetector):
         if scheme not in SCHEMES:
             raise ValueError(f"scheme: got {scheme!r}, mediapipe gives one of {sorted(SCHEMES)}")
         self.scheme = scheme
-        self._indices = np.array(SCHEMES[scheme])
+        self._indices = SCHEMES[scheme]
         self._fresh = True  # no face since the start or the last reset
         face_mesh = _import_mediapipe().solutions.face_mesh
         with silent_native_stderr():
@@ -81,10 +81,16 @@ class MediapipeDetector(LandmarkDetector):
         """Runs the graph once on an empty picture: its threads log when they start."""
         self._mesh.process(np.zeros((64, 64, 3), np.uint8))
 
-    def detect(self, frames: Sequence[np.ndarray]) -> list[Detection]:
-        return [self._detect(check_frame(frame)) for frame in frames]
+    def detect(
+        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None
+    ) -> list[Detection]:
+        boxes = [None] * len(frames) if boxes is None else boxes
+        return [
+            choose_face(self._faces(check_frame(frame)), box)
+            for frame, box in zip(frames, boxes, strict=True)
+        ]
 
-    def _detect(self, frame: np.ndarray) -> Detection:
+    def _faces(self, frame: np.ndarray) -> list[np.ndarray]:
         # The first face runs networks that have not run yet, and log.
         with silent_native_stderr() if self._fresh else contextlib.nullcontext():
             result = self._mesh.process(frame)
@@ -93,10 +99,12 @@ class MediapipeDetector(LandmarkDetector):
         scale = np.array([frame.shape[1], frame.shape[0]], np.float32)
         faces = []
         for face in result.multi_face_landmarks or ():
-            points = np.array([(p.x, p.y) for p in face.landmark], np.float32)
+            points = face.landmark
+            # Each access crosses into protobuf: only those that are needed.
+            chosen = ((point.x, point.y) for point in map(points.__getitem__, self._indices))
             # 0..1 from edge to edge; ours has pixel centres at integers.
-            faces.append(points[self._indices] * scale - 0.5)
-        return choose_face(faces)
+            faces.append(np.array(list(chosen), np.float32) * scale - 0.5)
+        return faces
 
     def reset(self) -> None:
         if not self._fresh:  # else there is nothing to forget
