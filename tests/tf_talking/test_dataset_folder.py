@@ -209,3 +209,27 @@ def test_inputs_of_a_deleted_shard_are_forgotten(folder):
     assert DatasetFolder.open(folder).entries == writer.entries
     writer.write_shard([make_record("b", 3)])
     assert DatasetFolder.open(folder).read_video("b").num_frames == 3
+
+
+def test_rejected_clips_survive_a_lost_manifest(tmp_path):
+    clips = {"00002.mp4": "corrupt video after 3 frames"}
+    writer = DatasetWriter(tmp_path / "data", **INFO)
+    writer.write_shard([make_record("a", rejected_clips=clips)])
+    (tmp_path / "data" / "manifest.jsonl").unlink()
+    (entry,) = DatasetWriter(tmp_path / "data", **INFO).entries
+    assert entry.rejected_clips == clips and entry == writer.entries[0]
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(folder, monkeypatch):
+    import tensorflow as tf
+
+    def full(shard, serialized):
+        shard.with_name(f"{shard.name}.tmp").write_bytes(serialized[0][:10])
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(shards, "write_shard", full)
+    before = DatasetFolder.open(folder).entries
+    with pytest.raises(OSError, match="videos-00002.tfrecord could not be written, is the disk"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("d")])
+    assert not list(folder.glob("*.tmp"))
+    assert DatasetFolder.open(folder).entries == before

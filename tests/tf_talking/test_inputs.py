@@ -4,7 +4,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tf_talking.data.inputs import Identities, find_inputs
+from tf_talking.data.identities import Identities
+from tf_talking.data.inputs import VoxCelebOptions, find_inputs
+from tf_talking.data.voxceleb import SplitList
 
 
 def touch(root: pathlib.Path, *names: str) -> None:
@@ -107,3 +109,85 @@ def test_contradicting_rows_are_refused(tmp_path):
     touch(tmp_path / "in", "a.mp4")
     with pytest.raises(ValueError, match="several identities fit: .'1', '2'"):
         find_inputs([tmp_path / "in"], Identities([("x/a.mp4", "1"), ("y/a.mp4", "2")]))
+
+
+@pytest.fixture
+def vox2(tmp_path):
+    touch(
+        tmp_path / "dev", "mp4/id00012/21Uxsk56VDQ/00002.mp4", "mp4/id00012/21Uxsk56VDQ/00010.mp4",
+        "mp4/id00012/_raOc3-IRsw/00001.mp4", "mp4/id00017/7t6lfzvVaTM/00001.mp4",
+        "txt/id00012/21Uxsk56VDQ/00002.txt", "extra/other.mp4",
+    )  # fmt: skip
+    return tmp_path / "dev"
+
+
+def test_voxceleb_video_is_one_input_of_its_clips(vox2):
+    items = find_inputs([vox2])
+    assert described(items) == [
+        ("dev/extra/other.mp4", "video", "dev/extra/other.mp4", 1),
+        ("id00012/21Uxsk56VDQ", "clips", "id00012", 2),
+        ("id00012/_raOc3-IRsw", "clips", "id00012", 1),
+        ("id00017/7t6lfzvVaTM", "clips", "id00017", 1),
+    ]
+    assert [pathlib.Path(file).name for file in items[1].files] == ["00002.mp4", "00010.mp4"]
+    assert items[1].boxes == () and items[1].source == str(vox2 / "mp4/id00012/21Uxsk56VDQ")
+    # The same names, whichever folder is given.
+    below = find_inputs([vox2 / "mp4" / "id00012"])
+    assert described(below) == described(items)[1:3]
+    generic = find_inputs([vox2], options=VoxCelebOptions(layout="generic"))
+    assert len(generic) == 5 and all(item.kind == "video" for item in generic)
+    with pytest.raises(ValueError, match="two inputs.*id00017/7t6lfzvVaTM"):
+        touch(vox2.parent / "test", "id00017/7t6lfzvVaTM/00001.mp4")
+        find_inputs([vox2, vox2.parent / "test"])
+
+
+def test_layout_can_be_asked_for(tmp_path):
+    touch(tmp_path / "in", "ann/talk/a.mp4", "ann/talk/b.mp4", "bob/song/a.mp4")
+    assert len(find_inputs([tmp_path / "in"])) == 3
+    asked = find_inputs([tmp_path / "in"], options=VoxCelebOptions(layout="voxceleb"))
+    assert described(asked) == [
+        ("ann/talk", "clips", "ann", 2),
+        ("bob/song", "clips", "bob", 1),
+    ]
+    with pytest.raises(ValueError, match="layout: got 'vox3'"):
+        find_inputs([tmp_path / "in"], options=VoxCelebOptions(layout="vox3"))
+
+
+def test_voxceleb_frames_get_their_identity(tmp_path):
+    save_images(tmp_path / "faces" / "A.J._Buckley" / "1.6" / "1zcIwhmdeo4", 3)
+    (plain,) = find_inputs([tmp_path / "faces"])
+    assert described([plain]) == [("A.J._Buckley/1zcIwhmdeo4", "frames", "A.J._Buckley", 3)]
+    options = VoxCelebOptions(
+        names={"A.J._Buckley": "id10001"}, split_list=SplitList({("id10001",): "train"})
+    )
+    (named,) = find_inputs([tmp_path / "faces"], options=options)
+    assert described([named]) == [("id10001/1zcIwhmdeo4", "frames", "id10001", 3)]
+
+
+def test_split_takes_its_clips_only(vox2):
+    split = SplitList(
+        {
+            ("id00012", "21Uxsk56VDQ", "00002"): "train",
+            ("id00012", "21Uxsk56VDQ", "00010"): "test",
+            ("id00017",): "train",
+        }
+    )
+    taken = find_inputs([vox2 / "mp4"], options=VoxCelebOptions(split_list=split))
+    assert described(taken) == [
+        ("id00012/21Uxsk56VDQ", "clips", "id00012", 1),
+        ("id00017/7t6lfzvVaTM", "clips", "id00017", 1),
+    ]
+    test = find_inputs([vox2 / "mp4"], options=VoxCelebOptions(split_list=split, split="test"))
+    assert [pathlib.Path(file).name for item in test for file in item.files] == ["00010.mp4"]
+
+
+def test_boxes_belong_to_clips_or_to_the_whole_video(vox2):
+    touch(vox2 / "videos", "id00012/21Uxsk56VDQ.mp4")
+    touch(vox2 / "txt", "id00012/21Uxsk56VDQ/00010.txt")
+    options = VoxCelebOptions(boxes=vox2 / "txt")
+    folder = vox2 / "txt" / "id00012" / "21Uxsk56VDQ"
+    both = str(folder / "00002.txt"), str(folder / "00010.txt")
+    clips = find_inputs([vox2 / "mp4"], options=options)[0]
+    assert clips.boxes == ((both[0],), (both[1],))
+    (whole,) = find_inputs([vox2 / "videos"], options=options)
+    assert (whole.kind, whole.video_id, whole.boxes) == ("video", "id00012/21Uxsk56VDQ", (both,))

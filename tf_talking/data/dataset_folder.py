@@ -50,15 +50,18 @@ class ManifestEntry:
     offset: int | None = None  # bytes, of the record in its shard; older folders do not say
     num_frames: int = 0
     rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)  # reason: count
+    rejected_clips: dict[str, str] = dataclasses.field(default_factory=dict)  # file: reason
 
 
 def rejected_entry(
-    source: str, video_id: str, identity: str, reason: str, rejected_frames=None
-) -> ManifestEntry:
+    source: str, video_id: str, identity: str, reason: str, rejected_frames=None,
+    rejected_clips=None,
+) -> ManifestEntry:  # fmt: skip
     """Manifest entry of an input that gave no record."""
     return ManifestEntry(
-        source, video_id, identity, REJECTED, reason, rejected_frames=dict(rejected_frames or {})
-    )
+        source, video_id, identity, REJECTED, reason,
+        rejected_frames=dict(rejected_frames or {}), rejected_clips=dict(rejected_clips or {}),
+    )  # fmt: skip
 
 
 def accepted_entry(
@@ -68,6 +71,7 @@ def accepted_entry(
     return ManifestEntry(
         record.source, record.video_id, record.identity, ACCEPTED, None,
         shard, position, offset, record.num_frames, dict(record.rejected_frames),
+        dict(record.rejected_clips),
     )  # fmt: skip
 
 
@@ -90,9 +94,12 @@ def read_info(folder: str | os.PathLike) -> DatasetInfo:
 def read_manifest(folder: str | os.PathLike) -> list[ManifestEntry]:
     """Reads manifest.jsonl; an unfinished last line (killed while writing) does not count."""
     path = paths.join(folder, MANIFEST_FILE)
-    if not paths.is_file(path):
-        return []
-    *lines, _unfinished = paths.read_bytes(path).split(b"\n")
+    return read_manifest_lines(path) if paths.is_file(path) else []
+
+
+def read_manifest_lines(path: str | os.PathLike) -> list[ManifestEntry]:
+    """Reads a file of manifest lines. Raises ValueError, naming file and line."""
+    *lines, _unfinished = paths.read_bytes(os.fspath(path)).split(b"\n")
     entries = []
     for number, line in enumerate(lines, 1):
         try:
@@ -102,8 +109,21 @@ def read_manifest(folder: str | os.PathLike) -> list[ManifestEntry]:
     return entries
 
 
-def _lines(entries: Iterable[ManifestEntry]) -> str:
+def manifest_lines(entries: Iterable[ManifestEntry]) -> str:
+    """Entries as lines of JSON."""
     return "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries)
+
+
+def write_whole_shard(shard: pathlib.Path, serialized: list[bytes]) -> None:
+    """Writes a shard. Raises OSError where that fails; nothing of it stays then."""
+    import tensorflow as tf
+
+    try:
+        shards.write_shard(shard, serialized)
+    except (tf.errors.OpError, OSError) as error:
+        shard.with_name(f"{shard.name}.tmp").unlink(missing_ok=True)
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{shard} could not be written, is the disk full? {reason}") from error
 
 
 class DatasetFolder:
@@ -268,7 +288,7 @@ class DatasetWriter:
         kept = [entry for entry in self.entries if entry.shard in present]
         if len(kept) < len(self.entries):
             temporary = self.path / f"{MANIFEST_FILE}.tmp"
-            temporary.write_text(_lines(kept), encoding="utf-8")
+            temporary.write_text(manifest_lines(kept), encoding="utf-8")
             os.replace(temporary, self.path / MANIFEST_FILE)
             self.entries = kept
 
@@ -276,15 +296,15 @@ class DatasetWriter:
         return sorted(self.path.glob("videos-*.tfrecord"))
 
     def _next_shard(self) -> pathlib.Path:
-        existing = self._shards()
-        number = int(existing[-1].stem.removeprefix("videos-")) + 1 if existing else 0
+        numbers = (int(shard.stem.removeprefix("videos-")) for shard in self._shards())
+        number = max(numbers, default=-1) + 1
         return self.path / f"videos-{number:05d}.tfrecord"
 
     def _append(self, entries: list[ManifestEntry]) -> None:
         if not entries:
             return
         with open(self.path / MANIFEST_FILE, "a", encoding="utf-8") as file:
-            file.write(_lines(entries))
+            file.write(manifest_lines(entries))
             file.flush()
             os.fsync(file.fileno())
         self.entries += entries
@@ -329,6 +349,23 @@ class DatasetWriter:
             entries.append(accepted_entry(result, shard.name, position, offset))
             offset += shards.framed_size(serialized[-1])
         if serialized:
-            shards.write_shard(shard, serialized)
+            write_whole_shard(shard, serialized)
         self._append(entries)
         return entries
+
+    def adopt_shard(self, shard: pathlib.Path, entries: list[ManifestEntry]) -> None:
+        """Gives a whole shard from elsewhere on this file system its name in the folder.
+
+        Args:
+            shard: the file.
+            entries: of its records, and of inputs that were rejected with them.
+        """
+        final = self._next_shard()
+        os.replace(shard, final)
+        shards.sync_folder(self.path)
+        self._append(
+            [
+                dataclasses.replace(entry, shard=final.name) if entry.status == ACCEPTED else entry
+                for entry in entries
+            ]
+        )

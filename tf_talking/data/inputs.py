@@ -1,17 +1,17 @@
 """What preprocessing takes: video files, folders of frames and photos, and who they show.
 
-An input's `video_id` is the name of the given folder and the path below it ("clips/c001.mp4"), so
-it is the same in every run. No TensorFlow.
+An input's `video_id` is the name of the given folder and the path below it ("clips/c001.mp4"), or
+in VoxCeleb's folders "<identity>/<video>", so it is the same in every run. No TensorFlow.
 """
 
-import csv
 import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from tf_talking.data import photos, video
+from tf_talking.data import photos, video, voxceleb
+from tf_talking.data.identities import Identities
 
 IMAGES_AS = ("auto", "frames", "photos", "identity")
 # From this many images of one size and numbered names on, "auto" takes a folder for a video.
@@ -24,10 +24,12 @@ class InputItem:
     """One record to be.
 
     Attributes:
-        kind: "video" (one file), "frames" (images of one video in order) or "photos" (unrelated
-            photos of one person).
+        kind: "video" (one file), "clips" (files that are parts of one video), "frames" (images of
+            one video in order) or "photos" (unrelated photos of one person).
         source: the file or folder, for messages and the manifest.
         files: the files, in order.
+        boxes: for each file of kind "clips" its box file, for the one of kind "video" those of its
+            clips, with times in the whole video (face_boxes.py). Empty: no boxes are used.
     """
 
     video_id: str
@@ -35,72 +37,25 @@ class InputItem:
     kind: str
     source: str
     files: tuple[str, ...]
+    boxes: tuple[tuple[str, ...], ...] = ()
 
 
-class Identities:
-    """Who is on which file, from a CSV file with the columns `file` and `identity`.
+@dataclasses.dataclass(frozen=True)
+class VoxCelebOptions:
+    """How VoxCeleb's folders are read.
 
-    A row fits a file whose path ends with the row's, or where the row's path ends with the file's
-    path relative to the input. Of several, the one with the longest common tail counts.
+    Attributes:
+        layout: "auto": folders named as VoxCeleb's are; "generic": none; "voxceleb": all.
+        boxes: folder of the box files, <identity>/<video>/<clip>.txt.
+        split_list, split: only what belongs to this split is taken.
+        names: identity of a folder's name, where it is another (vox1_meta.csv).
     """
 
-    def __init__(self, rows: Iterable[tuple[str, str]] = ()):
-        self._by_name: dict[str, dict[tuple[str, ...], str]] = {}
-        for file, identity in rows:
-            parts = pathlib.PurePosixPath(file).parts
-            known = self._by_name.setdefault(parts[-1], {})
-            if known.setdefault(parts, identity) != identity:
-                raise ValueError(f"{file!r} has two identities: {known[parts]!r} and {identity!r}")
-
-    @classmethod
-    def read(cls, path: str | os.PathLike) -> "Identities":
-        """Raises ValueError, naming file and line, where a column or a value is missing."""
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"file", "identity"} - set(reader.fieldnames or ())
-            if missing:
-                raise ValueError(
-                    f"{path}: no column {', '.join(sorted(missing))}; it has {reader.fieldnames}"
-                )
-            rows = []
-            for row in reader:
-                name, identity = (row["file"] or "").strip(), (row["identity"] or "").strip()
-                if not pathlib.PurePosixPath(name).parts or not identity:
-                    raise ValueError(f"{path}, line {reader.line_num}: empty file or identity")
-                rows.append((name, identity))
-        try:
-            return cls(rows)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-    def find(self, root: pathlib.Path, path: pathlib.Path) -> str | None:
-        """Identity of a file or folder below `root`, None if the CSV does not name it.
-
-        Raises:
-            ValueError: rows with different identities fit equally well.
-        """
-        own = path.absolute().parts
-        below = len(path.relative_to(root).parts)
-        best, found = 0, set()
-        for parts, identity in self._by_name.get(path.name, {}).items():
-            common = _common_tail(own, parts)
-            if common < min(len(parts), below) or common < best:
-                continue
-            if common > best:
-                best, found = common, set()
-            found.add(identity)
-        if len(found) > 1:
-            raise ValueError(f"{path}: several identities fit: {sorted(found)}")
-        return found.pop() if found else None
-
-
-def _common_tail(a: tuple[str, ...], b: tuple[str, ...]) -> int:
-    count = 0
-    for x, y in zip(reversed(a), reversed(b), strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
+    layout: str = "auto"
+    boxes: pathlib.Path | None = None
+    split_list: voxceleb.SplitList | None = None
+    split: str = "train"
+    names: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def find_inputs(
@@ -108,6 +63,7 @@ def find_inputs(
     identities: Identities | None = None,
     images_as: str = "auto",
     identity_from: str = "file",
+    options: VoxCelebOptions | None = None,
 ) -> list[InputItem]:
     """Lists the inputs below the given files and folders, in natural order.
 
@@ -121,27 +77,109 @@ def find_inputs(
             one size whose names differ in their number only, else "identity".
         identity_from: for files that `identities` does not name. "file": everybody is a person of
             their own, "folder": the first folder below the given one is the person.
+        options: of VoxCeleb's folders; their identity is VoxCeleb's.
 
     Raises:
-        ValueError: a given path does not exist, or two inputs get the same video_id.
+        ValueError: a given path does not exist, a file does not stand where VoxCeleb's do (with
+            the layout "voxceleb"), or two inputs get the same video_id.
     """
     if images_as not in IMAGES_AS:
         raise ValueError(f"images_as: got {images_as!r}, expected one of {IMAGES_AS}")
     namer = _Namer(identities or Identities(), identity_from)
+    collected = _VoxCelebItems(options or VoxCelebOptions())
     items: list[InputItem] = []
     for path in map(pathlib.Path, given):
         if path.is_dir():
             for folder, _, names in _walk(path):
-                files = [folder / name for name in names]
-                items += [namer.item(path, f, "video", [f]) for f in files if video.is_video(f)]
-                items += _image_items(path, folder, namer, images_as)
+                files = [folder / name for name in names if video.is_video(folder / name)]
+                files = [file for file in files if not collected.take_file(file)]
+                items += [namer.item(path, file, "video", [file]) for file in files]
+                if not collected.take_frames(folder, names):
+                    items += _image_items(path, folder, namer, images_as)
         elif path.is_file():
             kind = "photos" if photos.is_image(path) else "video"
             items.append(namer.item(path.parent, path, kind, [path]))
         else:
             raise ValueError(f"input: there is no {path}")
+    items += collected.items()
     _check_unique(items)
     return sorted(items, key=lambda item: photos.natural_key(item.video_id))
+
+
+class _VoxCelebItems:
+    """Collects the clips of each video."""
+
+    def __init__(self, options: VoxCelebOptions):
+        if options.layout not in voxceleb.LAYOUTS:
+            raise ValueError(
+                f"layout: got {options.layout!r}, expected one of {voxceleb.LAYOUTS}"
+            )
+        self._options = options
+        self._items: list[InputItem] = []
+        self._clips: dict[pathlib.Path, tuple[voxceleb.Place, list[pathlib.Path]]] = {}
+
+    def _named(self, place: voxceleb.Place) -> voxceleb.Place:
+        identity = self._options.names.get(place.identity, place.identity)
+        return dataclasses.replace(place, identity=identity)
+
+    def _wants(self, place: voxceleb.Place) -> bool:
+        chosen = self._options.split_list
+        return chosen is None or chosen.wants(place, self._options.split)
+
+    def take_file(self, path: pathlib.Path) -> bool:
+        """Whether a video file belongs to VoxCeleb (then it is taken, or left out by the split)."""
+        layout = self._options.layout
+        if layout == "generic":
+            return False
+        path = path.absolute()
+        place = voxceleb.place_of_file(path, strict=layout == "auto")
+        if place is None:
+            if layout == "voxceleb":
+                raise ValueError(f"{path}: expected <identity>/<video>/<clip> in this layout")
+            return False
+        place = self._named(place)
+        if self._wants(place):
+            video_path = path.parent if place.clip else path
+            self._clips.setdefault(video_path, (place, []))[1].append(path)
+        return True
+
+    def take_frames(self, folder: pathlib.Path, names: Sequence[str]) -> bool:
+        """Likewise a folder of frames."""
+        layout, folder = self._options.layout, folder.absolute()
+        if layout == "generic" or not any(photos.is_image(name) for name in names):
+            return False
+        place = voxceleb.place_of_frames(folder, strict=layout == "auto")
+        if place is None:
+            return False
+        place = self._named(place)
+        if self._wants(place):
+            files = tuple(map(str, photos.frame_files(folder)))
+            name = f"{place.identity}/{place.video}"
+            self._items.append(InputItem(name, place.identity, "frames", str(folder), files))
+        return True
+
+    def _boxes(self, place: voxceleb.Place, file: pathlib.Path) -> tuple[str, ...]:
+        if self._options.boxes is None:
+            return ()
+        folder = self._options.boxes / place.identity / place.video
+        if place.clip:
+            return (str(folder / f"{file.stem}.txt"),)
+        return tuple(map(str, sorted(folder.glob("*.txt")))) or (str(folder),)
+
+    def items(self) -> list[InputItem]:
+        found = []
+        for source, (place, files) in self._clips.items():
+            files = sorted(files, key=photos.natural_key)
+            boxes = tuple(self._boxes(place, file) for file in files)
+            name = f"{place.identity}/{place.video}"
+            kind = "clips" if place.clip else "video"
+            found.append(
+                InputItem(
+                    name, place.identity, kind, str(source), tuple(map(str, files)),
+                    boxes if self._options.boxes else (),
+                )
+            )  # fmt: skip
+        return self._items + found
 
 
 def _walk(path: pathlib.Path):

@@ -11,6 +11,8 @@
     frames           bytes [N]       JPEG, RGB, S x S
     landmarks        float [N*P*2]   (x, y) in pixels of the S x S frame, pixel centres at integers
     rejected_frames  bytes           JSON {reason: count}: frames of the source that are not here
+    rejected_clips   bytes           JSON {file: reason}: clips of the video that are not here;
+                                     may be missing
 
 Records hold landmarks, never drawn images: the one rasteriser draws them in training and in the
 served graph alike. TensorFlow is imported by the functions that need it and not by this module.
@@ -36,6 +38,7 @@ class VideoRecord:
         frames: N JPEG images, each `image_size` square.
         landmarks: float32 [N, P, 2], (x, y) in pixels of the frames.
         rejected_frames: reason -> number of frames of the source that were left out.
+        rejected_clips: of a video in several clips, file name -> why it was left out.
     """
 
     video_id: str
@@ -47,6 +50,7 @@ class VideoRecord:
     scheme: str
     source: str
     rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)
+    rejected_clips: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def num_frames(self) -> int:
@@ -125,6 +129,8 @@ def serialize(record: VideoRecord) -> bytes:
     check_record(record)
     feature = {name: _bytes_feature(tf, [getattr(record, name).encode()]) for name in _TEXTS}
     feature["rejected_frames"] = _bytes_feature(tf, [json.dumps(record.rejected_frames).encode()])
+    if record.rejected_clips:
+        feature["rejected_clips"] = _bytes_feature(tf, [json.dumps(record.rejected_clips).encode()])
     feature["frames"] = _bytes_feature(tf, record.frames)
     feature["landmarks"] = tf.train.Feature(
         float_list=tf.train.FloatList(value=record.landmarks.ravel())
@@ -153,6 +159,7 @@ def parse_example(serialized) -> dict:
 
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in _TEXTS}
     features["rejected_frames"] = tf.io.FixedLenFeature([], tf.string)
+    features["rejected_clips"] = tf.io.FixedLenFeature([], tf.string, default_value="{}")
     features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in _NUMBERS}
     features["frames"] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
     features["landmarks"] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
@@ -185,4 +192,5 @@ def deserialize(serialized: bytes) -> VideoRecord:
         landmarks=parsed["landmarks"],
         image_size=int(parsed["image_size"]),
         rejected_frames=json.loads(parsed["rejected_frames"]),
+        rejected_clips=json.loads(parsed["rejected_clips"]),
     )

@@ -8,7 +8,7 @@ import dataclasses
 import fractions
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av
 import numpy as np
@@ -110,18 +110,45 @@ def _open_video(path: pathlib.Path) -> av.container.InputContainer:
 
 
 def _read_video(path: pathlib.Path, threads: int) -> Iterator[np.ndarray]:
+    for _, _, frame in read_chosen(path, lambda number, seconds: True, threads):
+        yield frame
+
+
+def read_chosen(
+    path: str | os.PathLike,
+    chosen: Callable[[int, float], bool],
+    threads: int = 0,
+    strict: bool = False,
+) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Yields some frames of a video file; the others are decoded, but cost nothing further.
+
+    Args:
+        path: a video file.
+        chosen: (number from 0, seconds) -> whether the frame is wanted.
+        threads: of the video decoder; 0: one a core.
+        strict: a frame that the decoder had to patch up (damaged data) is an error too.
+
+    Yields:
+        (number, seconds, uint8 [H, W, 3] RGB).
+
+    Raises:
+        ValueError: as `read_frames`.
+    """
+    path = pathlib.Path(path)
     with _open_video(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
+        fps = float(stream.average_rate or stream.guessed_rate or FOLDER_FPS)
         count = 0
         try:
             for frame in container.decode(stream):
                 photos.check_pixels(path, frame.width, frame.height)
-                image = frame.to_ndarray(format="rgb24")
-                # The display matrix turns counter-clockwise, as np.rot90 does.
-                turns = round(frame.rotation / 90) % 4
-                yield np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+                if strict and frame.is_corrupt:
+                    raise ValueError(f"{path}: corrupt video after {count} frames: damaged data")
+                seconds = count / fps if frame.time is None else frame.time
+                if chosen(count, seconds):
+                    yield count, seconds, _upright(frame)
                 count += 1
         except av.error.FFmpegError as error:
             raise ValueError(
@@ -129,6 +156,13 @@ def _read_video(path: pathlib.Path, threads: int) -> Iterator[np.ndarray]:
             ) from None
         if count == 0:
             raise ValueError(f"{path}: corrupt video: not one frame can be decoded")
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    image = frame.to_ndarray(format="rgb24")
+    # The display matrix turns counter-clockwise, as np.rot90 does.
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 class VideoWriter:
