@@ -1,0 +1,125 @@
+"""Frames a second of preprocessing: `python -m benchmarks.preprocess`.
+
+The local runner, as `training.preprocess` runs it, on clips of 384 px (short side) made into
+records of 256 px; then one process alone, to show where the time goes. Without --input it renders
+clips of procedural people. Start-up of the processes does not count. The last line is JSON.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+import time
+
+import tqdm
+from absl import app, flags
+
+from tf_talking.data import dataset_folder, extract, inputs, procedural, records, video
+from tf_talking.landmarks import crop
+from tf_talking.landmarks.detector import get_detector
+from training import local_runner
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("input", None, "Folder of clips; none: procedural ones are rendered.")
+flags.DEFINE_integer("clips", 8, "Clips.", lower_bound=2)
+flags.DEFINE_integer("frames", 100, "Frames of a clip, at most.", lower_bound=10)
+flags.DEFINE_integer("clip_size", 384, "Side of the rendered clips, pixels.", lower_bound=128)
+flags.DEFINE_integer("image_size", 256, "Side of the records' frames, pixels.", lower_bound=16)
+flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+flags.DEFINE_enum("detector", "mediapipe", ["mediapipe", "face_alignment"], "Detector.")
+flags.DEFINE_integer("detection_batch", None, "As in training.preprocess.", lower_bound=1)
+
+FIRST_PERSON = 2_000_000  # of the rendered people
+
+
+def render_clips(folder: pathlib.Path, count: int, frames: int, size: int) -> None:
+    """Writes uncropped videos of procedural people."""
+    for number in tqdm.trange(count, unit="clip", desc="render"):
+        identity = procedural.Identity.sample(FIRST_PERSON + number)
+        with video.VideoWriter(folder / f"clip{number}.mp4", 25, size) as film:
+            for pose in procedural.pose_track((FIRST_PERSON + number, 0), frames):
+                film.write(procedural.render_raw(identity, pose, size)[0])
+
+
+def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str, float]:
+    """Milliseconds a frame of each stage, in one process and on one thread each."""
+    spent = dict.fromkeys(("decode", "detect", "crop", "encode"), 0.0)
+    last = time.perf_counter()
+
+    def lap(stage: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        spent[stage] += now - last
+        last = now
+
+    frames = usable = 0
+    for _, _, frame in video.read_chosen(file, lambda number, _: True, threads=1):
+        lap("decode")
+        found = detector.detect([frame])[0]
+        lap("detect")
+        frames += 1
+        if found.landmarks is not None:
+            image, _ = crop.crop_frame(frame, found.landmarks, settings.image_size)
+            lap("crop")
+            records.encode_jpeg(image, settings.jpeg_quality)
+            lap("encode")
+            usable += 1
+        if frames == settings.max_frames:
+            break
+    counts = {"decode": frames, "detect": frames, "crop": usable, "encode": usable}
+    return {stage: round(1e3 * spent[stage] / max(counts[stage], 1), 2) for stage in spent}
+
+
+def run(items: list[inputs.InputItem], spec: dict, settings, output: pathlib.Path):
+    """The local runner on all items -> (Throughput, frames in records)."""
+    writer = dataset_folder.DatasetWriter(
+        output, settings.image_size, spec["name"], spec["scheme"], 68
+    )
+    share = -(-len(items) // FLAGS.workers)
+    units = [items[k : k + share] for k in range(0, len(items), share)]
+    measured = local_runner.run(units, writer, spec, settings, FLAGS.workers)
+    return measured, sum(entry.num_frames for entry in writer.entries)
+
+
+def main(argv) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    spec = {"name": FLAGS.detector, "scheme": "ibug68"}
+    batch = FLAGS.detection_batch or (16 if FLAGS.detector == "face_alignment" else 1)
+    settings = extract.ExtractSettings(
+        image_size=FLAGS.image_size, max_frames=FLAGS.frames, detection_batch=batch
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        root = pathlib.Path(temporary)
+        source = pathlib.Path(FLAGS.input or root / "clips")
+        if not FLAGS.input:
+            source.mkdir()
+            render_clips(source, FLAGS.clips, FLAGS.frames, FLAGS.clip_size)
+        items = inputs.find_inputs([source])[: FLAGS.clips]
+        if not items:
+            raise app.UsageError(f"no clips in {source}")
+        measured, kept = run(items, spec, settings, root / "data")
+        with get_detector(video=True, **spec) as detector:
+            profile(items[0].files[0], dataclasses.replace(settings, max_frames=10), detector)
+            stages = profile(items[0].files[0], settings, detector)
+        sizes = [video.probe(item.files[0]) for item in items]
+    print(measured.describe(settings))
+    figures = {
+        "detector": FLAGS.detector,
+        "input": "given" if FLAGS.input else "procedural",
+        "clips": len(items),
+        "median_short_side": sorted(min(s.width, s.height) for s in sizes)[len(sizes) // 2],
+        "image_size": FLAGS.image_size,
+        "processes": measured.processes,
+        "frames": measured.frames,
+        "usable_frames": kept,
+        "frames_per_second": round(measured.rate, 1),
+        "stage_ms": stages,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    app.run(main)
