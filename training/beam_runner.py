@@ -142,7 +142,9 @@ def run(
             result = pipeline.run()
             state = result.wait_until_finish()
     except Exception as error:  # each runner has errors of its own
-        raise RuntimeError(f"the Beam job failed: {error}") from error
+        # Beam's messages hold the worker's whole traceback; what happened is its last line.
+        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise RuntimeError(f"the Beam job failed: {last}") from error
     if state is not None and str(state) != "DONE":
         raise RuntimeError(f"the Beam job ended as {state}")
     dataset_parts.merge_parts(writer)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tf_talking.data import photos
+from tf_talking.data import photos, video
 from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.data.episodes import EpisodeDataset
 
@@ -197,3 +198,101 @@ def test_nothing_accepted_and_wrong_flags_fail(inputs, repo_root, tmp_path):
         result = preprocess(repo_root, *flags, "--output", tmp_path / "data2")
         assert result.returncode != 0
         assert re.search(message, result.stderr + result.stdout), message
+
+
+def small_files_only() -> None:
+    """In the child: files can not grow beyond 100 kB, as if the disk were full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_full_disk_ends_clearly_and_nothing_is_lost(inputs, repo_root, tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, frames in (("a", "c001.mp4"), ("b", "c002.mp4")):
+        shutil.copy(inputs / frames, source / f"{name}.mp4")
+    arguments = ["--input", source, "--output", tmp_path / "data", "--image_size", 64]
+    arguments += ["--videos_per_shard", 1, "--workers", 1, "--max_frames"]
+    first = preprocess(repo_root, *arguments, 12)  # 12 small frames fit
+    assert first.returncode == 0
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
+    shutil.copy(inputs / "c001.mp4", source / "c.mp4")
+    full = subprocess.run(
+        command(*arguments, 78), cwd=repo_root, capture_output=True, text=True,
+        preexec_fn=small_files_only,
+    )  # fmt: skip
+    assert full.returncode == 1
+    assert "videos-00002.tfrecord could not be written, is the disk full?" in full.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == kept
+    again = preprocess(repo_root, *arguments, 78)
+    assert again.returncode == 0 and "2 of them done by earlier runs" in again.stdout
+    assert DatasetFolder.open(tmp_path / "data").read_video("in/c.mp4").num_frames == 78
+
+
+@pytest.fixture(scope="module")
+def two_people(inputs, tmp_path_factory, shared_dir):
+    """VoxCeleb1's folders; a clip with two people side by side, with boxes round the right one."""
+    root = tmp_path_factory.mktemp("vox1")
+    left, right = (
+        list(video.read_frames(shared_dir / "data" / "clips" / name))[:40]
+        for name in ("c001.mp4", "c002.mp4")
+    )
+    for identity in ("id10001", "id10270"):
+        folder = root / "vid" / identity / "1zcIwhmdeo4"
+        folder.mkdir(parents=True)
+        with video.VideoWriter(folder / "00001.mp4", 25, (768, 384)) as writer:
+            for a, b in zip(left, right, strict=True):
+                writer.write(np.hstack([a, b]))
+        boxes = root / "txt" / identity / "1zcIwhmdeo4"
+        boxes.mkdir(parents=True)
+        # Pixels at a height of 360: the right half of the frame.
+        rows = [f"{500 + k:06d} \t400 \t40 \t280 \t280 " for k in range(12)]
+        (boxes / "00001.txt").write_text("\n".join(["FRAME \tX \tY \tW \tH ", *rows]) + "\n")
+    (root / "alone").mkdir()
+    shutil.copy(shared_dir / "data" / "clips" / "c002.mp4", root / "alone")
+    (root / "veri_test.txt").write_text(
+        "0 id10270/1zcIwhmdeo4/00001.wav id10300/AAAAAAAAAAA/00001.wav\n"
+    )
+    return root
+
+
+def test_boxes_choose_the_face_and_lists_the_people(two_people, repo_root, tmp_path):
+    common = ["--input", two_people / "vid", "--image_size", 64, "--output"]
+    split = ["--split_list", two_people / "veri_test.txt"]
+    without = preprocess(repo_root, *common, tmp_path / "a", *split)
+    assert without.returncode == 1 and "several faces (2)" in without.stdout
+    (entry,) = DatasetFolder.open(tmp_path / "a").entries
+    assert entry.identity == "id10001"
+
+    boxes = ["--boxes", two_people / "txt", *split, "--split", "test"]
+    result = preprocess(repo_root, *common, tmp_path / "b", *boxes)
+    assert result.returncode == 0, result.stderr
+    data = DatasetFolder.open(tmp_path / "b")
+    assert [(e.video_id, e.num_frames) for e in data.accepted] == [("id10270/1zcIwhmdeo4", 12)]
+    # The same person alone gives the same crop.
+    reference = preprocess(
+        repo_root, "--input", two_people / "alone", "--image_size", 64, "--output", tmp_path / "c"
+    )
+    assert reference.returncode == 0
+    alone = DatasetFolder.open(tmp_path / "c").read_video("alone/c002.mp4").landmarks[:12]
+    chosen = data.read_video("id10270/1zcIwhmdeo4").landmarks
+    assert np.abs(chosen - alone).max(axis=(1, 2)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--split", "test"], "--split needs a --split_list"),
+        (["--boxes", "nowhere"], "--boxes: there is no folder nowhere"),
+        (["--split_list", "bad.txt"], "bad.txt, line 2: got 'x y z'"),
+        (["--layout", "voxceleb"], "clips/a.mp4: expected <identity>/<video>/<clip>"),
+    ],
+)
+def test_wrong_voxceleb_flags_are_named(repo_root, tmp_path, flags, message):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").touch()
+    (tmp_path / "bad.txt").write_text("1 id10001/a/b.wav\nx y z\n")
+    flags = [str(tmp_path / flag) if flag == "bad.txt" else flag for flag in flags]
+    result = preprocess(
+        repo_root, "--input", tmp_path / "clips", "--output", tmp_path / "data", *flags
+    )
+    assert result.returncode == 1 and message in result.stderr

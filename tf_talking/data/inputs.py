@@ -92,7 +92,7 @@ def find_inputs(
         if path.is_dir():
             for folder, _, names in _walk(path):
                 files = [folder / name for name in names if video.is_video(folder / name)]
-                files = [file for file in files if not collected.take_file(file)]
+                files = [file for file in files if not collected.take_file(path, file)]
                 items += [namer.item(path, file, "video", [file]) for file in files]
                 if not collected.take_frames(folder, names):
                     items += _image_items(path, folder, namer, images_as)
@@ -126,13 +126,15 @@ class _VoxCelebItems:
         chosen = self._options.split_list
         return chosen is None or chosen.wants(place, self._options.split)
 
-    def take_file(self, path: pathlib.Path) -> bool:
+    def take_file(self, root: pathlib.Path, path: pathlib.Path) -> bool:
         """Whether a video file belongs to VoxCeleb (then it is taken, or left out by the split)."""
         layout = self._options.layout
         if layout == "generic":
             return False
+        # Names alone decide with "auto"; else the folders must be given, at most but the first.
+        strict = layout == "auto" or len(path.relative_to(root).parts) < 2
         path = path.absolute()
-        place = voxceleb.place_of_file(path, strict=layout == "auto")
+        place = voxceleb.place_of_file(path, strict)
         if place is None:
             if layout == "voxceleb":
                 raise ValueError(f"{path}: expected <identity>/<video>/<clip> in this layout")
