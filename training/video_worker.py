@@ -19,6 +19,9 @@ from tf_talking.landmarks.detector import LandmarkDetector, get_detector
 VOXCELEB2_VIDEOS = 145_520
 VOXCELEB2_FRAMES_PER_VIDEO = 2360 * 3600 * 25 / VOXCELEB2_VIDEOS
 
+# A detector's first frames are slow: a rate from fewer frames than this says little.
+ROUGH_BELOW = 500
+
 
 class VideoWorker:
     """Makes records of inputs, in one process.
@@ -99,4 +102,6 @@ class Throughput:
                 f"; VoxCeleb2 ({VOXCELEB2_VIDEOS:,} videos, at {frames:,} frames each as "
                 f"configured) would take about {hours:,.0f} hours at this rate"
             )
+            if self.frames < ROUGH_BELOW:
+                text += f" (a rough figure, from fewer than {ROUGH_BELOW} frames)"
         return text

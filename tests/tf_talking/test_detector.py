@@ -28,3 +28,13 @@ def test_background_and_double_findings_do_not_count():
 def test_unknown_detectors_are_refused():
     with pytest.raises(ValueError, match="'dlib', expected 'mediapipe' or 'face_alignment'"):
         detector.get_detector("dlib")
+
+
+def test_a_box_chooses_among_faces():
+    faces = [face(0, 100), face(200, 90), face(320, 20)]
+    chosen = detector.choose_face(faces, np.array([180, 0, 130, 120]))
+    np.testing.assert_array_equal(chosen.landmarks, faces[1])
+    assert detector.choose_face(faces).reason == "several faces (2)"
+    nobody = detector.choose_face(faces, np.array([120, 0, 60, 120]))
+    assert (nobody.landmarks, nobody.reason) == (None, "no face in the given box")
+    assert detector.choose_face([], np.array([0, 0, 9, 9])).reason == "no face"

@@ -12,6 +12,7 @@ def test_throughput_says_what_voxceleb2_would_take():
         "1000 frames, 100.0 frames/s on 2 processes; VoxCeleb2 (145,520 videos, at 100 frames each "
         "as configured) would take about 40 hours at this rate"
     )
+    assert "rough figure" in Throughput(499, 10.0, 2).describe(ExtractSettings())
     whole = Throughput(1000, 10.0, None).describe(ExtractSettings(max_frames=0, frame_step=10))
     assert "on the workers of the job" in whole and "at 146 frames each" in whole
     assert "1,460 frames each" in Throughput(9, 1.0, 1).describe(ExtractSettings(max_frames=0))

@@ -250,6 +250,7 @@ class DatasetWriter:
             temporary.write_text(json.dumps(dataclasses.asdict(self.info), indent=1) + "\n")
             os.replace(temporary, self.path / INFO_FILE)
         self.entries = read_manifest(self.path)
+        self._number: int | None = None  # of the next shard, or a smaller one
         self._repair()
 
     def _check_same(self, existing: DatasetInfo) -> None:
@@ -296,9 +297,13 @@ class DatasetWriter:
         return sorted(self.path.glob("videos-*.tfrecord"))
 
     def _next_shard(self) -> pathlib.Path:
-        numbers = (int(shard.stem.removeprefix("videos-")) for shard in self._shards())
-        number = max(numbers, default=-1) + 1
-        return self.path / f"videos-{number:05d}.tfrecord"
+        # Listing the folder once: a large dataset has tens of thousands of shards.
+        if self._number is None:
+            numbers = (int(shard.stem.removeprefix("videos-")) for shard in self._shards())
+            self._number = max(numbers, default=-1) + 1
+        while (shard := self.path / f"videos-{self._number:05d}.tfrecord").exists():
+            self._number += 1
+        return shard
 
     def _append(self, entries: list[ManifestEntry]) -> None:
         if not entries:
