@@ -29,7 +29,8 @@ try:
 except ImportError as error:
     raise RuntimeError(
         f"--runner needs Apache Beam, which can not be imported ({error}): "
-        'pip install "apache-beam==2.65.0", for Dataflow "apache-beam[gcp]==2.65.0"'
+        "pip install -r requirements.txt, which pins it beside what it needs; for Dataflow add "
+        '"apache-beam[gcp]==2.65.0"'
     ) from error
 
 RUNNERS = {

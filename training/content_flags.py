@@ -45,7 +45,7 @@ def resolve_content(config: Config) -> Config:
     return config
 
 
-def build_content(config: Config) -> dict:
+def build_content(config: Config, precision: str = "float32") -> dict:
     """Loads the networks that have a weight; logs which file each came from."""
     losses = config.losses
     networks = build_content_networks(
@@ -55,6 +55,7 @@ def build_content(config: Config) -> dict:
         vgg_layers=losses.vgg_layers,
         vgg_pooling=losses.vgg_pooling,
         image_size=config.model.image_size,
+        precision=precision,
     )
     for name, network in networks.items():
         logging.info("content network %s: weights from %s", name, network.weights_source)

@@ -1,55 +1,48 @@
 """Meta-learning on a dataset folder: `python -m training.meta_train --dataset DIR --run DIR`.
 
 Started again with the same flags, it goes on from the newest checkpoint of the run folder. SIGTERM
-and Ctrl-C save a checkpoint first.
+and Ctrl-C save a checkpoint first. The same program with the same flags runs on every machine of
+`--strategy=multi_worker`.
+
+Exit codes: 0 done; 2 bad flags, config or data; 3 checkpoints can not be written; 4 diverged;
+5 stopped by an alarm; 75 another worker was lost (start all of them again); 128 + n signal n.
 """
 
-import pathlib
+import datetime
+import os
 import signal
 import sys
+from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tf_talking.config import PRESETS, Config, from_json, get_preset
-from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.config import Config
 from tf_talking.data.episodes import EpisodeDataset
-from tf_talking.data.photos import write_png
-from tf_talking.models.images import landmark_images, to_float, to_uint8
-from training import content_flags
-from training.loop import Every, ProgressLine, ScalarLog, StopRequest, run_loop
+from training import content_flags, meta_flags
+from training.dry_run import describe, plan_run
+from training.loop import AgreedStop, StopRequest, run_loop
+from training.meta_hooks import make_hooks
 from training.meta_trainer import MetaTrainer
-from training.overrides import apply_overrides
-from training.previews import choose_rows, draw_grid
+from training.run_failed import NotSaved, RunFailed
 from training.run_folder import RunFolder
+from training.safe_checkpoints import SafeCheckpoints
+from training.step_options import StepOptions
+from training.strategies import make_strategy, num_workers
+from training.worker import is_chief
 
 FLAGS = flags.FLAGS
-content_flags.define_content_flags()
-flags.DEFINE_multi_string("dataset", None, "Dataset folder of training.preprocess; repeatable.")
-flags.DEFINE_string("run", None, "Run folder; created, or continued where it exists.")
-flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Named configuration.")
-flags.DEFINE_string("config", None, "config.json to use instead of a preset.")
-flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=4.")
-flags.DEFINE_integer("steps", 100_000, "Train until this step.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Seed of weights and episodes.", lower_bound=0)
-flags.DEFINE_list("exclude_identities", [], "People kept out of training; shown in previews.")
-flags.DEFINE_integer("log_every", 50, "Steps between logged scalars.", lower_bound=1)
-flags.DEFINE_integer("preview_every", 1000, "Steps between preview pictures.", lower_bound=1)
-flags.DEFINE_integer("checkpoint_every", 1000, "Steps between checkpoints.", lower_bound=1)
-flags.DEFINE_integer("keep_checkpoints", 3, "Newest checkpoints kept.", lower_bound=1)
-flags.DEFINE_bool("deterministic", False, "Same result bit by bit in every run; slower.")
-flags.mark_flags_as_required(["dataset", "run"])
+meta_flags.define_flags()
 
-
-def resolve_config() -> Config:
-    """Preset or file, then overrides, then what the weight flags leave out."""
-    if FLAGS.config:
-        config = from_json(pathlib.Path(FLAGS.config).read_text(), FLAGS.config)
-    else:
-        config = get_preset(FLAGS.preset)
-    return content_flags.resolve_content(apply_overrides(config, FLAGS.override))
+LOST_WORKER = 75  # "temporary failure" in sysexits.h
+# What a collective operation ends with where its peer is gone.
+_LOST_WORKER_ERRORS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.InternalError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def check_dataset(config: Config, info) -> None:
@@ -66,48 +59,38 @@ def check_dataset(config: Config, info) -> None:
             )
 
 
-def distribute(strategy, dataset, config: Config):
-    """An iterator over batches split among the strategy's replicas."""
-    replicas = strategy.num_replicas_in_sync
-    if config.train.batch_size % replicas:
-        raise ValueError(
-            f"train.batch_size: got {config.train.batch_size}, expected a multiple of the "
-            f"{replicas} replicas"
+def distribute(strategy, episodes: EpisodeDataset, start: int):
+    """An iterator over the replicas' shares; each worker reads its own episodes only."""
+
+    def make(context):
+        return episodes.dataset(
+            start,
+            num_replicas=context.num_replicas_in_sync,
+            pipeline=context.input_pipeline_id,
+            num_pipelines=context.num_input_pipelines,
+            deterministic=FLAGS.ordered_input,
+            parallel_reads=FLAGS.parallel_reads,
         )
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return iter(strategy.experimental_distribute_dataset(dataset.with_options(options)))
+
+    return iter(strategy.distribute_datasets_from_function(make))
 
 
-def make_preview(trainer: MetaTrainer, config: Config, folder: RunFolder, writer):
-    """A function of the step that draws the fixed grid with the EMA networks."""
-    dataset = DatasetFolder.open(FLAGS.dataset[0])
-    held_out = [e for e in dataset.accepted if e.identity in FLAGS.exclude_identities]
-    rows = choose_rows(dataset, held_out or dataset.accepted, config.train.k_shot, count=4)
+def stepper(trainer: MetaTrainer, batches, stop_request: StopRequest) -> Callable:
+    """The function that `run_loop` calls: up to `steps_per_call` steps, ending on a multiple."""
 
-    @tf.function
-    def embed(frames, landmarks):
-        embedding = trainer.ema_embedder.embed(
-            to_float(frames), landmark_images(config, landmarks)
-        )
-        return trainer.ema_generator.project(embedding)
+    def train_steps(step: int):
+        count = min(FLAGS.steps_per_call - step % FLAGS.steps_per_call, FLAGS.steps - step)
+        asked = stop_request.signal is not None
+        if count == 1:
+            return 1, trainer.train_step(next(batches), asked)
+        return count, trainer.train_steps(batches, count, asked)
 
-    @tf.function
-    def generate(landmarks, adain_params):
-        images = trainer.ema_generator(landmark_images(config, landmarks), adain_params)
-        return to_uint8(images)
-
-    def preview(step: int) -> None:
-        grid = draw_grid(rows, config, embed, generate)
-        write_png(folder.previews / f"step_{step:09d}.png", grid)
-        with writer.as_default(step=step):
-            tf.summary.image("previews", grid[np.newaxis])
-
-    return preview
+    return train_steps
 
 
-def train(config: Config) -> int:
+def train(config: Config, options: StepOptions) -> int:
     """Runs the training. Returns the process's exit code."""
+    strategy = make_strategy(FLAGS.strategy)
     episodes = EpisodeDataset(
         FLAGS.dataset,
         k_shot=config.train.k_shot,
@@ -115,51 +98,77 @@ def train(config: Config) -> int:
         seed=FLAGS.seed,
         exclude_identities=FLAGS.exclude_identities,
         skip_short=True,
+        on_damage=FLAGS.on_damage,
     )
     check_dataset(config, episodes.info)
+    options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)
+    if FLAGS.dry_run:
+        print(describe(make_plan(config, options, episodes, strategy)))
+        return 0
     keras.utils.set_random_seed(FLAGS.seed)
-    strategy = tf.distribute.MirroredStrategy()
     trainer = MetaTrainer(
-        config, episodes.num_videos, lambda: content_flags.build_content(config), strategy
+        config,
+        episodes.num_videos,
+        lambda: content_flags.build_content(config, options.precision),
+        strategy,
+        options,
     )
-    folder = RunFolder(FLAGS.run)
-    resumed = folder.start(config, run_facts(episodes, trainer))
-    manager = tf.train.CheckpointManager(
-        trainer.checkpoint, str(folder.checkpoints), max_to_keep=FLAGS.keep_checkpoints
+    folder, chief = RunFolder(FLAGS.run), is_chief(strategy)
+    folder.start(config, run_facts(episodes, trainer), write=chief)
+    checkpoints = SafeCheckpoints(
+        trainer.checkpoint, folder.checkpoints, FLAGS.keep_checkpoints, strategy
     )
-    if manager.latest_checkpoint:
-        trainer.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    checkpoints.restore_newest()
     start = int(trainer.step.numpy())
     logging.info(
         "%s at step %d of %d: %d videos, %d replica(s), batch %d, K=%d",
-        "continuing" if resumed else "starting", start, FLAGS.steps, episodes.num_videos,
+        "continuing" if start else "starting", start, FLAGS.steps, episodes.num_videos,
         strategy.num_replicas_in_sync, config.train.batch_size, config.train.k_shot,
     )  # fmt: skip
     if start >= FLAGS.steps:
         logging.info("nothing to do: the run is at step %d", start)
         return 0
-    writer = tf.summary.create_file_writer(str(folder.tensorboard))
-    shown = ("loss/generator", "loss/discriminator", "error/l1")
-    with StopRequest() as stop_request:
+    if chief:
+        folder.record_start(start_facts(start, strategy))
+    with AgreedStop() if trainer.several_workers else StopRequest() as stop_request:
+        batches = distribute(strategy, episodes, int(trainer.episodes.numpy()))
         step = run_loop(
-            trainer.train_step,
-            distribute(strategy, episodes.dataset(int(trainer.episodes.numpy())), config),
+            stepper(trainer, batches, stop_request),
             start,
             FLAGS.steps,
-            [
-                ProgressLine(start, FLAGS.steps, shown),
-                ScalarLog(writer, folder.path / "metrics.jsonl", FLAGS.log_every),
-                Every(FLAGS.preview_every, make_preview(trainer, config, folder, writer)),
-                Every(FLAGS.checkpoint_every, lambda n: manager.save(checkpoint_number=n)),
-            ],
+            make_hooks(trainer, episodes, folder, checkpoints, chief),
             stop_request,
         )
+    return how_it_ended(step, checkpoints, stop_request)
+
+
+def how_it_ended(step: int, checkpoints: SafeCheckpoints, stop_request: StopRequest) -> int:
+    """Says how the loop ended; returns the exit code."""
+    if checkpoints.unsaved:
+        logging.error("step %d is not saved: %s", step, checkpoints.unsaved)
+        return NotSaved.exit_code
     if step < FLAGS.steps:
-        name = signal.Signals(stop_request.signal).name
-        logging.warning("stopped by %s: step %d is saved; run again to go on", name, step)
-        return 128 + stop_request.signal
-    logging.info("done: step %d, checkpoint %s", step, manager.latest_checkpoint)
+        number = stop_request.signal or signal.SIGTERM
+        whose = signal.Signals(number).name + ("" if stop_request.signal else " of another worker")
+        logging.warning("stopped by %s: step %d is saved; run again to go on", whose, step)
+        return 128 + number
+    logging.info("done: step %d, checkpoint %s", step, checkpoints.latest)
     return 0
+
+
+def make_plan(config: Config, options: StepOptions, episodes: EpisodeDataset, strategy):
+    """What --dry_run tells."""
+    return plan_run(
+        config,
+        episodes.num_videos,
+        num_frames=sum(entry.num_frames for entry in episodes.entries),
+        replicas=strategy.num_replicas_in_sync,
+        workers=num_workers(strategy),
+        accumulate=options.accumulate,
+        precision=options.precision,
+        recompute=options.recompute,
+        steps_per_call=FLAGS.steps_per_call,
+    )
 
 
 def run_facts(episodes: EpisodeDataset, trainer: MetaTrainer) -> dict:
@@ -173,17 +182,61 @@ def run_facts(episodes: EpisodeDataset, trainer: MetaTrainer) -> dict:
     }
 
 
+def start_facts(start: int, strategy) -> dict:
+    """What may differ from start to start, for starts.jsonl."""
+    names = ("strategy", "mixed_precision", "accumulate", "recompute", "jit_compile")
+    return {
+        "step": start,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "replicas": strategy.num_replicas_in_sync,
+        "devices": [d.device_type for d in tf.config.list_logical_devices()],
+        **{name: FLAGS[name].value for name in (*names, "steps_per_call", "deterministic")},
+    }
+
+
+def run_program() -> int:
+    """Trains and turns every end that has an explanation into a line of the log and a code."""
+    try:
+        options = meta_flags.step_options()
+        return train(meta_flags.resolve_config(), options)
+    except RunFailed as error:
+        logging.error("%s", error)
+        return error.exit_code
+    except (ValueError, FileNotFoundError) as error:
+        logging.error("%s", error)
+        return 2
+    except tf.errors.InvalidArgumentError as error:
+        damage = [line for line in str(error).splitlines() if "record at byte" in line]
+        if not damage:
+            raise
+        logging.error("%s; repair the shard, or train with --on_damage=skip", damage[0])
+        return 2
+    except _LOST_WORKER_ERRORS as error:
+        if FLAGS.strategy != "multi_worker":
+            raise
+        logging.error(
+            "another worker was lost (%s); start all workers again, they go on from the newest "
+            "checkpoint", str(error).splitlines()[0],
+        )  # fmt: skip
+        return LOST_WORKER
+
+
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
+    if not FLAGS.run and not FLAGS.dry_run:
+        raise app.UsageError("--run is missing: the folder that the run is written to")
     logging.set_verbosity(logging.INFO)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    try:
-        sys.exit(train(resolve_config()))
-    except (ValueError, FileNotFoundError) as error:
-        logging.error("%s", error)
-        sys.exit(2)
+    code = run_program()
+    if code == LOST_WORKER:
+        # Threads of the broken collective would wait for their peers for ever.
+        logging.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

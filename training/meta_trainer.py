@@ -23,11 +23,13 @@ from tf_talking.models.embedder import Embedder
 from tf_talking.models.generator import Generator
 from training.adam import Adam
 from training.gradients import Tensors
+from training.loop import STOP
 from training.loss_scale import LossScale
 from training.meta_passes import MetaPasses
 from training.row_adam import RowAdam
 from training.scalars import Scalars
 from training.step_options import StepOptions
+from training.strategies import num_workers
 
 
 class MetaTrainer:
@@ -53,6 +55,7 @@ class MetaTrainer:
         options: StepOptions | None = None,
     ):
         options = options or StepOptions()
+        self.several_workers = num_workers(strategy) > 1
         self.config, self.strategy, self.options = config, strategy, options
         options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)
         networks = dict(precision=options.precision, recompute=options.recompute)
@@ -77,6 +80,7 @@ class MetaTrainer:
             self.episodes = _counter("episodes")
             self.skipped_updates = _counter("skipped_updates")
             self.skipped_in_a_row = _counter("skipped_in_a_row")
+            self.skipped_records = _counter("skipped_records")
         # Left out: the loss scale (a run may go on in another precision), and the skips in a row
         # (a run that goes back to a checkpoint starts counting anew).
         optional = {"w_optimizer": self.w_optimizer} if self.w_optimizer else {}
@@ -91,6 +95,7 @@ class MetaTrainer:
             step=self.step,
             episodes=self.episodes,
             skipped_updates=self.skipped_updates,
+            skipped_records=self.skipped_records,
             config=tf.Variable(to_json(config), name="config"),
             **optional,
         )
@@ -118,37 +123,46 @@ class MetaTrainer:
         self.discriminator_optimizer = Adam(self.discriminator_variables, rate, *adam)
         self.w_optimizer = RowAdam(head.w, rate, *adam) if self.passes.by_rows else None
 
-    def train_step(self, batch: Mapping[str, tf.Tensor]) -> Scalars:
-        """One step on a (distributed) batch of episodes; returns scalars by name for the log."""
-        return self._scalars(self._step_function(batch))
+    def train_step(self, batch: Mapping[str, tf.Tensor], stop: bool = False) -> Scalars:
+        """One step on a (distributed) batch of episodes.
 
-    def train_steps(self, iterator, count: int) -> Scalars:
+        Args:
+          batch: as `EpisodeDataset` yields it.
+          stop: this worker was asked to stop; "control/stop" tells it to all of them.
+
+        Returns:
+          Scalars by name, for the log.
+        """
+        return self._scalars(self._step_function(batch, tf.constant(float(stop))))
+
+    def train_steps(self, iterator, count: int, stop: bool = False) -> Scalars:
         """`count` steps in one call, on batches drawn inside the graph; scalars of the last one."""
-        return self._scalars(self._several_steps(iterator, tf.constant(count)))
+        values = self._several_steps(iterator, tf.constant(count), tf.constant(float(stop)))
+        return self._scalars(values)
 
     def distributed_step(self, batch) -> Tensors:
         """The step itself, not compiled: scalars by name."""
-        return dict(self._scalars(self._packed_step(batch)))
+        return dict(self._scalars(self._packed_step(batch, tf.constant(0.0))))
 
     def _scalars(self, values: tf.Tensor) -> Scalars:
         return Scalars(self._names, values)
 
-    def _steps_of_iterator(self, iterator, count):
-        values = self._step_function(next(iterator))
+    def _steps_of_iterator(self, iterator, count, stop):
+        values = self._step_function(next(iterator), stop)
         for _ in tf.range(count - 1):
-            values = self._step_function(next(iterator))
+            values = self._step_function(next(iterator), stop)
         return values
 
-    def _packed_step(self, batch):
+    def _packed_step(self, batch, stop):
         """One vector of scalars: one reduction over the replicas and one copy to the host."""
-        metrics = self.strategy.run(self._replica_step, args=(batch,))
+        metrics = self.strategy.run(self._replica_step, args=(batch, stop))
         self._update_ema(self.ema_embedder, self.embedder)
         self._update_ema(self.ema_generator, self.generator)
         self.step.assign_add(1)
         self.episodes.assign_add(self.config.train.batch_size)
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
 
-    def _replica_step(self, batch):
+    def _replica_step(self, batch, stop):
         for network in (self.embedder, self.generator, self.discriminator.features):
             power_iteration(network)
         self.discriminator.head.power_iteration()
@@ -168,7 +182,9 @@ class MetaTrainer:
             hinge = metrics["loss/discriminator"]
             metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
             skipped += metrics.pop("skipped")
-        metrics.update(self._count_skipped(skipped))
+        metrics.update(self._count_skipped(skipped, batch.get("skipped")))
+        if self.several_workers:
+            metrics[STOP] = stop
         self._names = sorted(metrics)
         return tf.stack([tf.cast(metrics[name], tf.float32) for name in self._names])
 
@@ -240,18 +256,25 @@ class MetaTrainer:
         context = tf.distribute.get_replica_context()
         return context.merge_call(merged, args=(gradients, loss, rows))
 
-    def _count_skipped(self, skipped: tf.Tensor) -> Tensors:
-        def merged(strategy, skipped):
-            skipped = tf.cast(strategy.experimental_local_results(skipped)[0], tf.int64)
-            self.skipped_updates.assign_add(skipped)
-            in_a_row = tf.convert_to_tensor(self.skipped_in_a_row) + 1
-            self.skipped_in_a_row.assign(tf.where(skipped > 0, in_a_row, 0))
-            return tf.convert_to_tensor(self.skipped_updates), tf.convert_to_tensor(
-                self.skipped_in_a_row
-            )
+    def _count_skipped(self, updates: tf.Tensor, records: tf.Tensor | None) -> Tensors:
+        """Counts what was left out: updates of this step, damaged records of its batch."""
 
-        total, in_a_row = tf.distribute.get_replica_context().merge_call(merged, args=(skipped,))
-        counts = {"skipped/total": total, "skipped/in_a_row": in_a_row}
+        def merged(strategy, updates, records):
+            updates = tf.cast(strategy.experimental_local_results(updates)[0], tf.int64)
+            self.skipped_updates.assign_add(updates)
+            in_a_row = tf.convert_to_tensor(self.skipped_in_a_row) + 1
+            self.skipped_in_a_row.assign(tf.where(updates > 0, in_a_row, 0))
+            counters = [self.skipped_updates, self.skipped_in_a_row]
+            if records is not None:
+                records = strategy.reduce(tf.distribute.ReduceOp.SUM, records, axis=None)
+                self.skipped_records.assign_add(tf.cast(records, tf.int64))
+                counters.append(self.skipped_records)
+            return [tf.convert_to_tensor(c) for c in counters]
+
+        records = None if records is None else tf.reduce_sum(records)
+        counts = tf.distribute.get_replica_context().merge_call(merged, args=(updates, records))
+        names = ["skipped/total", "skipped/in_a_row", "data/skipped"]
+        counts = dict(zip(names, counts, strict=False))
         if self.loss_scale is not None:
             counts["skipped/loss_scale"] = tf.convert_to_tensor(self.loss_scale.value)
         return counts

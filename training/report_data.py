@@ -94,6 +94,8 @@ def read_metrics(path: pathlib.Path) -> MetricLog:
                 del column[kept:]
             restarts = [r for r in restarts if r < step] + [step]
         for name, value in entry.items():
+            if value is None:  # how the log writes what is not finite
+                value = math.nan
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             if name not in columns:

@@ -2,6 +2,7 @@
 
     run/config.json        the resolved config
     run/run.json           data hash, number of videos, weight files used, seed
+    run/starts.jsonl       one line a start: options, devices, versions, the step it began at
     run/metrics.jsonl      one line a logged step
     run/alarms.jsonl       one line an alarm; missing where there was none
     run/tensorboard/       the same, and previews
@@ -41,12 +42,13 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.alarms = self.path / "alarms.jsonl"
 
-    def start(self, config: Config, facts: dict) -> bool:
+    def start(self, config: Config, facts: dict, write: bool = True) -> bool:
         """Creates the folder, or checks that it belongs to the same run.
 
         Args:
           config: the resolved config.
           facts: what else a resumed run must agree on (data hash, number of videos, seed...).
+          write: False only checks: a worker that is not the chief.
 
         Returns:
           Whether the folder existed, that is, whether this is a resumed run.
@@ -57,13 +59,21 @@ class RunFolder:
         if (self.path / "config.json").exists():
             self._check("config.json", json.loads(to_json(config)), self._read("config.json"))
             self._check("run.json", facts, self._read("run.json"))
-            self._remove_unfinished()
+            if write:
+                self._remove_unfinished()
             return True
+        if not write:
+            return False
         self.previews.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / "run.json", json.dumps(facts, indent=2) + "\n")
         # Last: a folder with a config.json is a complete start.
         write_atomically(self.path / "config.json", to_json(config))
         return False
+
+    def record_start(self, facts: dict) -> None:
+        """Appends a line to starts.jsonl: what may differ from start to start of one run."""
+        with open(self.path / "starts.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
 
     def _read(self, name: str) -> dict:
         path = self.path / name

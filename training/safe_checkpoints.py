@@ -213,13 +213,8 @@ class SafeCheckpoints:
 
 def variables_of(checkpoint: tf.train.Checkpoint) -> list[tf.Variable]:
     """Every numeric variable that the checkpoint saves, optimisers' moments included."""
-    found = {}
-    for node in tf.train.TrackableView(checkpoint).descendants():
-        if isinstance(node, tf.Variable):
-            found[id(node)] = node
-        elif isinstance(node, tf.keras.optimizers.legacy.Optimizer):
-            # Their slots are saved, but are no children of theirs.
-            found |= {id(v): v for v in node.variables()}
+    nodes = tf.train.TrackableView(checkpoint).descendants()
+    found = {id(node): node for node in nodes if isinstance(node, tf.Variable)}
     return [v for v in found.values() if v.dtype.is_floating or v.dtype.is_integer]
 
 

@@ -1,12 +1,14 @@
 """A small config and episodes for the tests of training: real code, few channels."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.config import get_preset
+from tf_talking.config import get_preset, to_json
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +61,51 @@ def nano_batch(nano_config):
         "video_index": np.array([0, 3, 3, 4][:batch], np.int32),
     }
     return {name: tf.constant(value) for name, value in arrays.items()}
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory, nano_config, repo_root):
+    """A dataset folder: five procedural people, one video of six frames each."""
+    folder = tmp_path_factory.mktemp("data") / "people"
+    subprocess.run(
+        [sys.executable, "-m", "training.make_procedural", f"--output={folder}",
+         "--num_identities=5", "--frames_per_video=6", "--workers=1",
+         f"--image_size={nano_config.model.image_size}"],
+        check=True, timeout=300, cwd=repo_root,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nano_config_file(tmp_path_factory, nano_config):
+    """`nano_config` as a file for --config."""
+    path = tmp_path_factory.mktemp("config") / "nano.json"
+    path.write_text(to_json(nano_config))
+    return path
+
+
+def read_weights(prefix) -> dict:
+    """Every variable of a checkpoint, name → value, but the count of saves."""
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = reader.get_variable_to_shape_map()
+    return {
+        n: reader.get_tensor(n)
+        for n in names
+        if n.endswith("VARIABLE_VALUE") and not n.startswith("save_counter/")
+    }
+
+
+@pytest.fixture(scope="session")
+def assert_same_weights():
+    """(checkpoint prefix, other prefix, tolerance): fails where a variable differs."""
+
+    def check(ours, theirs, tolerance):
+        ours, theirs = read_weights(ours), read_weights(theirs)
+        assert set(ours) == set(theirs)
+        for name, value in ours.items():
+            if isinstance(value, bytes):  # the config
+                assert value == theirs[name]
+            else:
+                np.testing.assert_allclose(value, theirs[name], atol=tolerance, err_msg=name)
+
+    return check

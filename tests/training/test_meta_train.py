@@ -2,43 +2,26 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import tensorflow as tf
-
-from tf_talking.config import to_json
 
 STEPS = 60
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory, nano_config):
-    folder = tmp_path_factory.mktemp("data") / "people"
-    subprocess.run(
-        [sys.executable, "-m", "training.make_procedural", f"--output={folder}",
-         "--num_identities=5", "--frames_per_video=6", "--workers=1",
-         f"--image_size={nano_config.model.image_size}"],
-        check=True, timeout=300,
-    )  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="module")
-def command(dataset, nano_config, tmp_path_factory):
-    config = tmp_path_factory.mktemp("config") / "nano.json"
-    config.write_text(to_json(nano_config))
-
+def command(people, nano_config_file):
     def make(run, *more):
         return [
-            sys.executable, "-m", "training.meta_train", f"--dataset={dataset}", f"--run={run}",
-            f"--config={config}", "--vgg19=none", f"--steps={STEPS}", "--checkpoint_every=10",
-            "--preview_every=50", "--log_every=1", "--deterministic", "--seed=3",
-            "--exclude_identities=procedural_000004", *more,
+            sys.executable, "-m", "training.meta_train", f"--dataset={people}", f"--run={run}",
+            f"--config={nano_config_file}", "--vgg19=none", f"--steps={STEPS}",
+            "--checkpoint_every=10", "--preview_every=50", "--log_every=1", "--watch_every=20",
+            "--deterministic", "--seed=3", "--exclude_identities=procedural_000004", *more,
         ]  # fmt: skip
 
     return make
@@ -74,26 +57,14 @@ def runs(command, tmp_path_factory):
     return folder, codes, after_kill, after_stop
 
 
-def values(run):
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run / "checkpoints")))
-    names = reader.get_variable_to_shape_map()
-    return {n: reader.get_tensor(n) for n in names if n.endswith("VARIABLE_VALUE")}
-
-
-def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(runs):
+def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(runs, assert_same_weights):
     folder, _, after_kill, after_stop = runs
     assert 10 <= int(after_kill.rsplit("-")[-1]) < STEPS
     assert 30 <= int(after_stop.rsplit("-")[-1]) < STEPS
-    whole, interrupted = values(folder / "whole"), values(folder / "interrupted")
-    assert set(whole) == set(interrupted)
-    assert int(whole["step/.ATTRIBUTES/VARIABLE_VALUE"]) == STEPS
-    for name, value in whole.items():
-        if name.startswith("save_counter/"):  # the stop by SIGTERM wrote one checkpoint more
-            continue
-        if isinstance(value, bytes):  # the config
-            assert value == interrupted[name]
-        else:
-            np.testing.assert_allclose(value, interrupted[name], atol=1e-6, err_msg=name)
+    whole, interrupted = (
+        folder / run / "checkpoints" / f"ckpt-{STEPS}" for run in ("whole", "interrupted")
+    )
+    assert_same_weights(interrupted, whole, 1e-6)
 
 
 def test_sigterm_saves_and_says_so(runs):
@@ -108,11 +79,18 @@ def test_run_folder_holds_config_facts_logs_and_previews(runs, nano_config):
     assert json.loads((run / "config.json").read_text())["train"]["k_shot"] == 2
     facts = json.loads((run / "run.json").read_text())
     assert facts["num_videos"] == 4 and facts["excluded_identities"] == ["procedural_000004"]
+    starts = [json.loads(line) for line in (run / "starts.jsonl").read_text().splitlines()]
+    assert [start["step"] for start in starts] == [0]
+    assert len((runs[0] / "interrupted" / "starts.jsonl").read_text().splitlines()) == 3
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert {"loss/match", "loss/content_pixel", "score/real", "error/l1"} < set(lines[0])
+    assert "watch/swap" in lines[19] and "watch/swap" not in lines[18]
     assert sorted(p.name for p in (run / "previews").iterdir()) == [
+        "layout.json",
+        "step_000000050.mp4",
         "step_000000050.png",
+        "step_000000060.mp4",
         "step_000000060.png",
     ]
     assert any(p.name.startswith("events") for p in (run / "tensorboard").iterdir())
@@ -134,6 +112,9 @@ def test_resuming_with_another_config_names_the_field(runs, command):
         ("--override=landmarks.detector=mediapipe", "detector is 'procedural'"),
         ("--exclude_identities=nobody", "nobody"),
         ("--vgg19=/missing/vgg19.h5", "/missing/vgg19.h5"),
+        ("--accumulate=3", "train.batch_size: got 4, expected a multiple of 1 replicas x 3"),
+        ("--steps_per_call=3", "--log_every: got 1, expected a multiple of --steps_per_call=3"),
+        ("--strategy=multi_worker", "needs the variable TF_CONFIG"),
     ],
 )
 def test_bad_flags_end_with_a_message(command, tmp_path, flag, message):
@@ -144,3 +125,41 @@ def test_bad_flags_end_with_a_message(command, tmp_path, flag, message):
     assert result.returncode == 2, result.stderr
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_prints_the_plan_and_trains_nothing(people, nano_config_file):
+    result = subprocess.run(
+        [sys.executable, "-m", "training.meta_train", f"--dataset={people}",
+         f"--config={nano_config_file}", "--vgg19=none", "--dry_run", "--accumulate=2"],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert '"k_shot": 2' in result.stdout
+    assert "5 videos, 30 frames" in result.stdout and "in 2 part(s)" in result.stdout
+
+
+def test_several_steps_per_call_and_damaged_data(command, people, tmp_path):
+    """A record with a flipped byte is passed over and counted; the run ends on its last step."""
+    damaged = tmp_path / "damaged"
+    shutil.copytree(people, damaged)
+    (shard,) = damaged.glob("*.tfrecord")
+    data = bytearray(shard.read_bytes())
+    data[200] ^= 255
+    shard.write_bytes(data)
+    flags = ["--steps_per_call=4", "--log_every=8", "--watch_every=8", "--checkpoint_every=8",
+             "--preview_every=100", "--nopreview_film", "--steps=10",
+             f"--dataset={damaged}"]  # fmt: skip
+    skip = [f for f in command(tmp_path / "run", *flags, "--on_damage=skip")
+            if f != f"--dataset={people}"]  # fmt: skip
+    subprocess.run(skip, check=True, timeout=300)
+    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [8]
+    assert lines[0]["data/skipped"] > 0
+    assert sorted(p.name for p in (tmp_path / "run/checkpoints").glob("*.index")) == [
+        "ckpt-10.index",
+        "ckpt-8.index",
+    ]
+    strict = [f for f in command(tmp_path / "strict", *flags) if f != f"--dataset={people}"]
+    result = subprocess.run(strict, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 2
+    assert f"shard {shard}: record at byte 0" in result.stderr

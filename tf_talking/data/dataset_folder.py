@@ -126,6 +126,21 @@ def write_whole_shard(shard: pathlib.Path, serialized: list[bytes]) -> None:
         raise OSError(f"{shard} could not be written, is the disk full? {reason}") from error
 
 
+def lay_out(
+    results: Iterable[records.VideoRecord | ManifestEntry], shard: str
+) -> tuple[list[ManifestEntry], list[bytes]]:
+    """(manifest entries of all results, serialized records) of a shard of that name."""
+    entries, serialized, offset = [], [], 0
+    for result in results:
+        if isinstance(result, ManifestEntry):
+            entries.append(result)
+            continue
+        entries.append(accepted_entry(result, shard, len(serialized), offset))
+        serialized.append(records.serialize(result))
+        offset += shards.framed_size(serialized[-1])
+    return entries, serialized
+
+
 class DatasetFolder:
     """A dataset folder opened for reading, on any path that TensorFlow knows (paths.py).
 
@@ -341,18 +356,12 @@ class DatasetWriter:
                 written then.
         """
         known = {entry.video_id for entry in self.entries if entry.status == ACCEPTED}
-        shard = self._next_shard()
-        entries, serialized, offset = [], [], 0
+        shard, results = self._next_shard(), list(results)
         for result in results:
-            if isinstance(result, ManifestEntry):
-                entries.append(result)
-                continue
-            self._check(result, known)
-            known.add(result.video_id)
-            serialized.append(records.serialize(result))
-            position = len(serialized) - 1
-            entries.append(accepted_entry(result, shard.name, position, offset))
-            offset += shards.framed_size(serialized[-1])
+            if not isinstance(result, ManifestEntry):
+                self._check(result, known)
+                known.add(result.video_id)
+        entries, serialized = lay_out(results, shard.name)
         if serialized:
             write_whole_shard(shard, serialized)
         self._append(entries)

@@ -9,7 +9,6 @@ harmless, since DatasetWriter knows a shard without lines by its records.
 """
 
 import hashlib
-import itertools
 import json
 import os
 import pathlib
@@ -22,7 +21,7 @@ from tf_talking.data.dataset_folder import (
     REJECTED,
     DatasetWriter,
     ManifestEntry,
-    accepted_entry,
+    lay_out,
     manifest_lines,
     read_manifest_lines,
     write_whole_shard,
@@ -53,13 +52,7 @@ def write_part(
     parts.mkdir(exist_ok=True)
     # Names of its own, so that two attempts at one part do not share a temporary file.
     attempt = parts / f"{key}.{os.getpid()}.{time.time_ns()}.tfrecord"
-    results = list(results)
-    serialized = [records.serialize(r) for r in results if isinstance(r, records.VideoRecord)]
-    positions = itertools.count()
-    entries = [
-        r if isinstance(r, ManifestEntry) else accepted_entry(r, f"{key}.tfrecord", next(positions))
-        for r in results
-    ]
+    entries, serialized = lay_out(results, f"{key}.tfrecord")
     if serialized:
         write_whole_shard(attempt, serialized)
         os.replace(attempt, parts / f"{key}.tfrecord")
