@@ -229,6 +229,7 @@ def main(argv):
     if not FLAGS.run and not FLAGS.dry_run:
         raise app.UsageError("--run is missing: the folder that the run is written to")
     logging.set_verbosity(logging.INFO)
+    tf.get_logger().setLevel("WARNING")  # it tells of every collective operation it builds
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
     code = run_program()

@@ -200,44 +200,41 @@ class MetaTrainer:
           "grad_norm/generator", and "skipped": 1 where loss or gradients were not finite.
         """
 
-        def apply(strategy, reduced, _, scale):
-            pairs = zip(reduced, self.generator_variables, strict=True)
+        def apply(strategy, pairs, scale):
             self.generator_optimizer.apply(strategy, pairs, scale)
 
-        norm, skipped = self._apply(apply, gradients, loss, self.generator_variables)
+        norm, skipped = self._apply(apply, gradients, self.generator_variables, loss)
         return {"grad_norm/generator": norm, "skipped": skipped}
 
     def apply_discriminator(self, result, loss: tf.Tensor, video_index: tf.Tensor) -> Tensors:
         """Update of θ, W, w0 and b, in replica context; returns as `apply_generator` does."""
-        rows = None
+        gradients, variables = list(result.discriminator), list(self.discriminator_variables)
+        w = self.discriminator.head.w
         if result.rows is not None:
-            context = tf.distribute.get_replica_context()
-            rows = context.all_gather((video_index, result.rows), axis=0)
+            shape = tf.constant(w.shape.as_list(), tf.int64)
+            gradients.append(tf.IndexedSlices(result.rows, video_index, shape))
+            variables.append(w)
 
-        def apply(strategy, reduced, rows, scale):
-            pairs = zip(reduced, self.discriminator_variables, strict=True)
+        def apply(strategy, pairs, scale):
+            if result.rows is not None:
+                (rows, _) = pairs.pop()
+                self.w_optimizer.apply(strategy, w, rows, scale)
             self.discriminator_optimizer.apply(strategy, pairs, scale)
-            if rows is not None:
-                self.w_optimizer.apply(strategy, self.discriminator.head.w, *rows, scale)
 
-        norm, skipped = self._apply(
-            apply, result.discriminator, loss, self.discriminator_variables, rows
-        )
+        norm, skipped = self._apply(apply, gradients, variables, loss)
         return {"grad_norm/discriminator": norm, "skipped": skipped}
 
-    def _apply(self, apply, gradients, loss, variables, rows=None):
+    def _apply(self, apply, gradients, variables, loss):
         """Reduces, checks and applies; returns (norm of the gradient, 1.0 where left out)."""
 
-        def merged(strategy, gradients, loss, rows):
+        def merged(strategy, gradients, loss):
             total = tf.distribute.ReduceOp.SUM
             reduced = strategy.extended.batch_reduce_to(
                 total, list(zip(gradients, variables, strict=True))
             )
             # Equal on every replica, so one of them is looked at.
             local = [strategy.experimental_local_results(g)[0] for g in reduced]
-            squares = 2.0 * tf.add_n([tf.nn.l2_loss(g) for g in local])
-            if rows is not None:
-                squares += 2.0 * tf.nn.l2_loss(strategy.experimental_local_results(rows[1])[0])
+            squares = 2.0 * tf.add_n([tf.nn.l2_loss(_values(g)) for g in local])
             loss = strategy.reduce(total, loss, axis=None)
             finite = tf.math.is_finite(squares) & tf.math.is_finite(loss)
             scale = None
@@ -247,14 +244,13 @@ class MetaTrainer:
                 self.loss_scale.update(finite)
 
             def update():
-                apply(strategy, reduced, rows, scale)
+                apply(strategy, list(zip(reduced, variables, strict=True)), scale)
                 return 0.0
 
             skipped = tf.cond(finite, update, lambda: 1.0)
             return tf.sqrt(squares), skipped
 
-        context = tf.distribute.get_replica_context()
-        return context.merge_call(merged, args=(gradients, loss, rows))
+        return tf.distribute.get_replica_context().merge_call(merged, args=(gradients, loss))
 
     def _count_skipped(self, updates: tf.Tensor, records: tf.Tensor | None) -> Tensors:
         """Counts what was left out: updates of this step, damaged records of its batch."""
@@ -297,6 +293,10 @@ class MetaTrainer:
             ema_model.non_trainable_weights, model.non_trainable_weights, strict=True
         ):
             self.strategy.extended.update(ema, copy, args=(value,))
+
+
+def _values(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _counter(name: str) -> tf.Variable:

@@ -26,24 +26,27 @@ class RowAdam(AdamState):
             tf.Variable(tf.zeros(table.shape, tf.float32), trainable=False) for _ in range(2)
         )
 
-    def apply(self, strategy, table, index, gradients, scale: tf.Tensor | None = None):
+    def apply(
+        self, strategy, table, gradient: tf.IndexedSlices, scale: tf.Tensor | None = None
+    ):
         """One update, in cross-replica context.
 
         Args:
           strategy: a tf.distribute strategy.
           table: the constructor's.
-          index: int32 [B], rows of all replicas' examples, equal on every replica; may repeat.
-          gradients: float32 [B, N] of those rows, summed where a row repeats.
+          gradient: indices int32 [B], values float32 [B, N], those of all replicas together, equal
+            on every replica. A row may repeat: its gradient is the sum.
           scale: float32 scalar that multiplies the gradients, or None.
         """
         beta_1_power, beta_2_power = self.powers()
         rate = self.learning_rate() * tf.sqrt(1.0 - beta_2_power) / (1.0 - beta_1_power)
 
-        def update(table, m, v, index, gradients):
+        def update(table, m, v, gradient):
+            index = gradient.indices
             # Every repetition of a row gets the row's whole sum and so writes the same values.
             same = tf.cast(index[:, tf.newaxis] == index[tf.newaxis, :], tf.int32)
             first = tf.argmax(same, axis=1, output_type=tf.int32)
-            sums = tf.math.unsorted_segment_sum(gradients, first, tf.size(index))
+            sums = tf.math.unsorted_segment_sum(gradient.values, first, tf.size(index))
             total = tf.gather(sums, first)
             if scale is not None:
                 total *= scale
@@ -57,7 +60,5 @@ class RowAdam(AdamState):
                     resource=variable.handle, indices=index, updates=value
                 )
 
-        strategy.extended.update(
-            table, update, args=(self.m, self.v, index, gradients), group=False
-        )
+        strategy.extended.update(table, update, args=(self.m, self.v, gradient), group=False)
         self.iterations.assign_add(1)

@@ -106,6 +106,8 @@ def assert_same_weights():
             if isinstance(value, bytes):  # the config
                 assert value == theirs[name]
             else:
-                np.testing.assert_allclose(value, theirs[name], atol=tolerance, err_msg=name)
+                np.testing.assert_allclose(
+                    value, theirs[name], rtol=tolerance, atol=tolerance, err_msg=name
+                )
 
     return check

@@ -47,8 +47,9 @@ def test_row_adam_equals_lazy_adam_with_repeated_rows(beta_1):
     for step, index in enumerate([[0, 3, 3, 5], [3, 1, 3, 3], [5, 4, 0, 1]]):
         index = tf.constant(index)
         gradients = tf.random.stateless_normal([4, 3], seed=[step, 1])
-        adam.apply(STRATEGY, ours, index, gradients)
-        reference.apply_gradients([(tf.IndexedSlices(gradients, index, [6, 3]), theirs)])
+        slices = tf.IndexedSlices(gradients, index, [6, 3])
+        adam.apply(STRATEGY, ours, slices)
+        reference.apply_gradients([(slices, theirs)])
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(ours[2], start[2])  # never drawn
 
@@ -57,9 +58,9 @@ def test_row_that_rests_keeps_its_moments():
     """Where dense Adam would let them decay and, with a first moment, go on moving the row."""
     table = tf.Variable(tf.ones([3, 2]))
     adam = RowAdam(table, 0.1, 0.5, 0.9, 1e-5)
-    adam.apply(STRATEGY, table, tf.constant([0]), tf.ones([1, 2]))
+    adam.apply(STRATEGY, table, tf.IndexedSlices(tf.ones([1, 2]), tf.constant([0])))
     row, m, v = table[0].numpy(), adam.m[0].numpy(), adam.v[0].numpy()
-    adam.apply(STRATEGY, table, tf.constant([1]), tf.ones([1, 2]))
+    adam.apply(STRATEGY, table, tf.IndexedSlices(tf.ones([1, 2]), tf.constant([1])))
     np.testing.assert_array_equal(table[0], row)
     np.testing.assert_array_equal(adam.m[0], m)
     np.testing.assert_array_equal(adam.v[0], v)
