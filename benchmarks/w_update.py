@@ -29,6 +29,7 @@ flags.DEFINE_integer("rounds", 5, "Timed rounds.", lower_bound=1)
 flags.DEFINE_integer("serve", None, "Internal: answer the questions of the parent for this M.")
 
 SIZE, BATCH = 512, 8  # N of the paper; episodes
+ROW_UPDATES = 200  # a round; one takes less than a millisecond
 DENSE_LIMIT = 200_000  # Keras' Adam at 1.1 million would need 20 GB
 
 
@@ -57,7 +58,7 @@ class Subject:
             adam.apply(strategy, table, tf.IndexedSlices(gradient, index))
             return loss
 
-        self.rows = lambda: [float(rows()) for _ in range(20)]
+        self.rows = lambda: [float(rows()) for _ in range(ROW_UPDATES)]
         self.dense = self._dense(table, index) if num_videos <= DENSE_LIMIT else None
 
     def _dense(self, table, index):
@@ -105,7 +106,7 @@ class Child:
         self.process.stdin.flush()
         seconds = json.loads(self.process.stdout.readline())
         if seconds is not None and keep:
-            self.seconds[name].append(seconds / (20 if name == "rows" else 1))
+            self.seconds[name].append(seconds / (ROW_UPDATES if name == "rows" else 1))
 
     def figures(self) -> dict:
         median = {f"{n}_ms": 1e3 * float(np.median(s)) for n, s in self.seconds.items() if s}

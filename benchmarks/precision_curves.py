@@ -1,0 +1,135 @@
+"""What bfloat16 does to training: `python -m benchmarks.precision_curves`.
+
+Trains the demo's configuration on procedural people, once for each precision and seed, from the
+same weights and on the same episodes, and measures at intervals the EMA generator on people that
+were kept out (L1 and SSIM of frames drawn feed-forward). Draws the curves. The difference between
+the precisions is to be read beside the difference between the seeds. The last line is JSON.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from tf_talking.config import get_preset
+from tf_talking.data.episodes import EpisodeDataset
+from tf_talking.metrics.l1 import l1
+from tf_talking.metrics.ssim import ssim
+from tf_talking.models.images import landmark_images, to_float, to_uint8
+from training.meta_trainer import MetaTrainer
+from training.overrides import apply_overrides
+from training.step_options import PRECISIONS, StepOptions
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("precisions", ["float32", "bfloat16"], f"Some of {PRECISIONS}.")
+flags.DEFINE_list("seeds", ["0", "1"], "Seeds of weights and episodes.")
+flags.DEFINE_integer("steps", 600, "Of each training.", lower_bound=1)
+flags.DEFINE_integer("every", 100, "Steps between two measurements.", lower_bound=1)
+flags.DEFINE_integer("people", 160, "Trained on; 16 more are kept out.", lower_bound=1)
+flags.DEFINE_string("output", "precision_curves.png", "Picture of the curves.")
+flags.DEFINE_string("data", None, "Folder for the procedural people; default: a temporary one.")
+
+HELD_OUT = 16
+# The demo's: see serving/demo.py.
+OVERRIDES = [
+    "landmarks.detector=procedural", "model.attention=false", "train.k_shot=2",
+    "train.discriminator_steps=1", "losses.face_features=none", "losses.content_face=0",
+    "losses.content_vgg19=0",
+]  # fmt: skip
+
+
+def make_people(folder: pathlib.Path, first: int, count: int) -> pathlib.Path:
+    if not (folder / "dataset.json").exists():
+        subprocess.run(
+            [sys.executable, "-m", "training.make_procedural", f"--output={folder}",
+             f"--num_identities={count}", f"--first_identity={first}", "--frames_per_video=12"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    return folder
+
+
+def train(config, precision: str, seed: int, train_data, test_batch) -> dict[str, list]:
+    """One training; returns what was measured at each interval."""
+    keras.utils.set_random_seed(seed)
+    strategy = tf.distribute.get_strategy()
+    episodes = EpisodeDataset(train_data, config.train.k_shot, config.train.batch_size, seed)
+    trainer = MetaTrainer(
+        config, episodes.num_videos, dict, strategy, StepOptions(precision=precision)
+    )
+
+    @tf.function(autograph=False)
+    def draw():
+        embedding = trainer.ema_embedder.embed(
+            to_float(test_batch["source_frames"]),
+            landmark_images(config, test_batch["source_landmarks"]),
+        )
+        drawn = landmark_images(config, test_batch["target_landmarks"])
+        return to_uint8(trainer.ema_generator(drawn, trainer.ema_generator.project(embedding)))
+
+    curves = {"step": [], "l1": [], "ssim": [], "loss/generator": [], "loss/discriminator": []}
+    sums = []
+    for step, batch in enumerate(episodes.dataset().take(FLAGS.steps), 1):
+        metrics = trainer.train_step(batch)
+        sums.append([metrics["loss/generator"], metrics["loss/discriminator"]])
+        if step % FLAGS.every == 0:
+            fake, real = draw().numpy(), test_batch["target_frame"].numpy()
+            means = np.mean(sums, axis=0)
+            sums = []
+            values = [step, l1(real, fake).mean(), ssim(real, fake).mean(), *means]
+            for name, value in zip(curves, values, strict=True):
+                curves[name].append(float(value))
+            print(precision, seed, {n: round(c[-1], 4) for n, c in curves.items()}, flush=True)
+    return curves
+
+
+def draw_curves(runs: dict, path: str) -> None:
+    names = ["l1", "ssim", "loss/generator", "loss/discriminator"]
+    figure, axes = plt.subplots(1, len(names), figsize=(16, 3.6), layout="constrained")
+    for name, axis in zip(names, axes, strict=True):
+        for (precision, seed), curves in runs.items():
+            style = {"float32": "-", "bfloat16": "--", "float16": ":"}[precision]
+            axis.plot(
+                curves["step"], curves[name], style, label=f"{precision}, seed {seed}",
+                color=f"C{FLAGS.seeds.index(str(seed))}",
+            )  # fmt: skip
+        axis.set_title(name if "/" in name else f"{name}, people kept out")
+        axis.set_xlabel("step")
+    axes[0].legend()
+    figure.savefig(path, dpi=90)
+
+
+def main(_):
+    logging.set_verbosity(logging.ERROR)
+    config = apply_overrides(get_preset("tiny"), OVERRIDES)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(FLAGS.data or temporary)
+        people = make_people(folder / "people", 0, FLAGS.people)
+        held_out = EpisodeDataset(
+            make_people(folder / "held_out", 1_000_000, HELD_OUT), config.train.k_shot, HELD_OUT, 0
+        )
+        test_batch = next(iter(held_out.dataset()))
+        runs = {
+            (precision, int(seed)): train(config, precision, int(seed), people, test_batch)
+            for seed in FLAGS.seeds
+            for precision in FLAGS.precisions
+        }
+    draw_curves(runs, FLAGS.output)
+    last = {
+        f"{precision} seed {seed}": {name: round(curve[-1], 4) for name, curve in curves.items()}
+        for (precision, seed), curves in runs.items()
+    }
+    print(json.dumps({"steps": FLAGS.steps, "people": FLAGS.people, "at_the_end": last}))
+
+
+if __name__ == "__main__":
+    app.run(main)
