@@ -40,7 +40,7 @@ class ReferenceTrainer(MetaTrainer):
                 if isinstance(layer, SpectralConv2D):
                     layer.fold = False
 
-    def _packed_step(self, batch):
+    def _packed_step(self, batch, stop):
         metrics = self._reference_step(batch)
         for ema_model, model in (
             (self.ema_embedder, self.embedder), (self.ema_generator, self.generator),

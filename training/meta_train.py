@@ -230,6 +230,9 @@ def main(argv):
         raise app.UsageError("--run is missing: the folder that the run is written to")
     logging.set_verbosity(logging.INFO)
     tf.get_logger().setLevel("WARNING")  # it tells of every collective operation it builds
+    if not tf.config.list_physical_devices("GPU"):
+        # On a CPU it gives up on this graph with an error line; the step takes as long without it.
+        tf.config.optimizer.set_experimental_options({"remapping": False})
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
     code = run_program()

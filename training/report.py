@@ -15,7 +15,7 @@ from absl import app, flags, logging
 
 from tf_talking.config import PRESETS, from_json, to_json
 from training.report_charts import GROUPS, chart, group_metrics
-from training.report_data import Alarm, MetricLog, read_alarms, read_metrics
+from training.report_data import Alarm, MetricLog, read_alarms, read_lines, read_metrics
 from training.report_previews import preview_section
 from training.run_folder import RunFolder, write_atomically
 
@@ -69,6 +69,7 @@ def build_report(run: pathlib.Path, output: pathlib.Path, smoothing: float = 0.9
         ("Previews", preview_section(run, output, problems)),
         ("Curves", _curves(log, alarms, smoothing)),
         ("What it was trained on", _facts(folder.path / "run.json", problems)),
+        ("Starts", _starts(folder.path / "starts.jsonl", problems)),
         ("Config", _config(folder.path / "config.json", problems)),
     ]
     body = [f"<h2>{title}</h2>\n{content}" for title, content in sections]
@@ -99,7 +100,10 @@ def _summary(folder: RunFolder, log: MetricLog, alarms: list[Alarm]) -> str:
     )
     if log.restarts:
         words.append(f"continued {len(log.restarts)} time(s) from an earlier step")
-    words.append(f"<b class=bad>{len(alarms)} alarm(s)</b>" if alarms else "no alarm")
+    standing = sum(alarm.until is None for alarm in alarms)
+    words.append(
+        f"<b class=bad>{len(alarms)} alarm(s), {standing} not cleared</b>" if alarms else "no alarm"
+    )
     if log.not_finite:
         words.append(f"<b class=bad>NaN or infinite values in {len(log.not_finite)} metric(s)</b>")
     return f"<p class=note>{' · '.join(words)}</p>"
@@ -116,12 +120,13 @@ def _alarms(alarms: list[Alarm]) -> str:
         for name, steps in counts.items()
     )
     lines = [
-        f"<tr><td>{a.step:,}<td>{html.escape(a.name)}<td>{_number(a.value)}"
+        f"<tr><td>{a.step:,}<td>{'' if a.until is None else f'{a.until:,}'}"
+        f"<td>{html.escape(a.name)}<td>{_number(a.value)}"
         f"<td>{_number(a.threshold)}<td>{html.escape(a.message)}</tr>"
         for a in alarms[-_LISTED_ALARMS:]
     ]
     note = f"<p class=note>The last {_LISTED_ALARMS}:</p>" if len(alarms) > _LISTED_ALARMS else ""
-    heading = "<tr><th>step<th>alarm<th>value<th>threshold<th>message</tr>"
+    heading = "<tr><th>step<th>cleared<th>alarm<th>value<th>threshold<th>message</tr>"
     return f"<p>{totals}</p>{note}<table class=alarm>{heading}{''.join(lines)}</table>"
 
 
@@ -162,6 +167,21 @@ def _facts(path: pathlib.Path, problems: list[str]) -> str:
     except (OSError, ValueError, AttributeError) as error:
         problems.append(f"{path.name}: {_reason(error)}")
         return f"<p class=missing>{path.name} can not be read.</p>"
+
+
+def _starts(path: pathlib.Path, problems: list[str]) -> str:
+    """One column a start, so that what changed from start to start stands side by side."""
+    starts = list(read_lines(path, problems)) if path.is_file() else []
+    if not starts:
+        return "<p class=missing>No start was recorded.</p>"
+    names = list(dict.fromkeys(name for start in starts for name in start))
+    rows = [
+        f"<tr><td>{html.escape(name)}"
+        + "".join(f"<td>{html.escape(_text(start.get(name, '')))}" for start in starts)
+        + "</tr>"
+        for name in names
+    ]
+    return f"<table class=facts>{''.join(rows)}</table>"
 
 
 def _config(path: pathlib.Path, problems: list[str]) -> str:

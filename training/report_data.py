@@ -41,13 +41,14 @@ class MetricLog:
 
 @dataclasses.dataclass(frozen=True)
 class Alarm:
-    """One line of alarms.jsonl."""
+    """An alarm that was raised; `until` is the step at which it was cleared, None: it stands."""
 
     step: int
     name: str
     message: str
     value: float | None
     threshold: float | None
+    until: int | None = None
 
 
 def read_lines(path: pathlib.Path, problems: list[str]) -> Iterator[dict]:
@@ -118,10 +119,16 @@ def read_alarms(path: pathlib.Path) -> tuple[list[Alarm], list[str]]:
 
     A step that ran twice counts once, with what its later line says.
     """
-    problems, alarms = [], {}
+    problems, alarms, last = [], {}, {}
     if path.is_file():
         for entry in read_lines(path, problems):
             name = str(entry.get("alarm", "unnamed"))
+            if entry.get("state") == "cleared":
+                if name in last and last[name] in alarms:
+                    raised = alarms[last[name]]
+                    alarms[last[name]] = dataclasses.replace(raised, until=entry["step"])
+                continue
+            last[name] = (entry["step"], name)
             alarms[entry["step"], name] = Alarm(
                 entry["step"],
                 name,

@@ -129,7 +129,7 @@ def test_alarms_are_listed_and_marked(run):
     alarm = {"alarm": "d_saturated", "message": "D <won>", "value": 0.0, "threshold": 0.1}
     write_lines(run / "alarms.jsonl", [{"step": s, **alarm} for s in (5, 9, 9)])
     page = page_of(run)
-    assert "2 alarm(s)" in page.text and "d_saturated 2× (steps 5 to 9)" in page.text
+    assert "2 alarm(s), 2 not cleared" in page.text and "d_saturated 2× (steps 5 to 9)" in page.text
     assert "D <won>" in page.text
     assert all(b"#d0342c" in chart for chart in charts_of(page))
 
@@ -251,3 +251,16 @@ def test_program(run, tmp_path):
     ):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
         assert done.returncode != 0 and message in done.stderr + done.stdout
+
+
+def test_cleared_alarms_and_starts(run):
+    alarm = {"alarm": "output_black", "message": "black", "value": 1.0, "threshold": 0.5}
+    states = [(5, "raised"), (8, "cleared"), (9, "raised")]
+    write_lines(run / "alarms.jsonl", [{"step": s, "state": t, **alarm} for s, t in states])
+    starts = [{"step": 0, "mixed_precision": "float32"}, {"step": 7, "mixed_precision": "bfloat16"}]
+    write_lines(run / "starts.jsonl", starts)
+    alarms, problems = read_alarms(run / "alarms.jsonl")
+    assert [(a.step, a.until) for a in alarms] == [(5, 8), (9, None)] and not problems
+    page = build_report(run, run / "report.html")
+    assert "2 alarm(s), 1 not cleared" in page
+    assert "<td>mixed_precision<td>float32<td>bfloat16" in page
