@@ -10,26 +10,29 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-Rate = float | Callable[[tf.Tensor], tf.Tensor]
+Rate = float | tf.Variable | Callable[[tf.Tensor], tf.Tensor]
 
 
 class AdamState(tf.Module):
     """What both Adams share: settings, the count of updates, bias correction.
 
     Args:
-      learning_rate: a number, or a function of the number of updates done.
+      learning_rate: a number, a variable, or a function of the number of updates done.
       beta_1, beta_2, epsilon: of Kingma and Ba 2014.
+
+    Attributes:
+      rate: the learning rate as given; what it is when the step is traced counts.
     """
 
     def __init__(self, learning_rate: Rate, beta_1: float, beta_2: float, epsilon: float, name):
         super().__init__(name)
-        self._rate, self.epsilon = learning_rate, epsilon
+        self.rate, self.epsilon = learning_rate, epsilon
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False, name="iterations")
 
     def learning_rate(self) -> tf.Tensor:
         """The rate of the next update, float32 scalar."""
-        rate = self._rate(self.iterations) if callable(self._rate) else self._rate
+        rate = self.rate(self.iterations) if callable(self.rate) else self.rate
         return tf.cast(rate, tf.float32)
 
     def powers(self) -> tuple[tf.Tensor, tf.Tensor]:
