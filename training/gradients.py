@@ -1,6 +1,6 @@
 """What a pass through the networks returns, and passing a batch through in parts."""
 
-import dataclasses
+import typing
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -8,9 +8,8 @@ import tensorflow as tf
 Tensors = dict[str, tf.Tensor]
 
 
-@dataclasses.dataclass
-class Gradients:
-    """Result of a pass.
+class Gradients(typing.NamedTuple):
+    """Result of a pass; a structure that a tf.function can return.
 
     Attributes:
       generator: of E, G and P; empty in the second pass.

@@ -320,7 +320,8 @@ def test_update_that_is_not_finite_is_left_out_and_counted(nano_config, nano_bat
 
 
 def test_xla_equals_the_plain_step(nano_config, nano_batch):
-    """On a smaller network still: XLA compiles for minutes on a CPU."""
+    """As one program on one device; on two replicas pass by pass. On a smaller network still: XLA
+    compiles for minutes on a CPU."""
     model = dataclasses.replace(
         nano_config.model, image_size=16, generator_bottleneck=8, embedder_bottleneck=8,
         max_channels=8, attention=False,
@@ -329,10 +330,14 @@ def test_xla_equals_the_plain_step(nano_config, nano_batch):
     config = dataclasses.replace(nano_config, model=model, train=train)
     batch = {k: v[:, ..., ::2, ::2, :] if "frame" in k else v for k, v in nano_batch.items()}
     plain, compiled = make_trainer(config), make_trainer(config, jit_compile=True)
-    expected, metrics = plain.train_step(batch), compiled.train_step(batch)
-    for name in expected:
-        assert metrics[name] == pytest.approx(expected[name], rel=1e-3, abs=1e-4), name
-    assert_same_state(compiled, plain, 1e-4)
+    strategy = two_replicas()
+    double = make_trainer(config, strategy, jit_compile=True)
+    expected = plain.train_step(batch)
+    for trainer, data in ((compiled, batch), (double, split_over_two(batch, strategy))):
+        metrics = trainer.train_step(data)
+        for name in expected:
+            assert metrics[name] == pytest.approx(expected[name], rel=1e-3, abs=1e-4), name
+        assert_same_state(trainer, plain, 1e-4)
 
 
 @pytest.mark.parametrize(
