@@ -33,7 +33,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	[ -d demo/run ] || $(MAKE) demo
-	for f in benchmarks/[a-z]*.py; do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
+	for f in $$(grep -l __main__ benchmarks/*.py); do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
 
 clean:
 	rm -rf .venv demo

@@ -60,7 +60,8 @@ def _define_step_flags() -> None:
         "result, less memory.", lower_bound=1,
     )  # fmt: skip
     flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
-    flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA.")
+    flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA; whole with "
+                      "--strategy=one_device, else pass by pass.")
     flags.DEFINE_integer("steps_per_call", 1, "Steps in one call from the host.", lower_bound=1)
 
 

@@ -100,7 +100,9 @@ class MetaTrainer:
             **optional,
         )
         self._names: list[str] = []
-        whole = options.jit_compile and strategy.num_replicas_in_sync == 1
+        # Where replicas meet in the step (merge_call), XLA gets the passes between the meetings.
+        mirrored = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
+        whole = options.jit_compile and not isinstance(strategy, mirrored)
         self._step_function = tf.function(
             self._packed_step, jit_compile=whole or None, autograph=False
         )

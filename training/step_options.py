@@ -15,8 +15,8 @@ class StepOptions:
       accumulate: N; the batch goes through the networks in N parts, their gradients are summed and
         applied once: the memory of a batch a N-th as large, the result of the whole batch.
       recompute: activations inside a block are computed again for the backward pass.
-      jit_compile: the step is compiled by XLA: as a whole on one device; on several, the passes
-        through the networks, with reduction and update between them.
+      jit_compile: the step is compiled by XLA: as a whole under a strategy of one device; under a
+        mirrored one, the passes through the networks, with reduction and update between them.
     """
 
     precision: str = "float32"

@@ -53,7 +53,6 @@ def local(voxceleb, repo_root):
 
 @pytest.fixture(scope="module")
 def direct(voxceleb, repo_root):
-    pytest.importorskip("apache_beam")
     output = voxceleb.parent / "direct"
     result = preprocess(repo_root, voxceleb, output, "--workers", 2, "--runner", "direct")
     assert result.returncode == 0, result.stderr
