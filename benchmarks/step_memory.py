@@ -8,11 +8,11 @@ took. Free memory of that much is needed. The last line is one JSON object.
 
 import json
 import multiprocessing
-import resource
 
 import numpy as np
 from absl import app, flags
 
+from benchmarks.peak_memory import peak_gib
 from tf_talking.config import PRESETS, get_preset, to_json
 from training.overrides import apply_overrides, replace_losses
 
@@ -21,11 +21,6 @@ flags.DEFINE_enum("preset", "tiny", sorted(PRESETS), "Configuration to measure."
 flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=2.")
 flags.DEFINE_enum("content", "random", ["random", "none"], "VGG19 and VGGFace, or none.")
 flags.DEFINE_integer("num_videos", 1000, "M, rows of W.", lower_bound=1)
-
-
-def peak_bytes() -> int:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def run_steps(config_text: str, content: str, num_videos: int, answers) -> None:
@@ -37,7 +32,7 @@ def run_steps(config_text: str, content: str, num_videos: int, answers) -> None:
     from training.meta_trainer import MetaTrainer
 
     tf.constant(1.0) + 1.0
-    baseline = peak_bytes()
+    baseline = peak_gib() * 2**30
     config = from_json(config_text)
     size = config.model.image_size
 
@@ -47,7 +42,7 @@ def run_steps(config_text: str, content: str, num_videos: int, answers) -> None:
         return build_content_networks("random", "vggface", "random", image_size=size)
 
     trainer = MetaTrainer(config, num_videos, build_content, tf.distribute.get_strategy())
-    built = peak_bytes()
+    built = peak_gib() * 2**30
     generator = np.random.default_rng(0)
     batch, k_shot = config.train.batch_size, config.train.k_shot
 
@@ -67,7 +62,7 @@ def run_steps(config_text: str, content: str, num_videos: int, answers) -> None:
                 "video_index": tf.constant(generator.integers(0, num_videos, batch), tf.int32),
             }
         )
-    answers.put((baseline, built, peak_bytes()))
+    answers.put((baseline, built, peak_gib() * 2**30))
 
 
 def main(argv):

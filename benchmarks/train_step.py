@@ -9,7 +9,6 @@ Other variants: --variants=float32,float32+recompute,bfloat16+accumulate2+recomp
 
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+from benchmarks.peak_memory import peak_gib
 from benchmarks.procedural_batch import make_batch
 from benchmarks.reference_step import ReferenceTrainer
 from tf_talking.config import PRESETS, get_preset
@@ -102,8 +102,7 @@ def measure_memory(variant: str) -> None:
     batch = make_batch(config, NUM_VIDEOS)
     for _ in range(2):
         timed_step(trainer, batch)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"variant": variant, "peak_gib": round(peak, 3)}))
+    print(json.dumps({"variant": variant, "peak_gib": round(peak_gib(), 3)}))
 
 
 def main(_):

@@ -7,7 +7,6 @@ the machine meets all of them. The last line is JSON.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.peak_memory import peak_gib
 from benchmarks.procedural_batch import make_batch
 from tf_talking.config import get_preset
 from training.meta_trainer import MetaTrainer
@@ -44,7 +44,7 @@ class Subject:
         batch = {**make_batch(config, num_videos), "video_index": index}
         self.step = lambda: float(trainer.train_step(batch)["loss/generator"])
         self.step()
-        self.peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        self.peak_gib = peak_gib()
         table = tf.Variable(tf.random.uniform([num_videos, SIZE]))
         adam = RowAdam(table, 1e-3, 0.0, 0.999, 1e-5)
 
