@@ -48,14 +48,16 @@ def make_survival(trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Surviva
     """Saves, and goes back to a checkpoint where too many updates are left out."""
 
     def restored() -> int:
-        trainer.skipped_in_a_row.assign(0)
+        trainer.updates.skipped_in_a_row.assign(0)
         return int(trainer.step.numpy())
 
     return Survival(
         checkpoints,
         FLAGS.checkpoint_every,
         restored,
-        keep=(trainer.episodes, trainer.skipped_updates, trainer.skipped_records),
+        keep=(
+            trainer.episodes, trainer.updates.skipped_updates, trainer.updates.skipped_records,
+        ),
         policy=SkipPolicy(FLAGS.max_skipped, FLAGS.max_rollbacks),
     )
 

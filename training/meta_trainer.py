@@ -1,10 +1,9 @@
 """Meta-learning (paper section 3.2): the three networks, their state and one training step.
 
 One step on a batch of episodes is one E+G update (eq. 3) followed by `discriminator_steps`
-updates of D (eq. 6), all in one compiled function. The passes are in `meta_passes.py`; here
-gradients are reduced over the replicas, checked and applied. An update whose loss or gradient is
-not finite is left out and counted: no weight, moment or count of updates changes then. EMA copies
-of E and G follow; they are what is previewed, evaluated and exported.
+updates of D (eq. 6), all in one compiled function. The passes are in `meta_passes.py`; their
+gradients are reduced over the replicas, checked and applied by `guarded_updates.py`. EMA copies of
+E and G follow; they are what is previewed, evaluated and exported.
 
 Power iteration: once a step for E, G and D before the first pass, once more for D before each
 further update of D.
@@ -23,8 +22,8 @@ from tf_talking.models.embedder import Embedder
 from tf_talking.models.generator import Generator
 from training.adam import Adam
 from training.gradients import Tensors
+from training.guarded_updates import GuardedUpdates, counter
 from training.loop import STOP
-from training.loss_scale import LossScale
 from training.meta_passes import MetaPasses
 from training.row_adam import RowAdam
 from training.scalars import Scalars
@@ -75,14 +74,9 @@ class MetaTrainer:
                 options.accumulate,
             )  # fmt: skip
             self._make_optimizers()
-            self.loss_scale = LossScale() if options.precision == "float16" else None
-            self.step = _counter("step")
-            self.episodes = _counter("episodes")
-            self.skipped_updates = _counter("skipped_updates")
-            self.skipped_in_a_row = _counter("skipped_in_a_row")
-            self.skipped_records = _counter("skipped_records")
-        # Left out: the loss scale (a run may go on in another precision), and the skips in a row
-        # (a run that goes back to a checkpoint starts counting anew).
+            self.updates = GuardedUpdates(scaled=options.precision == "float16")
+            self.step = counter("step")
+            self.episodes = counter("episodes")
         optional = {"w_optimizer": self.w_optimizer} if self.w_optimizer else {}
         self.checkpoint = tf.train.Checkpoint(
             embedder=self.embedder,
@@ -94,8 +88,7 @@ class MetaTrainer:
             discriminator_optimizer=self.discriminator_optimizer,
             step=self.step,
             episodes=self.episodes,
-            skipped_updates=self.skipped_updates,
-            skipped_records=self.skipped_records,
+            updates=self.updates,
             config=tf.Variable(to_json(config), name="config"),
             **optional,
         )
@@ -168,7 +161,8 @@ class MetaTrainer:
         for network in (self.embedder, self.generator, self.discriminator.features):
             power_iteration(network)
         self.discriminator.head.power_iteration()
-        scale = self._scale()
+        # Gradients are summed over the replicas.
+        scale = self.updates.scale() / self.strategy.num_replicas_in_sync
         result = self._first(batch, scale)
         kept, metrics = result.kept, result.metrics
         generator_loss, hinge = metrics["loss/generator"], metrics["loss/discriminator"]
@@ -184,16 +178,11 @@ class MetaTrainer:
             hinge = metrics["loss/discriminator"]
             metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
             skipped += metrics.pop("skipped")
-        metrics.update(self._count_skipped(skipped, batch.get("skipped")))
+        metrics.update(self.updates.count(skipped, batch.get("skipped")))
         if self.several_workers:
             metrics[STOP] = stop
         self._names = sorted(metrics)
         return tf.stack([tf.cast(metrics[name], tf.float32) for name in self._names])
-
-    def _scale(self) -> tf.Tensor:
-        """What losses are multiplied by: gradients are summed over the replicas."""
-        share = tf.constant(1.0 / self.strategy.num_replicas_in_sync)
-        return share if self.loss_scale is None else share * self.loss_scale.value
 
     def apply_generator(self, gradients: list[tf.Tensor], loss: tf.Tensor) -> Tensors:
         """Update of E, G and P, in replica context.
@@ -205,7 +194,7 @@ class MetaTrainer:
         def apply(strategy, pairs, scale):
             self.generator_optimizer.apply(strategy, pairs, scale)
 
-        norm, skipped = self._apply(apply, gradients, self.generator_variables, loss)
+        norm, skipped = self.updates.apply(apply, gradients, self.generator_variables, loss)
         return {"grad_norm/generator": norm, "skipped": skipped}
 
     def apply_discriminator(self, result, loss: tf.Tensor, video_index: tf.Tensor) -> Tensors:
@@ -223,59 +212,8 @@ class MetaTrainer:
                 self.w_optimizer.apply(strategy, w, rows, scale)
             self.discriminator_optimizer.apply(strategy, pairs, scale)
 
-        norm, skipped = self._apply(apply, gradients, variables, loss)
+        norm, skipped = self.updates.apply(apply, gradients, variables, loss)
         return {"grad_norm/discriminator": norm, "skipped": skipped}
-
-    def _apply(self, apply, gradients, variables, loss):
-        """Reduces, checks and applies; returns (norm of the gradient, 1.0 where left out)."""
-
-        def merged(strategy, gradients, loss):
-            total = tf.distribute.ReduceOp.SUM
-            reduced = strategy.extended.batch_reduce_to(
-                total, list(zip(gradients, variables, strict=True))
-            )
-            # Equal on every replica, so one of them is looked at.
-            local = [strategy.experimental_local_results(g)[0] for g in reduced]
-            squares = 2.0 * tf.add_n([tf.nn.l2_loss(_values(g)) for g in local])
-            loss = strategy.reduce(total, loss, axis=None)
-            finite = tf.math.is_finite(squares) & tf.math.is_finite(loss)
-            scale = None
-            if self.loss_scale is not None:
-                scale = 1.0 / tf.convert_to_tensor(self.loss_scale.value)
-                squares *= tf.square(scale)
-                self.loss_scale.update(finite)
-
-            def update():
-                apply(strategy, list(zip(reduced, variables, strict=True)), scale)
-                return 0.0
-
-            skipped = tf.cond(finite, update, lambda: 1.0)
-            return tf.sqrt(squares), skipped
-
-        return tf.distribute.get_replica_context().merge_call(merged, args=(gradients, loss))
-
-    def _count_skipped(self, updates: tf.Tensor, records: tf.Tensor | None) -> Tensors:
-        """Counts what was left out: updates of this step, damaged records of its batch."""
-
-        def merged(strategy, updates, records):
-            updates = tf.cast(strategy.experimental_local_results(updates)[0], tf.int64)
-            self.skipped_updates.assign_add(updates)
-            in_a_row = tf.convert_to_tensor(self.skipped_in_a_row) + 1
-            self.skipped_in_a_row.assign(tf.where(updates > 0, in_a_row, 0))
-            counters = [self.skipped_updates, self.skipped_in_a_row]
-            if records is not None:
-                records = strategy.reduce(tf.distribute.ReduceOp.SUM, records, axis=None)
-                self.skipped_records.assign_add(tf.cast(records, tf.int64))
-                counters.append(self.skipped_records)
-            return [tf.convert_to_tensor(c) for c in counters]
-
-        records = None if records is None else tf.reduce_sum(records)
-        counts = tf.distribute.get_replica_context().merge_call(merged, args=(updates, records))
-        names = ["skipped/total", "skipped/in_a_row", "data/skipped"]
-        counts = dict(zip(names, counts, strict=False))
-        if self.loss_scale is not None:
-            counts["skipped/loss_scale"] = tf.convert_to_tensor(self.loss_scale.value)
-        return counts
 
     def _update_ema(self, ema_model, model):
         rest = 1.0 - self.config.train.ema_decay
@@ -295,11 +233,3 @@ class MetaTrainer:
             ema_model.non_trainable_weights, model.non_trainable_weights, strict=True
         ):
             self.strategy.extended.update(ema, copy, args=(value,))
-
-
-def _values(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
-    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-
-
-def _counter(name: str) -> tf.Variable:
-    return tf.Variable(0, dtype=tf.int64, trainable=False, name=name)
