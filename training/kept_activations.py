@@ -8,6 +8,7 @@ this misses is small beside what the allocator does.
 import dataclasses
 
 from tf_talking.config import Config, ModelConfig
+from tf_talking.layers.spectral_conv2d import FOLD_FROM
 from tf_talking.models.vgg import VGG19, VGGFACE, VGGSpec, conv_layers
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -81,7 +82,7 @@ def generator_blocks(config: ModelConfig) -> list[Block]:
         kept = Kept(full=inside * filters, low=inside * filters)
         if index:
             kept += Kept(full=before * width, low=before * width)
-        if resample == "up":
+        if resample == "up" and size <= FOLD_FROM:
             kept += Kept(low=inside * width)  # the first convolution's input, enlarged
         if resample == "down":
             kept += Kept(low=before * width / 4)
@@ -140,7 +141,10 @@ def _sum(blocks: list[Block], recompute: bool) -> Kept:
 
 
 def activation_bytes(config: Config, batch: int, precision: str, recompute: bool) -> dict:
-    """Bytes kept by the larger phase and on the way back, for `batch` episodes; name → bytes."""
+    """Bytes kept by the first pass and on the way back, for `batch` episodes; name → bytes.
+
+    The first pass, through all networks, is the larger one.
+    """
     model, k_shot = config.model, config.train.k_shot
     embedder, generator = down_blocks(model), generator_blocks(model)
     last = Kept(low=3 * model.embedder_bottleneck**2 * model.embedding_size)
@@ -151,8 +155,8 @@ def activation_bytes(config: Config, batch: int, precision: str, recompute: bool
         "frames and landmark images": Kept(full=4 * frames),
         "E on K frames": _sum(embedder, recompute) * k_shot,
         "G": _sum(generator, recompute),
-        # The real frame's activations, the fake's, and their difference.
-        "D on the fake frame": discriminator + compared * 3,
+        # Both frames go through in one batch; compared are their activations, with differences.
+        "D on real and fake": discriminator * 2 + compared * 3,
     }
     for name, _, kept, outputs in content_networks(config):
         parts[f"{name} on the fake frame"] = kept + Kept(full=2 * outputs)
@@ -161,10 +165,4 @@ def activation_bytes(config: Config, batch: int, precision: str, recompute: bool
         max(block.largest for block in generator),
     )
     parts["on the way back"] = Kept(low=_BACKWARD_TENSORS * largest)
-    generator_phase = {n: (kept * batch).bytes(precision) for n, kept in parts.items()}
-    discriminator_phase = {
-        "frames and landmark images": generator_phase["frames and landmark images"],
-        "D on real and fake": (discriminator * 2 * batch).bytes(precision),
-        "on the way back": generator_phase["on the way back"],
-    }
-    return max(generator_phase, discriminator_phase, key=lambda phase: sum(phase.values()))
+    return {name: (kept * batch).bytes(precision) for name, kept in parts.items()}

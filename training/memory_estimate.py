@@ -1,9 +1,9 @@
 """What a training step needs in memory, computed from shapes: nothing is built or run.
 
 Counted exactly: weights, EMA copies, gradients, Adam's moments, W (M×N) with its moments, the
-frozen content networks. Estimated: what the backward pass of the larger of the two phases (E+G
-update, D update) keeps of the forward pass, the gradients of the largest layer on the way back, and
-the step's graph, which is host memory (measured once, GRAPH_BYTES). Left out: the libraries
+frozen content networks. Estimated: what the backward pass of the step's first pass, through all
+networks, keeps of the forward pass, the gradients of the largest layer on the way back, and the
+step's graph, which is host memory (measured once, GRAPH_BYTES). Left out: the libraries
 themselves (0.6 GB once imported; on a GPU also CUDA's context and cuDNN's workspaces), what the
 allocator wastes, the queue of the input pipeline, previews and the buffers of a checkpoint.
 
@@ -25,7 +25,7 @@ class MemoryEstimate:
 
     Attributes:
       exact: name → bytes that follow from parameter counts.
-      estimated: name → bytes of the larger phase.
+      estimated: name → bytes of the first pass.
       graph: bytes of host memory, whatever the device.
     """
 

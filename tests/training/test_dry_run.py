@@ -55,7 +55,7 @@ def test_exact_part_is_what_the_trainer_holds(nano_config, trainer):
     ]
     scalars = nbytes(moments) - exact["Adam's moments of E, G, D"]
     assert abs(scalars) <= 64  # moments of the scalars: D's bias and the gates
-    w_slots = [v for v in trainer.w_optimizer.variables() if v.shape.rank]
+    w_slots = [v for v in trainer.w_optimizer.variables if v.shape.rank]
     assert exact["W and its moments"] == w + nbytes(w_slots)
     assert exact["gradients"] == nbytes(trainer.generator_variables)
 
@@ -178,10 +178,10 @@ def test_options_change_what_they_should():
     assert waiting == 10 * config.train.batch_size * 9 * 256 * 256 * 3
 
 
-def test_largest_phase_counts():
+def test_frames_of_e_count_k_times():
     config = get_preset("paper")
     parts = activation_bytes(config, 1, "float32", False)
-    assert "E on K frames" in parts and "vgg19 on the fake frame" in parts
+    assert "D on real and fake" in parts and "vgg19 on the fake frame" in parts
     lonely = dataclasses.replace(config, train=dataclasses.replace(config.train, k_shot=1))
     fewer = activation_bytes(lonely, 1, "float32", False)
     assert parts["E on K frames"] == pytest.approx(8 * fewer["E on K frames"], rel=1e-6)

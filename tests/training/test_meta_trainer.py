@@ -1,6 +1,7 @@
 """Invariants 5 and 6, what one training step does, and that its options change nothing."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -210,6 +211,7 @@ def split_over_two(batch, strategy):
     return strategy.experimental_distribute_values_from_function(share)
 
 
+@functools.cache  # collectives of two strategies in one process would get the same numbers
 def two_replicas():
     devices = tf.config.list_logical_devices("CPU")
     assert len(devices) >= 2, "tests/conftest.py makes two logical CPUs"

@@ -19,9 +19,9 @@ from training import report_previews
 from training.overrides import apply_overrides
 from training.preview_headings import heading_height
 from training.previews import GRID_COLUMNS
-from training.report import build_report
 from training.report_charts import group_metrics, needs_log_scale, short_number
 from training.report_data import moving_average, read_alarms, read_metrics, thin
+from training.report_page import build_report
 
 CELL = 32
 STEPS = (10, 20, 30)
