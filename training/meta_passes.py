@@ -109,10 +109,8 @@ class MetaPasses:
         with tf.GradientTape(watch_accessed_variables=False) as content_tape:
             content_tape.watch(fake)
             content_terms = image_terms(losses, self.content, target, fake)
-            scaled_content = (
-                scale * weighted_sum(losses, content_terms) if content_terms else tf.zeros([])
-            )
-        if content_terms:
+            scaled_content = scale * weighted_sum(losses, content_terms) if content_terms else None
+        if scaled_content is not None:
             frame_gradient += content_tape.gradient(scaled_content, fake)
         terms = {**content_terms, **terms}
         goals, seeds = [generated], [frame_gradient]

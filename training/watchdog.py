@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 import tensorflow as tf
 from absl import logging
 
+from training.loop import open_lines
 from training.run_failed import Collapsed
 from training.watch_rules import RULES, Thresholds
 
@@ -160,7 +161,7 @@ class Watchdog:
 
     def _append(self, line: dict) -> None:
         try:
-            with open(self._path, "a") as file:
+            with open_lines(self._path) as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:  # it stands in the log; a full disk is the checkpoints' business
             logging.error("%s can not be written: %s", self._path, error)
