@@ -41,12 +41,13 @@ class ServingFolder:
     Args:
       path: the folder, created when something is published.
       base_path: what models.config calls this folder, where the server sees it elsewhere (for
-        example /models in a container). Default: the absolute path.
+        example /models in a container). Default: what its entries call it already, or the absolute
+        path.
     """
 
     def __init__(self, path: str | os.PathLike, base_path: str | None = None):
         self.path = pathlib.Path(path).absolute()
-        self.base_path = base_path or str(self.path)
+        self.base_path = base_path
         self.models_config = self.path / "models.config"
 
     def card_path(self, person: str) -> pathlib.Path:
@@ -92,9 +93,13 @@ class ServingFolder:
         listed = config.model_config_list.config
         if any(entry.name == model for entry in listed):
             return
+        # A person added later, by another program, has to lie where the server sees the others.
+        known = [entry.base_path.removesuffix(f"/{entry.name}") for entry in listed
+                 if entry.base_path.endswith(f"/{entry.name}")]  # fmt: skip
+        base_path = self.base_path or (known[-1] if known else str(self.path))
         listed.add(
             name=model,
-            base_path=f"{self.base_path.rstrip('/')}/{model}",
+            base_path=f"{base_path.rstrip('/')}/{model}",
             model_platform="tensorflow",
         )
         temporary = self.models_config.with_name(f".models.config.{os.getpid()}")

@@ -29,6 +29,23 @@ def test_versions_count_up_and_models_config_lists_each_model_once(tmp_path):
     assert {m.model_platform for m in listed} == {"tensorflow"}
 
 
+def test_later_models_lie_where_the_server_sees_the_first(tmp_path):
+    ServingFolder(tmp_path, base_path="/models").publish("generator", write("a"))
+    ServingFolder(tmp_path).publish("person_ann", write("b"))
+    ServingFolder(tmp_path, base_path="/elsewhere").publish("person_bob", write("c"))
+    listed = ServingFolder(tmp_path).read_models_config().model_config_list.config
+    assert [model.base_path for model in listed] == [
+        "/models/generator", "/models/person_ann", "/elsewhere/person_bob",
+    ]  # fmt: skip
+
+
+def test_without_a_base_path_the_folder_is_called_by_its_absolute_path(tmp_path):
+    folder = ServingFolder(tmp_path)
+    folder.publish("generator", write("a"))
+    (listed,) = folder.read_models_config().model_config_list.config
+    assert listed.base_path == str(tmp_path / "generator")
+
+
 def test_a_version_is_invisible_until_it_is_whole(tmp_path):
     folder = ServingFolder(tmp_path)
 
