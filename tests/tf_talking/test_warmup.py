@@ -1,6 +1,7 @@
 """Warm-up files: played, as a server does, through the SavedModel that they lie in."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -146,6 +147,13 @@ def test_an_input_that_nobody_knows_is_named():
 def test_batch_sizes_that_do_not_rise_are_refused(sizes):
     with pytest.raises(ValueError, match="batch_sizes"):
         warmup.batching_parameters(sizes)
+
+
+def test_an_unknown_device_is_refused_before_anything_is_written(models, tmp_path):
+    shutil.copy(models / "generator" / "saved_model.pb", tmp_path)
+    with pytest.raises(ValueError, match="device: got 'tpu', expected one of .'cpu', 'gpu'."):
+        warmup.write_serving_files(tmp_path, CONFIG, device="tpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["saved_model.pb"]
 
 
 def test_more_requests_than_a_server_takes_are_refused(models, monkeypatch):

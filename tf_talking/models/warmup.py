@@ -14,6 +14,7 @@ requests along dimension 0 only, and a batch of requests of different K would fa
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -34,13 +35,28 @@ BATCH_SIZES = (1, 2, 4, 8, 16)
 # Frames of the one person in a request to an embedder: a single photo, and the paper's K.
 FRAMES_PER_PERSON = (1, 8)
 
+
+class Queue(NamedTuple):
+    """How long requests of several clients wait for each other, and how many wait at most."""
+
+    batch_timeout_micros: int  # from the first request of a batch on
+    max_enqueued_batches: int  # full ones; a request behind them is refused (UNAVAILABLE)
+
+
+# A CPU gains little from larger batches: nobody waits for company, and behind two full batches a
+# frame would come too late. A GPU gains much, and is through with eight soon.
+QUEUES = {"cpu": Queue(0, 2), "gpu": Queue(2000, 8)}
+
 MAX_RECORDS = 1000  # TF Serving refuses a version whose file has more
 _INIT_OP = "__saved_model_init_op"  # no signature for callers, though it stands among them
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 
 
 def write_serving_files(
-    path: str | pathlib.Path, config: Config, batch_sizes: Sequence[int] = BATCH_SIZES
+    path: str | pathlib.Path,
+    config: Config,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    device: str = "cpu",
 ) -> int:
     """Writes both files into a SavedModel; batching parameters only where rows can be joined.
 
@@ -48,16 +64,18 @@ def write_serving_files(
       path: the version folder with saved_model.pb.
       config: the config that the model was exported with.
       batch_sizes: allowed batch sizes, rising.
+      device: "cpu" or "gpu", what the server will compute on.
 
     Returns:
       the number of warm-up requests.
 
     Raises:
-      ValueError: a signature has an input of an unknown name, or `batch_sizes` do not rise; names
-        what was found and what was expected.
+      ValueError: a signature has an input of an unknown name, `batch_sizes` do not rise, or no such
+        device; names what was found and what was expected. Nothing was written then.
     """
     path = pathlib.Path(path)
     known = read_signatures(path)
+    batching = batching_parameters(batch_sizes, device)
     logs = [
         prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
         for request in warmup_requests(known, config, batch_sizes)
@@ -70,28 +88,29 @@ def write_serving_files(
         for log in logs:
             writer.write(log.SerializeToString())
     if not any(_has_free_frames(signature) for signature in known.values()):
-        (path / BATCHING_FILE).write_text(batching_parameters(batch_sizes))
+        (path / BATCHING_FILE).write_text(batching)
     return len(logs)
 
 
-def batching_parameters(
-    batch_sizes: Sequence[int] = BATCH_SIZES,
-    batch_timeout_micros: int = 1000,
-    max_enqueued_batches: int = 8,
-) -> str:
+def batching_parameters(batch_sizes: Sequence[int] = BATCH_SIZES, device: str = "cpu") -> str:
     """Text proto BatchingParameters of one model; threads are the server's own matter.
 
     Args:
       batch_sizes: allowed sizes, rising; TF Serving wants the last one to be max_batch_size.
-      batch_timeout_micros: how long the first request of a batch waits for company.
-      max_enqueued_batches: length of the queue; a request behind it is refused (UNAVAILABLE).
+      device: "cpu" or "gpu".
+
+    Raises:
+      ValueError: says what was expected.
     """
     sizes = _checked(batch_sizes)
+    if device not in QUEUES:
+        raise ValueError(f"device: got {device!r}, expected one of {sorted(QUEUES)}")
+    queue = QUEUES[device]
     lines = [
         "# Read by TF Serving with --enable_batching --enable_per_model_batching_parameters.",
+        f"batch_timeout_micros {{ value: {queue.batch_timeout_micros} }}",
+        f"max_enqueued_batches {{ value: {queue.max_enqueued_batches} }}",
         f"max_batch_size {{ value: {sizes[-1]} }}",
-        f"batch_timeout_micros {{ value: {batch_timeout_micros} }}",
-        f"max_enqueued_batches {{ value: {max_enqueued_batches} }}",
         *(f"allowed_batch_sizes: {size}" for size in sizes),
     ]
     return "\n".join(lines) + "\n"
