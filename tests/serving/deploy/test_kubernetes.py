@@ -119,9 +119,7 @@ def test_clients_have_left_before_the_pod_is_killed(base, facts):
     assert set(milliseconds) == {
         "grpc.max_connection_age_ms", "grpc.max_connection_age_grace_ms",
     }  # fmt: skip
-    age, grace = (
-        milliseconds[f"grpc.max_connection_age{suffix}_ms"] for suffix in ("", "_grace")
-    )
+    age, grace = (milliseconds[f"grpc.max_connection_age{suffix}_ms"] for suffix in ("", "_grace"))
     assert spec["terminationGracePeriodSeconds"] * 1000 > 2 * 1.1 * age + grace  # 10 % of jitter
 
 
