@@ -97,9 +97,9 @@ def base(deploy):
 
 @pytest.fixture(scope="session")
 def deployments(deploy, base):
-    """The Deployment as base, gpu and tls give it."""
+    """The Deployment as the base and each overlay give it."""
     found = {"base": base["Deployment", "tf-serving"]}
-    for name in ("gpu", "tls"):
+    for name in ("gpu", "tls", "embedded"):
         folder = deploy / "kubernetes" / name
         (kustomization,) = load_all(folder / "kustomization.yaml")
         assert kustomization["resources"] == ["../base"]

@@ -146,6 +146,22 @@ def test_flags_exist_and_files_are_mounted(base, deployments, name, facts):
     assert pod["resources"]["limits"].get("nvidia.com/gpu") == (1 if name == "gpu" else None)
 
 
+def test_the_embedded_server_takes_the_same_flags_and_has_other_probes(deployments, facts):
+    pod = facts.container(deployments["embedded"])
+    (host,) = pod["command"][3:]
+    assert pod["command"][:3] == ["python", "-m", "serving.model_server"]
+    assert host == "--host=0.0.0.0"  # its default is this machine only
+    assert pod["args"] == facts.container(deployments["base"])["args"]
+    # No REST API there: a probe of the base that is left would never succeed.
+    port = int(facts.flags_of(pod["args"])["port"])
+    for probe in ("startupProbe", "readinessProbe"):
+        assert pod[probe]["grpc"] == {"port": port} and "httpGet" not in pod[probe]
+    pause = int(pod["lifecycle"]["preStop"]["exec"]["command"][1])
+    spec = deployments["embedded"]["spec"]["template"]["spec"]
+    # The pause and the server's own grace for requests in flight (30 s).
+    assert spec["terminationGracePeriodSeconds"] > pause + 30
+
+
 def test_config_map_holds_the_files_as_they_are(deploy, base):
     data = base["ConfigMap", "tf-serving-config"]["data"]
     assert len(data) == 3
