@@ -5,69 +5,77 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from tf_talking.config import get_preset
 from training.overrides import apply_overrides
 
 
 @pytest.fixture(scope="module")
-def manifest(repo_root):
-    return (repo_root / "training" / "deploy" / "meta_train_job.yaml").read_text()
+def manifests(repo_root):
+    """The Service and the Job."""
+    text = (repo_root / "training" / "deploy" / "meta_train_job.yaml").read_text()
+    service, job = yaml.safe_load_all(text)
+    assert (service["kind"], job["kind"]) == ("Service", "Job")
+    return service, job
 
 
 @pytest.fixture(scope="module")
-def script(manifest):
-    """The container's start script: the block below `args: - |`."""
-    lines = manifest.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.strip() == "- |") + 1
-    depth = len(lines[start]) - len(lines[start].lstrip())
-    block = []
-    for line in lines[start:]:
-        if line.strip() and len(line) - len(line.lstrip()) < depth:
-            break
-        block.append(line)
-    return textwrap.dedent("\n".join(block))
+def job(manifests):
+    return manifests[1]["spec"]
 
 
-def value(manifest, key):
-    """The only value of a key, without its comment."""
-    found = re.findall(rf"^[ -]*{re.escape(key)}: *([^#\n]*?) *(?:#.*)?$", manifest, re.MULTILINE)
-    assert len(found) == 1, f"{key}: {found}"
-    return found[0].strip('"')
+@pytest.fixture(scope="module")
+def pod(job):
+    return job["template"]["spec"]
 
 
-def test_documents_are_a_service_and_a_job(manifest):
-    assert "\t" not in manifest
-    kinds = []
-    for document in manifest.split("\n---\n"):
-        keys = re.findall(r"^(\w+):", document, re.MULTILINE)
-        assert keys == ["apiVersion", "kind", "metadata", "spec"]
-        kinds.append(re.search(r"^kind: (\w+)$", document, re.MULTILINE)[1])
-        for line in document.splitlines():
-            if not line.lstrip().startswith("#"):
-                assert (len(line) - len(line.lstrip())) % 2 == 0, line
-    assert kinds == ["Service", "Job"]
+@pytest.fixture(scope="module")
+def container(pod):
+    (only,) = pod["containers"]
+    return only
 
 
-def test_numbers_agree(manifest):
-    workers = int(value(manifest, "completions"))
-    assert workers == int(value(manifest, "parallelism"))
-    assert re.search(r'- name: NUM_WORKERS\n\s+value: "(\d+)"', manifest)[1] == str(workers)
-    assert value(manifest, "completionMode") == "Indexed"
-    assert value(manifest, "clusterIP") == "None"
+@pytest.fixture(scope="module")
+def script(container):
+    (text,) = container["args"]
+    return text
+
+
+# podFailurePolicy is stable since 1.31; the newest is what the library has a schema of.
+@pytest.mark.parametrize("version", ["1.31", "1.37"])
+def test_manifests_fit_the_kubernetes_schema(manifests, version):
+    for document in manifests:
+        assert kubernetes_validate.validate(document, version, strict=True) == version
+
+
+def test_numbers_agree(manifests, job, pod, container):
+    workers = job["completions"]
+    assert workers == job["parallelism"]
+    assert container["env"] == [{"name": "NUM_WORKERS", "value": str(workers)}]
+    assert job["completionMode"] == "Indexed"
+    assert manifests[0]["spec"]["clusterIP"] == "None"
+    assert manifests[0]["spec"]["selector"] == job["template"]["metadata"]["labels"]
     # podFailurePolicy is refused by the API with any other policy.
-    assert value(manifest, "restartPolicy") == "Never"
-    assert int(value(manifest, "backoffLimit")) >= 100 * workers
-    assert int(value(manifest, "terminationGracePeriodSeconds")) >= 300
+    assert pod["restartPolicy"] == "Never"
+    assert job["backoffLimit"] >= 100 * workers
+    assert pod["terminationGracePeriodSeconds"] >= 300
+    (exits,) = [rule["onExitCodes"] for rule in job["podFailurePolicy"]["rules"][:1]]
+    assert exits["containerName"] == container["name"]
 
 
-def test_batch_can_be_split_over_all_gpus(manifest, script):
+def test_volumes_are_mounted(pod, container):
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_batch_can_be_split_over_all_gpus(job, container, script):
     overrides = re.findall(r"--override=(\S+)", script)
     config = apply_overrides(get_preset(re.search(r"--preset=(\w+)", script)[1]), overrides)
-    gpus = int(value(manifest, "nvidia.com/gpu")) * int(value(manifest, "completions"))
+    gpus = container["resources"]["limits"]["nvidia.com/gpu"] * job["completions"]
     assert config.train.batch_size % gpus == 0
 
 
@@ -84,7 +92,7 @@ def test_flags_exist(script, repo_root):
 
 
 @pytest.mark.parametrize(("workers", "index"), [(1, 0), (4, 0), (4, 3)])
-def test_start_script_makes_tf_config(manifest, script, tmp_path, workers, index):
+def test_start_script_makes_tf_config(manifests, pod, container, script, tmp_path, workers, index):
     """Runs the script under bash with a `python` that prints what it was started with."""
     assert "$(" not in script  # Kubernetes itself would expand it
     stand_in = tmp_path / "python"
@@ -104,10 +112,10 @@ def test_start_script_makes_tf_config(manifest, script, tmp_path, workers, index
     assert int(number) == process.pid  # exec: SIGTERM reaches the program
     assert arguments[:2] == ["-m", "training.meta_train"]
     assert all(argument.startswith("--") for argument in arguments[2:])
-    service = re.search(r"kind: Service\nmetadata:\n  name: (\S+)", manifest)[1]
-    job = re.search(r"kind: Job\nmetadata:\n  name: (\S+)", manifest)[1]
-    port = value(manifest, "port")
-    assert service == value(manifest, "subdomain") and port == value(manifest, "containerPort")
+    service, job = (document["metadata"]["name"] for document in manifests)
+    assert service == pod["subdomain"]
+    (port,) = (entry["port"] for entry in manifests[0]["spec"]["ports"])
+    assert [entry["containerPort"] for entry in container["ports"]] == [port]
     hosts = [f"{job}-{i}.{service}:{port}" for i in range(workers)]
     assert json.loads(config) == {
         "cluster": {"worker": hosts},
