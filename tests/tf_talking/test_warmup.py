@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.config_protos import BatchingParameters, read_text_proto
@@ -107,14 +108,11 @@ def test_batching_parameters_stand_beside_the_generator_only(models):
 
 def signature(**inputs):
     """A SignatureDef; dimensions None are free."""
-    known = tf.compat.v1.saved_model.build_signature_def
-    info = tf.compat.v1.saved_model.utils.build_tensor_info
-    with tf.Graph().as_default():
-        placed = {
-            key: info(tf.compat.v1.placeholder(dtype, shape))
-            for key, (dtype, shape) in inputs.items()
-        }
-    return known(inputs=placed)
+    made = meta_graph_pb2.SignatureDef()
+    for key, (dtype, shape) in inputs.items():
+        made.inputs[key].dtype = dtype.as_datatype_enum
+        made.inputs[key].tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    return made
 
 
 @pytest.mark.parametrize("scheme", ["ibug68", "ibug68_gaze"])
