@@ -4,9 +4,11 @@ Writes new versions of the models `embedder` and `generator`, and models.config.
 code 1, and writes nothing, where anything in the checkpoint is unmatched.
 """
 
+import json
 import pathlib
 import sys
 
+import numpy as np
 from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
@@ -20,15 +22,30 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
     )
+    flags.DEFINE_enum(
+        "device", "cpu", ["cpu", "gpu"],
+        "What the server computes on: a graph for CPUs draws the frames of a batch one after the "
+        "other, one for GPUs all at once.",
+    )  # fmt: skip
+    flags.DEFINE_enum(
+        "dtype", "float32", ["float32", "bfloat16", "float16"],
+        "Of the generator's activations. bfloat16 for CPUs with avx512_bf16 or amx, float16 for "
+        "GPUs; the PSNR to float32 is printed and recorded.",
+    )  # fmt: skip
     flags.mark_flags_as_required(["checkpoint", "output"])
 
 
 def export(
-    checkpoint: str, output: str, base_path: str | None = None, jpeg_quality: int = 95
+    checkpoint: str,
+    output: str,
+    base_path: str | None = None,
+    jpeg_quality: int = 95,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> list[pathlib.Path]:
     """Returns the two version folders. Raises ValueError (CheckpointMismatch among them)."""
     from tf_talking.models.meta_checkpoint import load_meta_learned
-    from tf_talking.models.served import save_embedder, save_generator
+    from tf_talking.models.served import METADATA_FILE, save_embedder, save_generator
     from tf_talking.serving_folder import ServingFolder
 
     # With the discriminator: a checkpoint that fine-tuning could not use is not a good one.
@@ -36,14 +53,41 @@ def export(
     folder = ServingFolder(output, base_path)
     generator = folder.publish(
         "generator",
-        lambda path: save_generator(path, learned.config, learned.generator, jpeg_quality),
+        lambda path: save_generator(
+            path,
+            learned.config,
+            learned.generator,
+            jpeg_quality,
+            device,
+            dtype,
+            None if dtype == "float32" else sample_adain_params(learned),
+        ),
     )
     embedder = folder.publish(
         "embedder",
-        lambda path: save_embedder(path, learned.config, learned.embedder, learned.generator),
+        lambda path: save_embedder(
+            path, learned.config, learned.embedder, learned.generator, device
+        ),
     )
     logging.info("step %d of %s exported", learned.step, learned.checkpoint)
+    facts = json.loads((generator / METADATA_FILE).read_text())
+    if "psnr_to_float32" in facts:
+        logging.info("PSNR of %s to float32: %.2f dB", dtype, facts["psnr_to_float32"])
     return [embedder, generator]
+
+
+def sample_adain_params(learned) -> np.ndarray:
+    """ψ̂ of one painted person, float32 [1, L]: what a precision is measured with."""
+    from tf_talking.data import procedural
+    from tf_talking.models.images import landmark_images, to_float
+    from tf_talking.models.warmup import in_scheme
+
+    frame, points = procedural.render(
+        procedural.Identity.sample(0), procedural.Pose(), learned.config.model.image_size
+    )
+    drawn = landmark_images(learned.config, in_scheme(points, learned.config)[None, None])
+    embedding = learned.embedder.embed(to_float(frame[None, None]), drawn)
+    return learned.generator.project(embedding).numpy()
 
 
 def main(argv):
@@ -51,7 +95,14 @@ def main(argv):
         raise app.UsageError(f"unknown argument {argv[1]!r}")
     logging.set_verbosity(logging.INFO)
     try:
-        written = export(FLAGS.checkpoint, FLAGS.output, FLAGS.base_path, FLAGS.jpeg_quality)
+        written = export(
+            FLAGS.checkpoint,
+            FLAGS.output,
+            FLAGS.base_path,
+            FLAGS.jpeg_quality,
+            FLAGS.device,
+            FLAGS.dtype,
+        )
     except ValueError as error:
         logging.error("%s", error)
         sys.exit(1)

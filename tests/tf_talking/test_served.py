@@ -4,17 +4,23 @@ import json
 import subprocess
 import sys
 
+import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_talking.config import config_hash, get_preset
+from tf_talking.data import procedural
+from tf_talking.landmarks.crop import crop_frame
 from tf_talking.layers.spectral_norm import power_iteration
+from tf_talking.metrics import registry
 from tf_talking.models.embedder import Embedder
-from tf_talking.models.generator import Generator
+from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.served import METADATA_FILE, save_embedder, save_generator
+from tf_talking.models.warmup import sample_landmarks
 
 CONFIG = get_preset("tiny")
 SIZE = CONFIG.model.image_size
@@ -123,11 +129,70 @@ def test_metadata_names_detector_and_scheme(loaded):
     assert (facts["image_size"], facts["adain_size"]) == (SIZE, CONFIG.model.adain_size)
 
 
-def test_folding_leaves_no_spectral_norm_variables(loaded):
-    listed = tf.train.list_variables(str(loaded[0] / "generator/variables/variables"))
-    stored = [name for name, _ in listed if name.endswith("VARIABLE_VALUE")]
-    generator = Generator(CONFIG.model, spectral_norm=False, with_projection=False)
-    assert len(stored) == len(generator.trainable_weights)
+def test_weights_are_constants_and_stored_once(loaded):
+    graph = saved_model_pb2.SavedModel.FromString(
+        (loaded[0] / "generator/saved_model.pb").read_bytes()
+    ).meta_graphs[0].graph_def
+    functions = [node for f in graph.library.function for node in f.node_def]
+    constants = [n for n in [*graph.node, *functions] if n.op == "Const"]
+    sizes = [len(n.attr["value"].tensor.tensor_content) for n in constants]
+    names = {n.op for n in [*graph.node, *functions]}
+    assert not names & {"VarHandleOp", "ReadVariableOp"}
+    weights = Generator(CONFIG.model, with_projection=False).trainable_weights
+    plain = 4 * sum(int(np.prod(w.shape)) for w in weights)
+    # Merged kernels have 16 instead of 9 taps, Winograd's 12.
+    assert plain < sum(sizes) < 1.8 * plain
+
+
+def test_rows_that_do_not_belong_together_are_refused(loaded):
+    model = tf.saved_model.load(str(loaded[0] / "generator"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="different numbers of rows"):
+        model.signatures["animate"](
+            landmarks=tf.constant(loaded[1]["targets"]), adain_params=tf.constant(
+                loaded[1]["psi"][:4])
+        )
+
+
+def test_embed_jpeg_crops_as_preprocessing_does(networks, loaded):
+    photo, points = procedural.render_raw(
+        procedural.Identity.sample(3), procedural.Pose(yaw=10), 200
+    )
+    png = cv2.imencode(".png", photo[..., ::-1])[1].tobytes()
+    model = tf.saved_model.load(str(loaded[0] / "embedder"))
+    answer = model.signatures["embed_jpeg"](
+        images=tf.constant([[png, png]]),
+        landmarks=tf.constant(np.stack([points, points])[np.newaxis].astype(np.float32)),
+    )
+    frame, moved = crop_frame(photo, points, SIZE)
+    expected = model.signatures["serving_default"](
+        frames=tf.constant(frame[np.newaxis, np.newaxis]),
+        landmarks=tf.constant(moved[np.newaxis, np.newaxis]),
+    )
+    np.testing.assert_allclose(
+        answer["embedding"], expected["embedding"], rtol=0.02,
+        atol=0.02 * float(tf.reduce_max(tf.abs(expected["embedding"]))),
+    )  # fmt: skip
+    assert float(tf.reduce_max(expected["embedding"])) > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_reduced_precision_is_measured_and_recorded(networks, tmp_path, device, dtype):
+    save_generator(
+        tmp_path / "1", CONFIG, networks[1], device=device, dtype=dtype, batch_sizes=(1, 2)
+    )
+    facts = json.loads((tmp_path / "1" / METADATA_FILE).read_text())
+    assert (facts["dtype"], facts["device"]) == (dtype, device)
+    assert 30 < facts["psnr_to_float32"] < 80
+    model = tf.saved_model.load(str(tmp_path / "1"))
+    landmarks = sample_landmarks(CONFIG, 2)
+    psi = np.repeat(neutral_adain_params(CONFIG.model)[np.newaxis], 2, axis=0)
+    drawn = landmark_images(CONFIG, tf.constant(landmarks))
+    answer = model.signatures["serving_default"](
+        landmark_images=to_uint8(drawn), adain_params=tf.constant(psi)
+    )
+    exact = to_uint8(networks[1](drawn, tf.constant(psi))).numpy()
+    assert registry.compute("psnr", exact, answer["frames"].numpy()) > 30
 
 
 def test_landmarks_that_are_not_finite_are_refused(loaded):

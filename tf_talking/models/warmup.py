@@ -204,6 +204,20 @@ def _face(config: Config, whole_photo: bool) -> tuple[np.ndarray, np.ndarray]:
         photo, points = procedural.render_raw(identity, pose, procedural.raw_size(size))
     else:
         photo, points = procedural.render(identity, pose, size)
+    return photo, in_scheme(points, config)
+
+
+def sample_landmarks(config: Config, count: int) -> np.ndarray:
+    """Landmarks of a painted person who turns and talks, float32 [count, P, 2] in the crop."""
+    size, identity = config.model.image_size, procedural.Identity.sample(0)
+    tracks = [
+        procedural.render(identity, pose, size)[1] for pose in procedural.pose_track((0, 0), count)
+    ]
+    return np.stack([in_scheme(points, config) for points in tracks])
+
+
+def in_scheme(points: np.ndarray, config: Config) -> np.ndarray:
+    """The painted face's 68 points [68, 2] as the config's scheme has them, float32 [P, 2]."""
     irises = [points[_RIGHT_EYE].mean(0), points[_LEFT_EYE].mean(0)]
     points = np.concatenate([points, irises])[: get_scheme(config.landmarks.scheme).num_points]
-    return photo, points.astype(np.float32)
+    return points.astype(np.float32)
