@@ -4,8 +4,6 @@ TensorFlow's error codes and gRPC's status codes share their numbers, so that an
 session's run keeps its code on the way out.
 """
 
-import contextlib
-
 import grpc
 import tensorflow as tf
 
@@ -50,15 +48,3 @@ def clipped(message: str) -> str:
     if len(message) <= _MESSAGE_LIMIT:
         return message
     return message[:_MESSAGE_LIMIT] + "...TRUNCATED"
-
-
-@contextlib.contextmanager
-def answering(context: grpc.ServicerContext):
-    """Turns a ServingError of the block into the call's status."""
-    try:
-        yield
-    except ServingError as error:
-        refusal = error
-    else:
-        return
-    context.abort(refusal.code, clipped(refusal.message))  # raises

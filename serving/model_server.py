@@ -9,20 +9,30 @@ model without a version folder is waited for. A second SIGTERM is not needed: th
 refuses new requests, finishes those in flight and exits with 0.
 """
 
+import asyncio
+import contextlib
 import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from wsgiref.simple_server import WSGIServer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 from absl import app, flags
 
-from serving.errors import ServingError
-from serving.grpc_server import announce, build_server, listen
+from serving.batching import Batcher
+from serving.batching_parameters import BatchingOptions, read_options
+from serving.errors import ServingError, invalid_argument
+from serving.grpc_server import GrpcServer, read_credentials
+from serving.loader import Loader
+from serving.metrics import Metrics, metrics_path, serve_metrics
 from serving.model_config import read_config, watch_config
+from serving.model_service import ModelService
 from serving.model_store import ModelStore
+from serving.prediction_service import PredictionService
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model_config_file", None, "Text proto ModelServerConfig: what to serve.")
@@ -45,8 +55,45 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "grpc_max_threads",
     4 * (os.cpu_count() or 1),
-    "Requests that are worked on at the same time.",
+    "Requests that are worked on at the same time (those in batches come on top).",
     lower_bound=1,
+)
+flags.DEFINE_integer(
+    "max_queued_requests",
+    256,
+    "Predict requests that may wait beyond --grpc_max_threads, in batches or for a thread; more "
+    "are answered RESOURCE_EXHAUSTED at once.",
+    lower_bound=0,
+)
+flags.DEFINE_list(
+    "grpc_channel_arguments",
+    [],
+    "Arguments of the gRPC server, name=value (grpc.max_receive_message_length=67108864).",
+)
+flags.DEFINE_bool("enable_batching", False, "Put requests of several clients together.")
+flags.DEFINE_string(
+    "batching_parameters_file", None, "Text proto BatchingParameters; needs --enable_batching."
+)
+flags.DEFINE_bool(
+    "enable_per_model_batching_parameters",
+    False,
+    "Take the parameters, but for the threads, from `batching_params.pbtxt` in the folder of each "
+    "version; versions without that file are not batched.",
+)
+flags.DEFINE_bool(
+    "enable_model_warmup",
+    True,
+    "Play assets.extra/tf_serving_warmup_requests of a version before it is available.",
+)
+flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS.")
+flags.DEFINE_integer(
+    "rest_api_port", 0, "TCP port for Prometheus metrics (there is no REST API); 0: none."
+)
+flags.DEFINE_string(
+    "monitoring_config_file",
+    None,
+    "Text proto MonitoringConfig; metrics are answered where it has prometheus_config { enable: "
+    "true }, at /monitoring/prometheus/metrics unless it names another path.",
 )
 flags.DEFINE_integer(
     "max_num_load_retries",
@@ -74,55 +121,111 @@ flags.DEFINE_float(
 )
 
 
-def serve(stop: threading.Event) -> None:
-    """Runs until `stop`. Raises ServingError when the start fails."""
+def _argument(text: str) -> tuple[str, int | str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise invalid_argument(f"--grpc_channel_arguments: got {text!r}, expected name=value")
+    return name, int(value) if value.lstrip("-").isdigit() else value
+
+
+def _batching_options() -> BatchingOptions | None:
+    if FLAGS.enable_batching:
+        path = FLAGS.batching_parameters_file
+        return read_options(path) if path else BatchingOptions()
+    for name in ("batching_parameters_file", "enable_per_model_batching_parameters"):
+        if FLAGS[name].value:
+            raise invalid_argument(f"--{name} is set without setting --enable_batching to true")
+    return None
+
+
+def _monitor(metrics: Metrics) -> WSGIServer | None:
+    """The port for Prometheus, if one is asked for."""
+    path = metrics_path(FLAGS.monitoring_config_file)
+    if not FLAGS.rest_api_port:
+        if path:
+            raise invalid_argument("--monitoring_config_file needs a --rest_api_port")
+        return None
+    if FLAGS.rest_api_port == FLAGS.port:
+        raise invalid_argument(f"--rest_api_port and --port are both {FLAGS.port}")
+    return serve_metrics(metrics, FLAGS.host, FLAGS.rest_api_port, path)
+
+
+def _store(metrics: Metrics, batching: BatchingOptions | None) -> ModelStore:
     session = tf.compat.v1.ConfigProto(
         intra_op_parallelism_threads=FLAGS.tensorflow_intra_op_parallelism,
         inter_op_parallelism_threads=FLAGS.tensorflow_inter_op_parallelism,
     )
     session.gpu_options.allow_growth = True  # models come and go, each in a session of its own
-    store = ModelStore(
+    loader = Loader(
         session,
+        batching,
+        FLAGS.enable_per_model_batching_parameters,
+        FLAGS.enable_model_warmup,
+        metrics,
+    )
+    return ModelStore(
+        loader,
         FLAGS.file_system_poll_wait_seconds,
         FLAGS.max_num_load_retries,
         FLAGS.load_retry_interval_micros / 1e6,
         FLAGS.allow_version_labels_for_unavailable_models,
     )
+
+
+async def serve() -> None:
+    """Runs until SIGTERM or SIGINT. Raises ServingError when the start fails."""
+    stop = threading.Event()
+    stopped = asyncio.Event()
+
+    def end():
+        stop.set()
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    credentials = read_credentials(FLAGS.ssl_config_file)
+    arguments = tuple(_argument(text) for text in FLAGS.grpc_channel_arguments)
+    batching = _batching_options()
+    metrics = Metrics()
     path = FLAGS.model_config_file
     config = read_config(path)
+    store = _store(metrics, batching)
     try:
         store.configure(config)
     except ServingError as error:
         raise ServingError(error.code, f"{path}: {error.message}") from error
-    store.start()
-    try:
-        if not store.wait_until_available(cancelled=stop.is_set):
+    with contextlib.ExitStack() as open_things:
+        if monitor := _monitor(metrics):
+            open_things.callback(monitor.server_close)
+            open_things.callback(monitor.shutdown)
+        workers = open_things.enter_context(ThreadPoolExecutor(FLAGS.grpc_max_threads, "worker"))
+        batcher = Batcher(batching, metrics) if batching else None
+        if batcher:
+            open_things.callback(batcher.close)
+        store.start()
+        open_things.callback(store.close)  # first of all: it ends what took longer than it may
+        if not await asyncio.to_thread(store.wait_until_available, cancelled=stop.is_set):
             return
-        server, health_servicer = build_server(store, FLAGS.grpc_max_threads)
-        port = listen(server, FLAGS.host, FLAGS.port)
-        server.start()
-        announce(health_servicer)
+        limit = FLAGS.grpc_max_threads + FLAGS.max_queued_requests
+        prediction = PredictionService(store, workers, batcher, limit, metrics)
+        server = GrpcServer(prediction, ModelService(store), arguments)
+        port = server.listen(FLAGS.host, FLAGS.port, credentials)
+        await server.start()
         poll = FLAGS.model_config_file_poll_wait_seconds
         if poll:
-            arguments = (store.configure, path, config, poll, stop)
-            threading.Thread(target=watch_config, args=arguments, daemon=True).start()
+            watched = (store.configure, path, config, poll, stop)
+            threading.Thread(target=watch_config, args=watched, daemon=True).start()
         print(f"Running gRPC ModelServer at {FLAGS.host}:{port} ...", flush=True)
-        stop.wait()
-        health_servicer.enter_graceful_shutdown()
-        server.stop(FLAGS.shutdown_grace_seconds).wait()
-    finally:
-        store.close()
+        await stopped.wait()
+        await server.stop(FLAGS.shutdown_grace_seconds)
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
     tf.get_logger().setLevel("ERROR")  # the loader's notices; the store logs what matters
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        serve(stop)
+        asyncio.run(serve())
     except ServingError as error:
         print(f"Failed to start server. Error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 
 import grpc
-import tensorflow as tf
 from absl import logging
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving import model_config
 from serving.errors import ServingError, from_exception, invalid_argument
+from serving.loader import Loader
 from serving.servable import Servable
 from serving.versions import State, VersionTable
 
@@ -30,7 +30,7 @@ class ModelStore:
     """The models of a ModelServerConfig.
 
     Args:
-      session: configuration of every session.
+      loader: makes a version folder a servable.
       poll_seconds: time between looks at the folders; 0 looks once after each configuration.
       max_load_retries: further attempts at a version that fails to load.
       load_retry_seconds: time before each of them.
@@ -40,18 +40,19 @@ class ModelStore:
 
     def __init__(
         self,
-        session: tf.compat.v1.ConfigProto | None = None,
+        loader: Loader | None = None,
         poll_seconds: float = 1.0,
         max_load_retries: int = 0,
         load_retry_seconds: float = 60.0,
         allow_labels_for_unavailable: bool = False,
     ):
-        self._session_config = session or tf.compat.v1.ConfigProto()
+        self._loader = loader or Loader()
         self._poll_seconds = poll_seconds
         self._max_load_retries = max_load_retries
         self._load_retry_seconds = load_retry_seconds
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
         self._versions = VersionTable()
+        self._loader.metrics.watch_versions(self._versions.states)
         self._lock = threading.Lock()  # of the three below
         self._config = model_server_config_pb2.ModelServerConfig()
         self._models: dict[str, model_server_config_pb2.ModelConfig] = {}
@@ -65,7 +66,7 @@ class ModelStore:
         self._thread.start()
 
     def close(self) -> None:
-        """Stops the manager thread and frees what no request holds."""
+        """Stops the manager thread, frees all versions; requests that hold one are cancelled."""
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -73,6 +74,7 @@ class ModelStore:
         for name in self._versions.names():
             for number in self._versions.numbers(name, State.AVAILABLE):
                 self._versions.unload(name, number)
+        self._versions.interrupt()
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> set[str]:
         """Takes over a configuration; loading goes on in the manager thread.
@@ -202,7 +204,7 @@ class ModelStore:
             if attempt and self._stopping.wait(self._load_retry_seconds):
                 break
             try:
-                result = Servable(name, number, path, self._session_config)
+                result = self._loader.load(name, number, path)
                 seconds = time.monotonic() - started
                 logging.info("Loaded {name: %s version: %d} in %.1f s", name, number, seconds)
                 break

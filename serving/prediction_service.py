@@ -1,179 +1,175 @@
-"""PredictionService: Predict and GetModelMetadata, with TensorFlow Serving's codes and messages.
+"""PredictionService: Predict and GetModelMetadata.
 
-Stricter than TensorFlow Serving in one point: an input whose shape does not fit the signature is
-refused before anything is computed, where TensorFlow Serving lets the graph find out.
+A request waits in the event loop, which costs no thread: until its bytes are there, until a worker
+thread is free, until its batch has been computed. Of those that have arrived, `limit` may be under
+way; more are refused. A request is one `Future`: when the client cancels, goes away or its
+deadline passes, the future is cancelled, and what has not begun is not computed.
 """
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import grpc
 import numpy as np
-from tensorflow.core.framework import tensor_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
+from google.protobuf.message import DecodeError, Message
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from serving import tensors
-from serving.errors import ServingError, answering, invalid_argument
+from serving import predict_request
+from serving.batching import Batcher
+from serving.errors import ServingError, from_exception, invalid_argument
+from serving.metrics import Metrics
 from serving.model_store import ModelStore
 
-_DEFAULT_SIGNATURE = "serving_default"
-_METHODS = tuple(f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 
+def parse_message(message: type[Message], data: bytes) -> Message:
+    """Parses a request; gRPC itself would answer other bytes by INTERNAL.
 
-class PredictionService:
-    """Answers with the models of a store."""
-
-    def __init__(self, store: ModelStore):
-        self._store = store
-
-    def predict(
-        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
-    ) -> predict_pb2.PredictResponse:
-        """Runs a signature of a model."""
-        with answering(context):
-            if not request.HasField("model_spec"):
-                raise invalid_argument("Missing ModelSpec")
-            with self._store.hold(request.model_spec) as servable:
-                key = request.model_spec.signature_name or _DEFAULT_SIGNATURE
-                signature = _signature(servable.signatures, key)
-                feeds = _feeds(signature, request.inputs)
-                aliases = _aliases(signature, list(request.output_filter))
-                fetches = [signature.outputs[alias].name for alias in aliases]
-                values = servable.run(feeds, fetches, context.time_remaining())
-                response = predict_pb2.PredictResponse()
-                response.model_spec.name = servable.name
-                response.model_spec.version.value = servable.version
-                response.model_spec.signature_name = key
-                for alias, value in zip(aliases, values, strict=True):
-                    response.outputs[alias].CopyFrom(_encoded(alias, value))
-                return response
-
-    def get_model_metadata(
-        self,
-        request: get_model_metadata_pb2.GetModelMetadataRequest,
-        context: grpc.ServicerContext,
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures of a model."""
-        with answering(context):
-            if not request.HasField("model_spec"):
-                raise invalid_argument("Missing ModelSpec")
-            if not request.metadata_field:
-                raise invalid_argument(
-                    "GetModelMetadataRequest must specify at least one metadata_field"
-                )
-            for field in request.metadata_field:
-                if field != "signature_def":
-                    raise invalid_argument(f"Metadata field {field} is not supported")
-            response = get_model_metadata_pb2.GetModelMetadataResponse()
-            with self._store.hold(request.model_spec) as servable:
-                response.model_spec.name = servable.name
-                response.model_spec.version.value = servable.version
-                signatures = get_model_metadata_pb2.SignatureDefMap()
-                for key, signature in servable.signatures.items():
-                    signatures.signature_def[key].CopyFrom(signature)
-            response.metadata["signature_def"].Pack(signatures)
-            return response
-
-
-def _signature(
-    signatures: dict[str, meta_graph_pb2.SignatureDef], key: str
-) -> meta_graph_pb2.SignatureDef:
-    if key not in signatures:
-        raise ServingError(
-            grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.'
-        )
-    if signatures[key].method_name not in _METHODS:
-        raise ServingError(
-            grpc.StatusCode.INTERNAL,
-            "Expected prediction signature method_name to be one of "
-            f"{{{', '.join(_METHODS)}}}. Was: {signatures[key].method_name}",
-        )
-    return signatures[key]
-
-
-def _feeds(
-    signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto]
-) -> dict[str, np.ndarray]:
-    """Tensor name → value, checked against the signature."""
-    _check_names(signature, inputs)
-    values = {alias: inputs.get(alias, signature.defaults.get(alias)) for alias in signature.inputs}
-    # TensorFlow counts the arguments of a run in the order of their tensors' names.
-    ordered = sorted(signature.inputs.items(), key=lambda item: item[1].name)
-    for index, (alias, info) in enumerate(ordered):
-        if values[alias].dtype != info.dtype:
-            raise invalid_argument(
-                f"Expects arg[{index}] to be {tensors.dtype_name(info.dtype)} but "
-                f"{tensors.dtype_name(values[alias].dtype)} is provided (input {alias})"
-            )
-    feeds = {}
-    for alias, info in ordered:
-        _check_shape(alias, values[alias], info)
-        try:
-            feeds[info.name] = tensors.decode(values[alias])
-        except (ValueError, OverflowError, MemoryError) as error:
-            raise invalid_argument(f"tensor parsing error: {alias} ({error})") from error
-    return feeds
-
-
-def _check_names(signature: meta_graph_pb2.SignatureDef, inputs: dict) -> None:
-    sent, known = set(inputs), set(signature.inputs)
-    required = known - set(signature.defaults)
-    if len(sent) > len(known) or (len(sent) < len(known) and not signature.defaults):
-        raise invalid_argument(
-            f"input size does not match signature: {len(sent)}!={len(known)} "
-            f"len({{{_listed(sent)}}}) != len({{{_listed(known)}}}). "
-            f"Sent extra: {{{_listed(sent - known)}}}. "
-            f"Missing but required: {{{_listed(known - sent)}}}."
-        )
-    for alias in sorted(required - sent):
-        raise invalid_argument(
-            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found "
-            "in request and no default value provided. Inputs expected to be in the request "
-            f"{{{_listed(sent)}}}, or default input alias set: {_listed(signature.defaults)}"
-        )
-    if sent - known:
-        raise invalid_argument(
-            f"Inputs contains invalid name. Used request inputs: {_listed(sent & known)}, "
-            f"request input: {_listed(sent)}"
-        )
-
-
-def _check_shape(alias: str, value: tensor_pb2.TensorProto, info) -> None:
-    got = tensors.partial_shape(value.tensor_shape)
-    expected = tensors.partial_shape(info.tensor_shape)
-    if expected is None or got is None:
-        return  # the second case is the decoder's to refuse
-    fits = len(got) == len(expected) and all(
-        size in (None, given) for size, given in zip(expected, got, strict=True)
-    )
-    if not fits:
-        raise invalid_argument(
-            f"Cannot feed value of shape {tensors.shape_text(got)} for input {alias}, which has "
-            f"shape {tensors.shape_text(expected)}"
-        )
-
-
-def _aliases(signature: meta_graph_pb2.SignatureDef, output_filter: list[str]) -> list[str]:
-    """The outputs to fetch: those of the filter, or all."""
-    seen = set()
-    for alias in output_filter:
-        if alias not in signature.outputs:
-            raise invalid_argument(
-                f"output tensor alias not found in signature: {alias} Outputs expected to be in "
-                f"the set {{{_listed(signature.outputs)}}}."
-            )
-        if alias in seen:
-            raise invalid_argument(f"duplicate output tensor alias: {alias}")
-        seen.add(alias)
-    return output_filter or sorted(signature.outputs)
-
-
-def _encoded(alias: str, value: np.ndarray) -> tensor_pb2.TensorProto:
+    Raises:
+      ServingError: INVALID_ARGUMENT naming the message.
+    """
     try:
-        return tensors.encode(value)
-    except ValueError as error:
-        raise ServingError(
-            grpc.StatusCode.UNIMPLEMENTED, f"output {alias} can not be sent: {error}"
+        return message.FromString(data)
+    except DecodeError as error:
+        raise invalid_argument(
+            f"{len(data)} bytes that are no {message.DESCRIPTOR.full_name}: {error}"
         ) from error
 
 
-def _listed(names) -> str:
-    return ",".join(sorted(names))
+@dataclasses.dataclass
+class _Pending:
+    """A Predict under way; `future` gets the response's bytes or a ServingError."""
+
+    data: bytes
+    deadline: float | None  # on time.monotonic's clock
+    future: Future = dataclasses.field(default_factory=Future)
+    model: str = ""  # known once it is known to be served
+
+
+class PredictionService:
+    """Answers with the models of a store.
+
+    Args:
+      store: the models.
+      workers: threads that parse, run what is not batched, and write answers.
+      batcher: the queues for models that have batching options.
+      limit: Predict requests under way, waiting ones included.
+      metrics: requests are counted there.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        workers: ThreadPoolExecutor,
+        batcher: Batcher | None,
+        limit: int,
+        metrics: Metrics,
+    ):
+        self._store = store
+        self._workers = workers
+        self._batcher = batcher
+        self._limit = limit
+        self._metrics = metrics
+        self._under_way = 0
+
+    async def predict(self, data: bytes, timeout: float | None) -> bytes:
+        """Runs a signature of a model: bytes of a PredictRequest → of a PredictResponse.
+
+        Raises:
+          ServingError: the refusal.
+        """
+        began = time.monotonic()
+        pending = _Pending(data, None if timeout is None else began + timeout)
+        status = grpc.StatusCode.CANCELLED
+        try:
+            response = await self._computed(pending)
+            status = grpc.StatusCode.OK
+            return response
+        except ServingError as error:
+            status = error.code
+            raise
+        finally:
+            self._metrics.request(pending.model, status, time.monotonic() - began)
+
+    async def _computed(self, pending: _Pending) -> bytes:
+        if self._under_way >= self._limit:
+            raise ServingError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._under_way} requests are being worked on or wait, which is the limit "
+                "(flags --grpc_max_threads + --max_queued_requests)",
+            )
+        self._under_way += 1
+        self._metrics.in_flight.inc()
+        try:
+            self._workers.submit(self._start, pending)
+            return await asyncio.wrap_future(pending.future)
+        finally:
+            self._under_way -= 1
+            self._metrics.in_flight.dec()
+
+    def _start(self, pending: _Pending) -> None:
+        """In a worker thread: everything, or everything up to the batch's queue."""
+        if pending.future.cancelled():
+            return
+        try:
+            self._run_or_queue(pending)
+        except Exception as error:  # whatever a request provokes, it is answered
+            if pending.future.running() or pending.future.set_running_or_notify_cancel():
+                pending.future.set_exception(from_exception(error))
+
+    def _run_or_queue(self, pending: _Pending) -> None:
+        request = parse_message(predict_pb2.PredictRequest, pending.data)
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        with contextlib.ExitStack() as held:
+            servable = held.enter_context(self._store.hold(request.model_spec))
+            pending.model = servable.name
+            call = predict_request.parse(request, servable.signatures)
+
+            def response(values: list[np.ndarray]) -> bytes:
+                answer = predict_request.answer(call, servable.name, servable.version, values)
+                return answer.SerializeToString()
+
+            if self._batcher is not None and servable.batching is not None:
+                release = held.pop_all().close  # not before the request is done
+                pending.future.add_done_callback(lambda _: release())
+                self._batcher.submit(
+                    servable, call.feeds, call.fetches, pending.deadline, pending.future, response
+                )
+            elif pending.future.set_running_or_notify_cancel():
+                timeout = None
+                if pending.deadline is not None:
+                    timeout = pending.deadline - time.monotonic()
+                began = time.monotonic()
+                outputs = servable.run(call.feeds, call.fetches, timeout)
+                self._metrics.run(servable.name, time.monotonic() - began)
+                pending.future.set_result(response(outputs))
+
+    def get_model_metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a model.
+
+        Raises:
+          ServingError: the refusal.
+        """
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        if not request.metadata_field:
+            raise invalid_argument(
+                "GetModelMetadataRequest must specify at least one metadata_field"
+            )
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise invalid_argument(f"Metadata field {field} is not supported")
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        with self._store.hold(request.model_spec) as servable:
+            response.model_spec.name = servable.name
+            response.model_spec.version.value = servable.version
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for key, signature in servable.signatures.items():
+                signatures.signature_def[key].CopyFrom(signature)
+        response.metadata["signature_def"].Pack(signatures)
+        return response

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from serving.batching_parameters import BatchingOptions
 from serving.errors import from_exception, invalid_argument
 
 _TAGS = ["serve"]
@@ -18,8 +19,9 @@ _TAGS = ["serve"]
 class Servable:
     """A session and its signatures.
 
-    `refs` counts the requests that hold it; it belongs to the store, which closes a servable only
-    when nobody holds it.
+    `batching` says how its requests are put together; None: not at all. `refs` counts the
+    requests that hold it; it belongs to the store, which closes a servable only when nobody
+    holds it.
     """
 
     def __init__(self, name: str, version: int, path: str, config: tf.compat.v1.ConfigProto):
@@ -31,6 +33,7 @@ class Servable:
         self.name = name
         self.version = version
         self.refs = 0
+        self.batching: BatchingOptions | None = None
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
             with self._session.graph.as_default():
@@ -67,6 +70,12 @@ class Servable:
             raise invalid_argument(str(error)) from error
         except tf.errors.OpError as error:
             raise from_exception(error) from error
+
+    def interrupt(self) -> None:
+        """Ends all runs with CANCELLED."""
+        session = self._session
+        if session is not None:
+            session.close()
 
     def close(self) -> None:
         """Frees the session. The graph's objects refer to each other, hence the collection."""

@@ -1,8 +1,9 @@
 """States of all versions of all models, and the requests that hold them.
 
 START, LOADING, AVAILABLE, UNLOADING, END: TensorFlow Serving's states. A request holds the version
-it runs on; an unloading version is freed when the last request lets go of it. Every method may be
-called from any thread.
+it runs on; an unloading version is freed when the last request lets go of it, by a thread of its
+own, so that no answer waits for that. Of versions that have come to their END only the newest
+are remembered. Every method may be called from any thread.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from tensorflow_serving.apis import get_model_status_pb2
 from serving.errors import ServingError, clipped
 from serving.servable import Servable
 
+_REMEMBERED = 16  # ended versions of a model
 State = get_model_status_pb2.ModelVersionStatus.State
 
 
@@ -47,6 +49,15 @@ class VersionTable:
         with self._changed:
             versions = self._models.get(name, {})
             return {number for number, entry in versions.items() if entry.state == state}
+
+    def states(self) -> list[tuple[str, int, str]]:
+        """(model, version, name of the state) of all that is known."""
+        with self._changed:
+            return [
+                (name, number, State.Name(entry.state))
+                for name, versions in self._models.items()
+                for number, entry in versions.items()
+            ]
 
     def untried(self, name: str, numbers: set[int]) -> set[int]:
         """Those of `numbers` that are new, or have ended and may be loaded again."""
@@ -81,6 +92,18 @@ class VersionTable:
             else:
                 entry.state, entry.servable = State.AVAILABLE, result
             self._changed.notify_all()
+
+    def interrupt(self) -> None:
+        """Ends the computations of all requests with CANCELLED."""
+        with self._changed:
+            held = [
+                entry.servable
+                for versions in self._models.values()
+                for entry in versions.values()
+                if entry.servable is not None and entry.servable.refs
+            ]
+        for servable in held:
+            servable.interrupt()
 
     def unload(self, name: str, number: int) -> None:
         """No new request gets this version; it is freed now if nobody holds it."""
@@ -120,7 +143,8 @@ class VersionTable:
                 servable.refs -= 1
                 last = servable.refs == 0 and entry.state == State.UNLOADING
             if last:
-                self._free(name, servable.version, entry)
+                arguments = (name, servable.version, entry)
+                threading.Thread(target=self._free, args=arguments, name="unload").start()
 
     def status(
         self, name: str, number: int | None
@@ -192,5 +216,9 @@ class VersionTable:
         entry.servable.close()
         with self._changed:
             entry.servable, entry.state, entry.tried = None, State.END, False
+            versions = self._models[name]
+            ended = sorted(n for n, e in versions.items() if e.state == State.END and not e.error)
+            for old in ended[:-_REMEMBERED]:
+                del versions[old]
             self._changed.notify_all()
         logging.info("Unloaded {name: %s version: %d}", name, number)

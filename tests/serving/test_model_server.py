@@ -1,6 +1,8 @@
 """The server as a program: start, versions, hot reload, labels, shutdown, wrong configuration."""
 
+import asyncio
 import concurrent.futures
+import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +20,16 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import grpc_server, model_config, model_store
+from serving import (
+    grpc_server,
+    loader,
+    model_config,
+    model_service,
+    model_store,
+    prediction_service,
+)
 from serving.errors import ServingError
+from serving.metrics import Metrics, serve_metrics
 from serving.tensors import decode, encode
 
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -290,14 +300,14 @@ def test_model_without_versions_is_waited_for(store, tmp_path, toys):
 def test_loading_is_tried_again_when_asked_to(store, tmp_path, toys, monkeypatch):
     attempts = []
 
-    class Unsteady(model_store.Servable):
+    class Unsteady(loader.Servable):
         def __init__(self, *arguments):
             attempts.append(arguments)
             if len(attempts) == 1:
                 raise OSError("network file system")
             super().__init__(*arguments)
 
-    monkeypatch.setattr(model_store, "Servable", Unsteady)
+    monkeypatch.setattr(loader, "Servable", Unsteady)
     toys.save_gate(tmp_path / "hidden", 1)
     (tmp_path / "hidden").rename(tmp_path / "gate" / "1")
     assert store.wait_until_available() is True
@@ -317,13 +327,23 @@ def test_version_whose_folder_comes_back_is_loaded_again(store, tmp_path, toys):
 
 
 def test_taken_port_is_named(store):
-    first, _ = grpc_server.build_server(store, 1)
-    port = grpc_server.listen(first, "127.0.0.1", 0)
-    second, _ = grpc_server.build_server(store, 1)
-    with pytest.raises(ServingError, match=f"can not listen at 127.0.0.1:{port}"):
-        grpc_server.listen(second, "127.0.0.1", port)
-    for server in (first, second):
-        server.stop(None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        async def listen():
+            prediction = prediction_service.PredictionService(store, None, None, 1, Metrics())
+            server = grpc_server.GrpcServer(prediction, model_service.ModelService(store))
+            try:
+                with pytest.raises(ServingError, match=f"can not listen at 127.0.0.1:{port}"):
+                    server.listen("127.0.0.1", port)
+            finally:
+                await server.stop(0)
+
+        asyncio.run(listen())
+        with pytest.raises(ServingError, match=f"{port} .*rest_api_port"):
+            serve_metrics(Metrics(), "127.0.0.1", port, None)
 
 
 @pytest.mark.parametrize(
