@@ -1,4 +1,4 @@
-"""Toy SavedModels of the served contract, built with plain TensorFlow, and real server processes.
+"""Real server processes with toy models.
 
 The servers run in a folder from which only `serving` can be imported: none of this project's
 networks, nor the rest of its library, is within their reach.
@@ -6,7 +6,6 @@ networks, nor the rest of its library, is within their reach.
 
 import dataclasses
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -14,135 +13,23 @@ import threading
 
 import grpc
 import pytest
-import tensorflow as tf
 from tensorflow_serving.apis import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
 
-SIZE = 64  # S
-POINTS = 68
-ADAIN = 6  # L
-EMBEDDING = 4  # N
+from tests.serving import toy_models as toy
+
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-
-
-class ToyGenerator(tf.Module):
-    """Background of the first three ψ values, a bright pixel at every landmark."""
-
-    def render(self, landmark_images, adain_params):
-        background = tf.reshape(adain_params[:, :3], [-1, 1, 1, 3])
-        frames = tf.cast(landmark_images, tf.float32) + background
-        return {"frames": tf.cast(tf.clip_by_value(frames, 0.0, 255.0), tf.uint8)}
-
-    def animate(self, landmarks, adain_params):
-        rows = tf.range(tf.shape(landmarks)[0])
-        corners = tf.cast(tf.clip_by_value(tf.round(landmarks), 0, SIZE - 1), tf.int32)
-        indices = tf.stack(
-            [tf.repeat(rows[:, None], POINTS, 1), corners[..., 1], corners[..., 0]], -1
-        )
-        canvas = tf.scatter_nd(
-            tf.reshape(indices, [-1, 3]),
-            tf.fill([tf.size(rows) * POINTS], 255),
-            [tf.size(rows), SIZE, SIZE],
-        )
-        images = tf.repeat(tf.minimum(canvas, 255)[..., None], 3, -1)
-        frames = self.render(tf.cast(images, tf.uint8), adain_params)["frames"]
-        encode = lambda frame: tf.io.encode_jpeg(frame, quality=100, chroma_downsampling=False)  # noqa: E731
-        return {"frames_jpeg": tf.map_fn(encode, frames, fn_output_signature=tf.string)}
-
-
-class ToyEmbedder(tf.Module):
-    """Means of the frames; rows stay apart."""
-
-    def embed(self, frames, landmarks):
-        colour = tf.reduce_mean(tf.cast(frames, tf.float32), [1, 2, 3])
-        place = tf.reduce_mean(landmarks, [1, 2])
-        return {
-            "embedding": tf.concat([colour, place[:, :1]], 1),
-            "adain_params": tf.concat([colour, colour], 1),
-        }
-
-
-class ToyDecoder(tf.Module):
-    """JPEG bytes in, mean brightness out."""
-
-    def decode(self, image_bytes):
-        def mean(data):
-            return tf.reduce_mean(tf.cast(tf.io.decode_jpeg(data, channels=3), tf.float32))
-
-        return {"mean": tf.map_fn(mean, image_bytes, fn_output_signature=tf.float32)}
-
-
-class Gate(tf.Module):
-    """Answers with its number once the file `path` exists: a request as long as a test needs."""
-
-    def __init__(self, number):
-        super().__init__()
-        self.number = tf.Variable(number)
-
-    def wait(self, path):
-        def shut(step):
-            unchanged = tf.strings.substr(tf.strings.as_string(step), 0, 0)  # no loop invariant
-            return tf.equal(tf.size(tf.io.matching_files(path[0] + unchanged)), 0)
-
-        (steps,) = tf.while_loop(shut, lambda step: [step + 1], [tf.constant(0)])
-        # Without a use of the result the loop would be pruned.
-        return {"number": tf.fill([tf.size(path)], self.number + tf.minimum(steps, 0))}
-
-
-def spec(shape, dtype, name):
-    return tf.TensorSpec(shape, dtype, name)
-
-
-def save(module, path, **signatures):
-    """Writes `path/saved_model.pb` with the named methods' signatures."""
-    functions = {
-        name: tf.function(method).get_concrete_function(*specs)
-        for name, (method, specs) in signatures.items()
-    }
-    tf.saved_model.save(module, str(path), signatures=functions)
-
-
-def save_gate(path, number):
-    gate = Gate(number)
-    save(gate, path, serving_default=(gate.wait, [spec([None], tf.string, "path")]))
-
-
-def save_generator(path):
-    toy = ToyGenerator()
-    adain = spec([None, ADAIN], tf.float32, "adain_params")
-    save(
-        toy,
-        path,
-        serving_default=(
-            toy.render,
-            [spec([None, SIZE, SIZE, 3], tf.uint8, "landmark_images"), adain],
-        ),
-        animate=(toy.animate, [spec([None, POINTS, 2], tf.float32, "landmarks"), adain]),
-    )
-
-
-def save_embedder(path):
-    toy = ToyEmbedder()
-    frames = spec([None, None, SIZE, SIZE, 3], tf.uint8, "frames")
-    landmarks = spec([None, None, POINTS, 2], tf.float32, "landmarks")
-    save(toy, path, serving_default=(toy.embed, [frames, landmarks]))
-
-
-def save_decoder(path):
-    toy = ToyDecoder()
-    save(toy, path, serving_default=(toy.decode, [spec([None], tf.string, "image_bytes")]))
-
-
-def config_text(models: dict[str, pathlib.Path], **extra: str) -> str:
-    """A models.config; `extra` adds lines to the entry of a model."""
-    entries = "".join(
-        f'  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" '
-        f"{extra.get(name, '')} }}\n"
-        for name, path in models.items()
-    )
-    return f"model_config_list {{\n{entries}}}\n"
+BATCHING = """
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 2000 }
+max_enqueued_batches { value: 64 }
+num_batch_threads { value: 2 }
+allowed_batch_sizes: 1
+allowed_batch_sizes: 4
+allowed_batch_sizes: 8
+"""
 
 
 @dataclasses.dataclass
@@ -211,27 +98,47 @@ def start_server(run_folder):
 
 @pytest.fixture(scope="session")
 def toy_models(tmp_path_factory):
-    """Folder with version 1 of each toy model."""
+    """Folder with version 1 of each toy model and their models.config."""
     folder = tmp_path_factory.mktemp("models")
-    save_generator(folder / "generator" / "1")
-    save_embedder(folder / "embedder" / "1")
-    save_decoder(folder / "decoder" / "1")
+    toy.save_all(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def toy_server(toy_models, start_server):
     """A server with the toy models."""
-    config = toy_models / "models.config"
-    models = {n: toy_models / n for n in ("generator", "embedder", "decoder")}
-    config.write_text(config_text(models))
-    server = start_server(config)
+    server = start_server(toy_models / "models.config")
     assert isinstance(server, ServerProcess), server.stderr
     yield server
     server.terminate()
 
 
 @pytest.fixture(scope="session")
+def batching_server(toy_models, start_server, tmp_path_factory):
+    """The same models in batches of up to 8 rows."""
+    parameters = tmp_path_factory.mktemp("batching") / "batching.config"
+    parameters.write_text(BATCHING)
+    server = start_server(
+        toy_models / "models.config",
+        "--enable_batching",
+        f"--batching_parameters_file={parameters}",
+    )
+    assert isinstance(server, ServerProcess), server.stderr
+    yield server
+    server.terminate()
+
+
+class Toys:
+    """What tests need to build and configure models themselves."""
+
+    ServerProcess = ServerProcess
+    config_text = staticmethod(toy.config_text)
+    save_gate = staticmethod(toy.save_gate)
+    save_decoder = staticmethod(toy.save_decoder)
+    save_generator = staticmethod(toy.save_generator)
+
+
+@pytest.fixture(scope="session")
 def toys():
-    """The helpers above, for tests that build and configure models themselves."""
-    return sys.modules[__name__]
+    """The helpers above."""
+    return Toys
