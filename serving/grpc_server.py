@@ -52,7 +52,7 @@ class GrpcServer:
     ):
         self._prediction, self._model = prediction, model
         self._calls: set[grpc.aio.ServicerContext] = set()
-        self._server = grpc.aio.server(options=_OPTIONS + options)
+        self._server = grpc.aio.server(options=tuple((dict(_OPTIONS) | dict(options)).items()))
         metadata = get_model_metadata_pb2.GetModelMetadataRequest
         status = get_model_status_pb2.GetModelStatusRequest
         services = {
