@@ -11,7 +11,6 @@ batch of their own, and a request whose values the graph refuses does not take t
 A request is a `concurrent.futures.Future`: cancelled before its batch starts it is not computed.
 """
 
-import dataclasses
 import math
 import threading
 import time
@@ -21,93 +20,11 @@ from concurrent.futures import Future
 import grpc
 import numpy as np
 
+from serving.batch import Batch, Feeds, Part, Request, row_count
 from serving.batching_parameters import BatchingOptions
 from serving.errors import ServingError, from_exception, invalid_argument
 from serving.metrics import Metrics
 from serving.servable import Servable
-
-Feeds = dict[str, np.ndarray]
-
-
-class _Request:
-    """One caller's request; its parts may be computed in several batches."""
-
-    def __init__(self, future: Future, deadline: float | None, finish: Callable, parts: int):
-        self.future = future
-        self._finish = finish
-        self.deadline = math.inf if deadline is None else deadline
-        self.enqueued = time.monotonic()
-        self._results: list[list[np.ndarray] | None] = [None] * parts
-        self._lock = threading.Lock()
-        self._started = False
-
-    def start(self) -> bool:
-        """False if nobody waits for it any more."""
-        with self._lock:
-            if self.future.done():
-                return False
-            if time.monotonic() >= self.deadline:
-                self._fail(
-                    ServingError(
-                        grpc.StatusCode.DEADLINE_EXCEEDED,
-                        "Run() timeout exceeded while waiting in batching queue",
-                    )
-                )
-                return False
-            if not self._started:
-                self._started = True
-                return self.future.set_running_or_notify_cancel()
-            return True
-
-    def fail(self, error: ServingError) -> None:
-        with self._lock:
-            self._fail(error)
-
-    def finish(self, index: int, values: list[np.ndarray]) -> None:
-        """Takes the outputs of one part; the last one completes the request."""
-        with self._lock:
-            self._results[index] = values
-            if self.future.done() or any(result is None for result in self._results):
-                return
-            if len(self._results) > 1:
-                values = [np.concatenate(pieces) for pieces in zip(*self._results, strict=True)]
-            try:
-                self.future.set_result(self._finish(values))
-            except Exception as error:  # outputs that can not be sent
-                self.future.set_exception(from_exception(error))
-
-    def _fail(self, error: ServingError) -> None:
-        if self._started or self.future.set_running_or_notify_cancel():
-            self._started = True
-            if not self.future.done():
-                self.future.set_exception(error)
-
-
-@dataclasses.dataclass
-class _Part:
-    request: _Request
-    index: int
-    rows: int
-    feeds: Feeds
-
-
-@dataclasses.dataclass
-class _Batch:
-    """Parts that are run together, all for the same servable, outputs and shapes."""
-
-    queue: tuple
-    servable: Servable
-    fetches: list[str]
-    options: BatchingOptions
-    due: float
-    parts: list[_Part] = dataclasses.field(default_factory=list)
-    rows: int = 0
-
-    def add(self, part: _Part) -> None:
-        self.parts.append(part)
-        self.rows += part.rows
-        if self.rows >= self.options.max_execution_batch_size:
-            self.due = -math.inf  # full
 
 
 class Batcher:
@@ -122,8 +39,8 @@ class Batcher:
         self._metrics = metrics
         self._pool_name = options.pool_name
         self._changed = threading.Condition()
-        self._batches: list[_Batch] = []  # waiting, oldest first
-        self._open: dict[tuple, _Batch] = {}  # those that take more rows, by queue and shapes
+        self._batches: list[Batch] = []  # waiting, oldest first
+        self._open: dict[tuple, Batch] = {}  # those that take more rows, by queue and shapes
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{options.pool_name}-{n}", daemon=True)
@@ -165,7 +82,7 @@ class Batcher:
           ServingError: INVALID_ARGUMENT when the inputs can not be batched or are too many rows,
             RESOURCE_EXHAUSTED when the queue is full.
         """
-        rows, options = _rows(feeds), servable.batching
+        rows, options = row_count(feeds), servable.batching
         if rows > options.max_batch_size:
             raise invalid_argument(
                 f"Task size {rows} is larger than maximum input batch size "
@@ -180,12 +97,12 @@ class Batcher:
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
             sizes = self._part_sizes(key, rows, options)
             self._check_capacity(queue, len(sizes) - self._fits(key, sizes[0]), options)
-            request = _Request(future, deadline, finish, len(sizes))
+            request = Request(future, deadline, finish, len(sizes))
             start = 0
             for index, size in enumerate(sizes):
                 piece = {name: value[start : start + size] for name, value in feeds.items()}
                 batch = self._batch_with_room(key, size, servable, fetches, options)
-                batch.add(_Part(request, index, size, piece))
+                batch.add(Part(request, index, size, piece))
                 start += size
             self._changed.notify_all()
 
@@ -224,17 +141,17 @@ class Batcher:
                 f"(max_enqueued_batches={options.max_enqueued_batches})",
             )
 
-    def _batch_with_room(self, key, rows, servable, fetches, options) -> _Batch:
+    def _batch_with_room(self, key, rows, servable, fetches, options) -> Batch:
         if not self._fits(key, rows):
             if key in self._open:
                 self._open[key].due = -math.inf  # closed
             due = time.monotonic() + options.timeout_seconds
-            batch = _Batch(key[:-1], servable, fetches, options, due)
+            batch = Batch(key[:-1], servable, fetches, options, due)
             self._batches.append(batch)
             self._open[key] = batch
         return self._open[key]
 
-    def _next(self) -> _Batch | None:
+    def _next(self) -> Batch | None:
         """Waits for a batch that is due; None when all is done."""
         while True:
             now = time.monotonic()
@@ -260,7 +177,7 @@ class Batcher:
             self._process(batch)
             del batch  # an idle thread must not keep an unloaded servable alive
 
-    def _process(self, batch: _Batch) -> None:
+    def _process(self, batch: Batch) -> None:
         parts = [part for part in batch.parts if part.request.start()]
         now = time.monotonic()
         for part in parts:
@@ -269,7 +186,7 @@ class Batcher:
         if parts:
             self._run(batch, parts)
 
-    def _run(self, batch: _Batch, parts: list[_Part]) -> None:
+    def _run(self, batch: Batch, parts: list[Part]) -> None:
         try:
             results = self._computed(batch, parts)
         except Exception as error:  # this thread must outlive any request
@@ -284,7 +201,7 @@ class Batcher:
         for part, values in zip(parts, results, strict=True):
             part.request.finish(part.index, values)
 
-    def _computed(self, batch: _Batch, parts: list[_Part]) -> list[list[np.ndarray]]:
+    def _computed(self, batch: Batch, parts: list[Part]) -> list[list[np.ndarray]]:
         """The outputs of each part."""
         rows = sum(part.rows for part in parts)
         size = batch.options.padded(rows) if rows else 0
@@ -315,18 +232,3 @@ class Batcher:
             [output[start:end] for output in outputs]
             for start, end in zip(starts, ends, strict=True)
         ]
-
-
-def _rows(feeds: Feeds) -> int:
-    """Size of dimension 0, which all inputs share."""
-    if not feeds:
-        raise invalid_argument("Batching Run() must have at least one input tensor")
-    if any(value.ndim == 0 for value in feeds.values()):
-        raise invalid_argument("Batching Run() input tensors must have at least one dimension")
-    sizes = {len(value) for value in feeds.values()}
-    if len(sizes) > 1:
-        raise invalid_argument(
-            "Batching Run() input tensors must have equal 0th-dimension size, got "
-            f"{sorted(sizes)}"
-        )
-    return sizes.pop()
