@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.malformed_requests import Fuzzer, attack
+from benchmarks.fuzzer import Fuzzer, attack
 from benchmarks.server_under_test import resident_mib
 
 
