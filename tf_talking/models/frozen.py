@@ -40,13 +40,16 @@ class Rule:
         one image at a time is what fused batch norm can normalise. A GPU takes the whole batch.
       winograd: in float32, 3×3 convolutions where both channels are at least `WINOGRAD_CHANNELS`.
         GPU libraries do that themselves.
+      resize_op: nearest upsampling by TensorFlow's resize operation, which on a CPU is faster than
+        a broadcast; on a GPU it has no bfloat16.
     """
 
     frame_by_frame: bool
     winograd: bool
+    resize_op: bool
 
 
-RULES = {"cpu": Rule(True, True), "gpu": Rule(False, False)}
+RULES = {"cpu": Rule(True, True, True), "gpu": Rule(False, False, False)}
 WINOGRAD_CHANNELS = 128
 
 
@@ -158,7 +161,13 @@ class _Ops:
             x = tf.nn.avg_pool2d(x, 2, 2, "VALID")
         if block.skip is not None:
             x = frozen_convs.convolve(x, _kernel(block.skip), _value(block.skip.bias))
-        return upsample_nearest(x) if block.resample == "up" else x
+        return self._upsample(x) if block.resample == "up" else x
+
+    def _upsample(self, x):
+        if not self.rule.resize_op:
+            return upsample_nearest(x)
+        size = [2 * x.shape[1], 2 * x.shape[2]]
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
 
     def _norm_relu(self, norm, block: ResidualBlock, x, pairs):
         if block.norm == "instance":
@@ -199,8 +208,8 @@ class _Ops:
         key, value = tf.split(
             tf.reshape(pooled, [-1, positions // 4, small + half]), [small, half], axis=-1
         )
-        scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32)
-        weights = tf.cast(tf.nn.softmax(scores), x.dtype)
+        # Softmax sums in float32 by itself, whatever the type of its input.
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
         attended = tf.reshape(tf.matmul(weights, value), [-1, height, width, half])
         gate, out = _value(layer.gate), layer.output_conv
         return x + frozen_convs.convolve(attended, gate * _kernel(out), gate * _value(out.bias))

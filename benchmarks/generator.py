@@ -1,0 +1,296 @@
+"""The exported generator beside the straightforward one and other runtimes:
+
+    python -m benchmarks.generator --preset=paper
+
+Variants, run in turns, each in a process of its own so that thread pools do not meet:
+    keras            the straightforward network under tf.function, model(x, training=False):
+                     spectral norm in every call, convolutions and resampling one after the other
+    exported         `serving_default` of the SavedModel that `serving.export` writes, float32
+    exported_bf16    the same in bfloat16, where the CPU has it
+    onnxruntime      the straightforward graph, spectral norm folded, in ONNX Runtime
+    openvino         the same in OpenVINO, float32
+    openvino_merged  the merged convolutions in OpenVINO, float32; openvino_merged_bf16 likewise
+Weights are random. Also: the share of the machine's peak, that is of the rate of a large float32
+matrix product in TensorFlow, counting the multiplications of the straightforward graph and of the
+exported one. The last line is JSON: milliseconds a frame (medians), ratios, agreement.
+"""
+
+import json
+import multiprocessing
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Only when run as a program."""
+    flags.DEFINE_string("preset", "paper", "Config of the generator.")
+    flags.DEFINE_integer("batch_size", 1, "Frames a call.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 9, "Turns of every variant.", lower_bound=1)
+    flags.DEFINE_integer("calls", 3, "Calls of a variant in its turn.", lower_bound=1)
+    flags.DEFINE_list("variants", list(VARIANTS), "Which ones.")
+
+
+def inputs(preset: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Landmark images uint8 [B, S, S, 3] and ψ float32 [B, L]."""
+    from tf_talking.config import get_preset
+    from tf_talking.models.generator import neutral_adain_params
+    from tf_talking.models.images import landmark_images, to_uint8
+    from tf_talking.models.warmup import sample_landmarks
+
+    config = get_preset(preset)
+    drawn = to_uint8(landmark_images(config, sample_landmarks(config, batch))).numpy()
+    psi = np.repeat(neutral_adain_params(config.model)[np.newaxis], batch, axis=0)
+    noise = np.random.default_rng(0).normal(0, 0.1, psi.shape)
+    return drawn, (psi + noise).astype(np.float32)
+
+
+def make_generator(preset: str):
+    """The straightforward network with random weights, gates open."""
+    import keras
+
+    from tf_talking.config import get_preset
+    from tf_talking.models.generator import Generator
+
+    keras.utils.set_random_seed(0)
+    generator = Generator(get_preset(preset).model)
+    for attention in generator.attentions.values():
+        attention.gate.assign(0.5)
+    for layer in generator.submodules:
+        if hasattr(layer, "fold"):
+            layer.fold = False
+    return generator
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers itself."""
+    flags_of_cpu = pathlib.Path("/proc/cpuinfo")
+    return flags_of_cpu.exists() and "avx512_bf16" in flags_of_cpu.read_text()
+
+
+def keras_call(folder: pathlib.Path, preset: str, batch: int):
+    import tensorflow as tf
+
+    from tf_talking.models.images import to_float, to_uint8
+
+    generator = make_generator(preset)
+    call = tf.function(lambda x, psi: to_uint8(generator(to_float(x), psi, training=False)))
+    return lambda x, psi: call(x, psi).numpy()
+
+
+def exported_call(folder: pathlib.Path, preset: str, batch: int, dtype: str = "float32"):
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(folder / f"exported_{dtype}"))
+    signature = model.signatures["serving_default"]
+
+    def call(x, psi):
+        return signature(landmark_images=x, adain_params=psi)["frames"].numpy()
+
+    call.model = model  # a signature does not keep its model alive
+    return call
+
+
+def onnxruntime_call(folder: pathlib.Path, preset: str, batch: int):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(folder / "straightforward.onnx"), providers=["CPUExecutionProvider"]
+    )
+    names = [entry.name for entry in session.get_inputs()]
+    return lambda x, psi: session.run(None, dict(zip(names, (x, psi), strict=True)))[0]
+
+
+def openvino_call(folder: pathlib.Path, preset: str, batch: int, graph: str, precision: str):
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(str(folder / f"{graph}.onnx"))
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    return lambda x, psi: compiled([x, psi])[0]
+
+
+# name → (function that makes the call, further arguments)
+VARIANTS = {
+    "keras": (keras_call, ()),
+    "exported": (exported_call, ()),
+    "exported_bf16": (exported_call, ("bfloat16",)),
+    "onnxruntime": (onnxruntime_call, ()),
+    "openvino": (openvino_call, ("straightforward", "f32")),
+    "openvino_merged": (openvino_call, ("merged", "f32")),
+    "openvino_merged_bf16": (openvino_call, ("merged", "bf16")),
+}
+
+
+def write_graphs(folder: pathlib.Path, preset: str, batch: int) -> dict[str, float]:
+    """SavedModels and ONNX files in `folder`. Returns giga multiply-adds a frame of two graphs."""
+    import tensorflow as tf
+    import tf2onnx
+
+    from tf_talking.config import get_preset
+    from tf_talking.models.frozen import FrozenGenerator
+    from tf_talking.models.images import to_float, to_uint8
+    from tf_talking.models.served import save_generator
+
+    config, generator = get_preset(preset), make_generator(preset)
+    for dtype in ("float32", "bfloat16") if has_bfloat16() else ("float32",):
+        save_generator(folder / f"exported_{dtype}", config, generator, dtype=dtype)
+    size = config.model.image_size
+    specs = [
+        tf.TensorSpec([batch, size, size, 3], tf.uint8, name="landmark_images"),
+        tf.TensorSpec([batch, config.model.adain_size], tf.float32, name="adain_params"),
+    ]
+    # Without Winograd and with statistics that ONNX has operations for, as the GPU rule has it.
+    networks = {"straightforward": generator, "merged": FrozenGenerator(generator, "gpu")}
+    counts = {}
+    for name, network in networks.items():
+        function = tf.function(
+            lambda x, psi, network=network: to_uint8(network(to_float(x), psi)), autograph=False
+        )
+        path = str(folder / f"{name}.onnx")
+        tf2onnx.convert.from_function(function, specs, opset=17, output_path=path)
+    for name, network in {"keras": generator, "exported": FrozenGenerator(generator)}.items():
+        function = tf.function(network, autograph=False)
+        one = [tf.TensorSpec([1, size, size, 3]), tf.TensorSpec([1, config.model.adain_size])]
+        counts[name] = multiply_adds(function.get_concrete_function(*one).graph) / 1e9
+    return counts
+
+
+def multiply_adds(graph) -> int:
+    """Of the convolutions and matrix products of a graph with known shapes."""
+    total = 0
+    for op in graph.get_operations():
+        shapes = [tensor.shape.as_list() for tensor in op.inputs]
+        if op.type == "Conv2D":
+            height, width, channels_in, channels_out = shapes[1]
+            rows, columns = op.outputs[0].shape[1:3]
+            total += rows * columns * height * width * channels_in * channels_out
+        elif op.type == "Conv2DBackpropInput":
+            height, width, channels_out, channels_in = shapes[1]
+            rows, columns = shapes[2][1:3]
+            total += rows * columns * height * width * channels_in * channels_out
+        elif op.type == "BatchMatMulV2":
+            total += int(np.prod(op.outputs[0].shape)) * shapes[0][-1]
+    return total
+
+
+def peak_rate() -> float:
+    """Giga multiply-adds a second of a large float32 matrix product."""
+    import tensorflow as tf
+
+    a = tf.random.stateless_normal([2048, 2048], seed=[1, 2])
+    call = tf.function(lambda: tf.matmul(a, a))
+    seconds = []
+    for _ in range(12):
+        start = time.perf_counter()
+        call().numpy()
+        seconds.append(time.perf_counter() - start)
+    return 2048**3 / 1e9 / statistics.median(seconds[2:])
+
+
+def worker(pipe, name: str, folder: pathlib.Path, preset: str, batch: int) -> None:
+    """Answers "run" with the seconds of so many calls and the frames of the last one."""
+    x, psi = inputs(preset, batch)
+    make, arguments = VARIANTS[name]
+    call = make(folder, preset, batch, *arguments)
+    for _ in range(3):
+        frames = call(x, psi)
+    pipe.send(frames)
+    while calls := pipe.recv():
+        seconds = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            call(x, psi)
+            seconds.append(time.perf_counter() - start)
+        pipe.send(seconds)
+
+
+def _graphs(folder, preset, batch, queue) -> None:
+    queue.put((write_graphs(folder, preset, batch), peak_rate()))
+
+
+def measure(folder: pathlib.Path, names: list[str]) -> tuple[dict, dict]:
+    """Seconds of every call by variant, in turns, and its frames."""
+    context = multiprocessing.get_context("spawn")
+    pipes, frames, seconds = {}, {}, {name: [] for name in names}
+    processes = []
+    for name in names:
+        pipes[name], end = context.Pipe()
+        arguments = (end, name, folder, FLAGS.preset, FLAGS.batch_size)
+        processes.append(context.Process(target=worker, args=arguments, daemon=True))
+        processes[-1].start()
+        frames[name] = pipes[name].recv()
+    for _ in range(FLAGS.rounds):
+        for name in names:
+            pipes[name].send(FLAGS.calls)
+            seconds[name] += pipes[name].recv()
+    for name in names:
+        pipes[name].send(0)
+    for process in processes:
+        process.join()
+    return seconds, frames
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    unknown = set(FLAGS.variants) - set(VARIANTS)
+    if unknown:
+        raise app.UsageError(f"--variants: unknown {sorted(unknown)}, known {list(VARIANTS)}")
+    names = [n for n in FLAGS.variants if has_bfloat16() or not n.endswith("bf16")]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        context = multiprocessing.get_context("spawn")
+        queue = context.Queue()
+        process = context.Process(
+            target=_graphs, args=(folder, FLAGS.preset, FLAGS.batch_size, queue)
+        )
+        process.start()
+        counts, rate = queue.get()
+        process.join()
+        seconds, frames = measure(folder, names)
+    milliseconds = {
+        name: 1e3 * statistics.median(values) / FLAGS.batch_size
+        for name, values in seconds.items()
+    }
+    fastest = {name: 1e3 * min(values) / FLAGS.batch_size for name, values in seconds.items()}
+    for name, value in milliseconds.items():
+        print(f"{name:<22}{value:8.1f} ms a frame (median), {fastest[name]:8.1f} (fastest)")
+    results = {
+        "preset": FLAGS.preset,
+        "batch_size": FLAGS.batch_size,
+        "milliseconds": {k: round(v, 1) for k, v in milliseconds.items()},
+        "fastest": {k: round(v, 1) for k, v in fastest.items()},
+    }
+    if "exported" in milliseconds:
+        own = milliseconds["exported"]
+        results["times_exported"] = {k: round(v / own, 2) for k, v in milliseconds.items()}
+        results["giga_multiply_adds"] = {k: round(v, 1) for k, v in counts.items()}
+        results["peak_giga_multiply_adds_per_second"] = round(rate, 1)
+        results["share_of_peak"] = {
+            "as_computed": round(counts["exported"] / (own / 1e3) / rate, 2),
+            "as_written": round(counts["keras"] / (own / 1e3) / rate, 2),
+        }
+    if "keras" in milliseconds:
+        results["times_faster_than_keras"] = {
+            k: round(milliseconds["keras"] / v, 2) for k, v in milliseconds.items()
+        }
+        reference = frames["keras"].astype(int)
+        results["largest_difference_in_levels"] = {
+            k: int(np.abs(v.astype(int) - reference).max()) for k, v in frames.items()
+        }
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
