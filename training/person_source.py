@@ -8,10 +8,13 @@ from absl import logging
 from tf_talking.config import Config
 from tf_talking.data import photos
 from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.data.extract import ExtractSettings, too_small, unusable_face
 from tf_talking.data.records import decode_frames, spread
 from tf_talking.data.video import read_frames
 from tf_talking.landmarks.crop import crop_frame
 from tf_talking.landmarks.detector import get_detector
+
+MIN_FACE = ExtractSettings.min_face  # pixels; preprocessing's own limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,19 +29,28 @@ class PersonFrames:
         return len(self.frames)
 
 
-def from_photos(config: Config, folder: str, num_frames: int) -> PersonFrames:
-    """Photos of one person, a file each. Photos without exactly one face are named and skipped."""
+def from_photos(
+    config: Config, folder: str, num_frames: int, min_face: int = MIN_FACE
+) -> PersonFrames:
+    """Photos of one person, a file each.
+
+    Named and skipped: photos that can not be read or show not exactly one face, and what
+    preprocessing refuses too (faces under `min_face` pixels, landmarks outside the photo).
+    """
     files = [folder] if photos.is_image(folder) else photos.frame_files(folder)
     if not files:
         raise ValueError(f"--photos {folder}: no photos here (.jpg, .png, ...)")
-    images = ((str(file), photos.read_photo(file)) for file in files)
-    return _detect(config, images, f"photos {folder}", num_frames, video=False)
+    return _detect(
+        config, _read_photos(files), f"photos {folder}", num_frames, min_face, video=False
+    )
 
 
-def from_video(config: Config, path: str, num_frames: int) -> PersonFrames:
-    """`num_frames` frames spread over those frames of a video that show exactly one face."""
+def from_video(
+    config: Config, path: str, num_frames: int, min_face: int = MIN_FACE
+) -> PersonFrames:
+    """`num_frames` frames spread over the usable frames of a video; see `from_photos`."""
     images = ((f"{path}, frame {i}", frame) for i, frame in enumerate(read_frames(path)))
-    return _detect(config, images, f"video {path}", num_frames, video=True)
+    return _detect(config, images, f"video {path}", num_frames, min_face, video=True)
 
 
 def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> PersonFrames:
@@ -63,16 +75,27 @@ def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> P
     return PersonFrames(frames, record.landmarks[chosen], f"{path}, {video_id}")
 
 
-def _detect(config: Config, images, source: str, num_frames: int, video: bool) -> PersonFrames:
+def _read_photos(files):
+    """Yields the name and the picture of each file, or why there is none."""
+    for file in files:
+        try:
+            yield str(file), photos.read_photo(file)
+        except ValueError as error:
+            yield str(file), str(error).removeprefix(f"{file}: ")
+
+
+def _detect(
+    config: Config, images, source: str, num_frames: int, min_face: int, video: bool
+) -> PersonFrames:
     size, detector_name = config.model.image_size, config.landmarks.detector
     cropped, refused = [], []
     with get_detector(detector_name, scheme=config.landmarks.scheme, video=video) as detector:
         for name, image in images:
-            detection = detector.detect([image])[0]
-            if detection.landmarks is None:
-                refused.append(f"{name}: {detection.reason}")
+            landmarks, reason = _find_face(detector, image, min_face)
+            if reason is not None:
+                refused.append(f"{name}: {reason}")
             else:
-                cropped.append(crop_frame(image, detection.landmarks, size))
+                cropped.append(crop_frame(image, landmarks, size))
     for line in refused[:10]:
         logging.warning("skipped %s", line)
     if not cropped:
@@ -80,3 +103,20 @@ def _detect(config: Config, images, source: str, num_frames: int, video: bool) -
     chosen = spread(len(cropped), num_frames)
     frames, landmarks = zip(*(cropped[i] for i in chosen), strict=True)
     return PersonFrames(np.stack(frames), np.stack(landmarks).astype(np.float32), source)
+
+
+def _find_face(
+    detector, image: np.ndarray | str, min_face: int
+) -> tuple[np.ndarray | None, str | None]:
+    """Landmarks and None, or None and why this picture is refused."""
+    if isinstance(image, str):  # it could not be read
+        return None, image
+    height, width = image.shape[:2]
+    reason = too_small(width, height, min_face)
+    if reason is not None:
+        return None, reason
+    detection = detector.detect([image])[0]
+    if detection.landmarks is None:
+        return None, detection.reason
+    reason = unusable_face(detection.landmarks, width, height, min_face)
+    return (None, reason) if reason else (detection.landmarks, None)

@@ -56,6 +56,28 @@ class _Read:
     box: np.ndarray | None = None
 
 
+def too_small(width: int, height: int, min_face: int) -> str | None:
+    """Why a picture of that many pixels can not hold a usable face, None where it can."""
+    if min(width, height) >= min_face:
+        return None
+    return f"picture too small: {width}x{height} pixels, a face needs {min_face}"
+
+
+def unusable_face(landmarks: np.ndarray, width: int, height: int, min_face: int) -> str | None:
+    """Why a detected face can not be used, None where it can.
+
+    Args:
+        landmarks: float [P, 2], pixels of the frame.
+        width, height: of the frame.
+        min_face: pixels, least longer side of the landmarks' box.
+    """
+    if crop.face_size(landmarks) < min_face:
+        return f"face too small: under {min_face} pixels"
+    if crop.fraction_outside(landmarks, width, height) > crop.OUTSIDE_TOLERANCE:
+        return OUTSIDE
+    return None
+
+
 class _Frames:
     """Collects the usable frames of one clip and counts the others."""
 
@@ -84,10 +106,9 @@ class _Frames:
         if not batch:
             return
         height, width = batch[0].frame.shape[:2]
-        least = self.settings.min_face
-        if min(height, width) < least:
-            reason = f"picture too small: {width}x{height} pixels, a face needs {least}"
-            self.rejected[reason] += len(batch)
+        small = too_small(width, height, self.settings.min_face)
+        if small is not None:
+            self.rejected[small] += len(batch)
         else:
             frames, boxes = [read.frame for read in batch], [read.box for read in batch]
             given = (frames,) if boxes[0] is None else (frames, boxes)
@@ -100,11 +121,9 @@ class _Frames:
 
     def _add(self, frame: np.ndarray, landmarks: np.ndarray) -> str | None:
         height, width = frame.shape[:2]
-        least = self.settings.min_face
-        if crop.face_size(landmarks) < least:
-            return f"face too small: under {least} pixels"
-        if crop.fraction_outside(landmarks, width, height) > crop.OUTSIDE_TOLERANCE:
-            return OUTSIDE
+        reason = unusable_face(landmarks, width, height, self.settings.min_face)
+        if reason is not None:
+            return reason
         image, landmarks = crop.crop_frame(frame, landmarks, self.settings.image_size)
         self.jpegs.append(encode_jpeg(image, self.settings.jpeg_quality))
         self.landmarks.append(landmarks)
