@@ -31,9 +31,10 @@ class PersonToServe:
       adain_params: ψ, float32 [L].
       embedding: ê, float32 [N].
       num_frames: number of photos ψ was made from.
-      generator: the person's own generator; None: the shared one draws the person (feed-forward).
+      generator: the person's own generator; None: the shared one draws the person.
       source: where the photos come from, for people who read the card.
       source_frame: one of them, uint8 [S, S, 3], written beside the card.
+      tune: what was trained for the person: "none" (feed-forward), "psi" or "full".
     """
 
     config: Config
@@ -43,6 +44,7 @@ class PersonToServe:
     generator: Generator | None = None
     source: str = ""
     source_frame: np.ndarray | None = None
+    tune: str = "none"
 
 
 def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> pathlib.Path:
@@ -53,9 +55,7 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
     model = SHARED_GENERATOR
     if person.generator is not None:
         model = f"person_{name}"
-        folder.publish(
-            model, lambda path: save_generator(path, person.config, person.generator)
-        )
+        folder.publish(model, lambda path: save_generator(path, person.config, person.generator))
     config = person.config
     card = PersonCard(
         name=name,
@@ -70,6 +70,7 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
         num_frames=person.num_frames,
         extra={
             "source": person.source,
+            "tune": person.tune,
             "line_thickness": str(config.landmarks.line_thickness),
             "inner_lips": str(config.landmarks.inner_lips),
         },

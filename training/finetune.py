@@ -2,9 +2,10 @@
 
     python -m training.finetune --checkpoint RUN --person ann --photos DIR --serving DIR
 
-A Keras `fit` with callbacks: preview pictures, TensorBoard, and `ExportForServing`. With
-`--epochs 0` nothing is trained: the person card alone is written, and the shared generator draws
-the feed-forward person.
+A Keras `fit` with callbacks: preview pictures, TensorBoard, and `ExportForServing`.
+`--tune=full`, as in the paper, trains the generator too: the person gets a model of their own.
+`--tune=psi` trains ψ' alone: a person card that the shared generator draws, in batches with
+everybody else. With `--epochs 0` nothing is trained: the card of the feed-forward person.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ from training.callbacks import (
 )
 from training.overrides import apply_overrides
 from training.person_source import PersonFrames
-from training.personal_model import PersonalModel
+from training.personal_model import TUNE, PersonalModel
 
 FLAGS = flags.FLAGS
 content_flags.define_content_flags()
@@ -41,6 +42,10 @@ flags.DEFINE_string("video", None, "Video of the person.")
 flags.DEFINE_string("dataset", None, "Dataset folder with the person; needs --video_id.")
 flags.DEFINE_string("video_id", None, "Which video of --dataset.")
 flags.DEFINE_integer("num_frames", 8, "T: frames taken at most.", lower_bound=1)
+flags.DEFINE_integer(
+    "min_face", person_source.MIN_FACE, "Pixels that a face must have in a photo.", lower_bound=1
+)
+flags.DEFINE_enum("tune", "full", TUNE, "What is trained: ψ and ψ' (full), or ψ' only (psi).")
 flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40). 0: feed-forward.")
 flags.DEFINE_multi_string("override", [], "section.field=value, e.g. finetune.learning_rate=1e-4.")
 flags.DEFINE_string("serving", None, "Serving folder; default: RUN/serving.")
@@ -57,9 +62,9 @@ def read_person(config) -> PersonFrames:
     if len(given) != 1:
         raise ValueError(f"got {given or 'none'} of --photos, --video, --dataset; expected one")
     if FLAGS.photos:
-        return person_source.from_photos(config, FLAGS.photos, FLAGS.num_frames)
+        return person_source.from_photos(config, FLAGS.photos, FLAGS.num_frames, FLAGS.min_face)
     if FLAGS.video:
-        return person_source.from_video(config, FLAGS.video, FLAGS.num_frames)
+        return person_source.from_video(config, FLAGS.video, FLAGS.num_frames, FLAGS.min_face)
     if not FLAGS.video_id:
         raise ValueError("--dataset: expected --video_id with it")
     return person_source.from_dataset(config, FLAGS.dataset, FLAGS.video_id, FLAGS.num_frames)
@@ -120,7 +125,8 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
         return publish_person(ServingFolder(serving, FLAGS.base_path), FLAGS.person, served)
     output = pathlib.Path(FLAGS.output or root / "people" / FLAGS.person)
     output.mkdir(parents=True, exist_ok=True)
-    model = PersonalModel(learned, embedding, content_flags.build_content(learned.config))
+    content = content_flags.build_content(learned.config)
+    model = PersonalModel(learned, embedding, content, FLAGS.tune)
     model.compile()
     export = ExportForServing(
         serving,
@@ -152,13 +158,14 @@ def run() -> pathlib.Path:
     if (config.model, config.landmarks) != (learned.config.model, learned.config.landmarks):
         raise ValueError("--override: model.* and landmarks.* are fixed by the checkpoint")
     learned = dataclasses.replace(learned, config=config)
-    epochs = config.finetune.epochs if FLAGS.epochs is None else FLAGS.epochs
+    epochs = config.finetune.epochs if FLAGS.tune == "full" else config.finetune.psi_epochs
+    epochs = epochs if FLAGS.epochs is None else FLAGS.epochs
     if epochs < 0:
         raise ValueError(f"--epochs: got {epochs}, expected >= 0")
     person = read_person(config)
     logging.info(
-        "%s: %d frames from %s, checkpoint step %d, %d epochs",
-        FLAGS.person, len(person), person.source, learned.step, epochs,
+        "%s: %d frames from %s, checkpoint step %d, %d epochs, tune=%s",
+        FLAGS.person, len(person), person.source, learned.step, epochs, FLAGS.tune,
     )  # fmt: skip
     return finetune(learned, person, epochs)
 

@@ -4,6 +4,9 @@ G' (ψ and ψ') and D' (θ, w', b) start from the meta-learned state: ψ' = P·�
 So the first frame it draws is exactly the feed-forward one, and D' starts as eq. (5) with ê_NEW
 in the place of W_i. One `train_step` is one update of ψ, ψ' on eq. (9) and
 `discriminator_steps` updates of θ, w', b on eq. (10).
+
+With `tune="psi"` ψ' alone is trained, and G' is the shared generator itself: its kernels and its
+power iteration rest. What comes out is a person card that the shared generator draws.
 """
 
 from collections.abc import Mapping
@@ -26,6 +29,8 @@ from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.callbacks import PersonToServe
 
+TUNE = ("full", "psi")
+
 
 class PersonalModel(keras.Model):
     """G' and D' of one person.
@@ -34,6 +39,10 @@ class PersonalModel(keras.Model):
       learned: meta-learned networks with their discriminator; they are copied, not changed.
       embedding: ê_NEW, float32 [N] (eq. 7).
       content: name → feature network of the content loss.
+      tune: "full" trains ψ and ψ', "psi" trains ψ' only.
+
+    Raises:
+      ValueError: another `tune`.
     """
 
     def __init__(
@@ -41,18 +50,24 @@ class PersonalModel(keras.Model):
         learned: MetaLearned,
         embedding: np.ndarray,
         content: Mapping[str, Features] | None = None,
+        tune: str = "full",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if tune not in TUNE:
+            raise ValueError(f"tune: got {tune!r}, expected one of {list(TUNE)}")
         config = learned.config
-        self.config = config
+        self.config, self.tune = config, tune
         self.embedding = np.asarray(embedding, np.float32)
         # Not tracked by Keras: frozen networks are neither saved nor counted with the person's.
         self._content = _Untracked(content or {})
-        self.generator = Generator(config.model, with_projection=False, name="generator")
-        self.ema_generator = Generator(config.model, with_projection=False, name="ema_generator")
-        for copy in (self.generator, self.ema_generator):
-            copy_generator(learned.generator, copy)
+        self._shared_generator = _Untracked(learned.generator)
+        self._own_generators = []
+        if tune == "full":
+            for name in ("generator", "ema_generator"):
+                copy = Generator(config.model, with_projection=False, name=name)
+                copy_generator(learned.generator, copy)
+                self._own_generators.append(copy)
         self.features = DiscriminatorFeatures(config.model, name="features")
         self.features.set_weights(learned.discriminator.features.get_weights())
         head = learned.discriminator.head
@@ -61,10 +76,22 @@ class PersonalModel(keras.Model):
         self.ema_adain_params = self._vector("ema_adain_params", adain_params, trainable=False)
         self.w = self._vector("w", head.w0 + self.embedding)
         self.bias = self._vector("b", head.bias)
-        self._generator_variables = [*self.generator.trainable_variables, self.adain_params]
+        self._generator_variables = [self.adain_params]
+        if self._own_generators:
+            self._generator_variables = [*self.generator.trainable_variables, self.adain_params]
         self._discriminator_variables = [*self.features.trainable_variables, self.w, self.bias]
         self._means = {}
         self.built = True
+
+    @property
+    def generator(self) -> Generator:
+        """G' as it is trained; with `tune="psi"` the shared one."""
+        return self._own_generators[0] if self._own_generators else self._shared_generator.value
+
+    @property
+    def ema_generator(self) -> Generator:
+        """The EMA copy of G', which is drawn with and exported; or the shared one."""
+        return self._own_generators[1] if self._own_generators else self._shared_generator.value
 
     def _vector(self, name: str, value, trainable: bool = True) -> tf.Variable:
         value = np.asarray(value)
@@ -78,10 +105,9 @@ class PersonalModel(keras.Model):
     def compile(self, **kwargs):
         """Makes the two Adam optimisers of the config; arguments go to `keras.Model.compile`."""
         train, finetune = self.config.train, self.config.finetune
-        adam = dict(
-            beta_1=train.adam_beta_1, beta_2=train.adam_beta_2, epsilon=train.adam_epsilon
-        )
-        self.generator_optimizer = keras.optimizers.Adam(finetune.learning_rate, **adam)
+        adam = dict(beta_1=train.adam_beta_1, beta_2=train.adam_beta_2, epsilon=train.adam_epsilon)
+        rate = finetune.learning_rate if self.tune == "full" else finetune.psi_learning_rate
+        self.generator_optimizer = keras.optimizers.Adam(rate, **adam)
         self.generator_optimizer.build(self._generator_variables)
         self.discriminator_optimizer = keras.optimizers.Adam(
             finetune.discriminator_learning_rate, **adam
@@ -120,9 +146,10 @@ class PersonalModel(keras.Model):
         return realism_score(vector, self.w, self.bias), activations
 
     def generator_update(self, real, drawn):
-        """One update of ψ and ψ' on eq. (9). Returns (fake frames, named values)."""
+        """One update of ψ and ψ', or of ψ', on eq. (9). Returns (fake frames, named values)."""
         losses = self.config.losses
-        power_iteration(self.generator)
+        if self._own_generators:  # the shared kernels and their σ stay as they are served
+            power_iteration(self.generator)
         _, real_activations = self.features(real, drawn)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._generator_variables)
@@ -159,28 +186,28 @@ class PersonalModel(keras.Model):
         }
 
     def person(self, num_frames: int, source: str = "", source_frame=None) -> PersonToServe:
-        """What `ExportForServing` publishes: the EMA copy of ψ and ψ'."""
+        """What `ExportForServing` publishes: the EMA copy of ψ (where it is trained) and ψ'."""
         return PersonToServe(
             self.config,
             self.ema_adain_params.numpy(),
             self.embedding,
             num_frames,
-            generator=self.ema_generator,
+            generator=self.ema_generator if self._own_generators else None,
             source=source,
             source_frame=source_frame,
+            tune=self.tune,
         )
 
     def _update_ema(self):
         decay = self.config.finetune.ema_decay
-        averaged = [*self.ema_generator.trainable_variables, self.ema_adain_params]
+        averaged = [self.ema_adain_params]
+        if self._own_generators:
+            averaged = [*self.ema_generator.trainable_variables, self.ema_adain_params]
+            spectral = self.ema_generator.non_trainable_variables  # u and v
+            for ema, value in zip(spectral, self.generator.non_trainable_variables, strict=True):
+                ema.assign(value)
         for ema, value in zip(averaged, self._generator_variables, strict=True):
             ema.assign(decay * ema + (1.0 - decay) * value)
-        for ema, value in zip(
-            self.ema_generator.non_trainable_variables,
-            self.generator.non_trainable_variables,
-            strict=True,
-        ):
-            ema.assign(value)
 
 
 class _Untracked:

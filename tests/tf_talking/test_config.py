@@ -34,6 +34,14 @@ def test_json_round_trip(name):
     assert from_json(to_json(config)) == config
 
 
+def test_config_of_a_run_before_a_field_was_there_still_loads():
+    config = get_preset("tiny")
+    values = json.loads(to_json(config))
+    for field in ("psi_epochs", "psi_learning_rate"):
+        del values["finetune"][field]
+    assert from_json(json.dumps(values)) == config
+
+
 def test_hash_depends_on_what_is_served_only():
     config = get_preset("tiny")
     longer = dataclasses.replace(config, train=dataclasses.replace(config.train, k_shot=2))

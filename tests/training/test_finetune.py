@@ -55,7 +55,20 @@ def test_feed_forward_person_from_photos(checkpoint, photos, tmp_path, config):
     card = PersonCard.load(tmp_path / "serving/people/ann.npz")
     assert (card.model, card.num_frames, card.detector) == ("generator", 2, "mediapipe")
     assert card.adain_params.shape == (config.model.adain_size,)
+    assert card.extra["tune"] == "none"
     assert not (tmp_path / "serving/person_ann").exists()
+
+
+def test_psi_only_person_from_a_clip(checkpoint, shared_dir, tmp_path):
+    clip = shared_dir / "data/clips/c001.mp4"
+    result = finetune(
+        checkpoint, tmp_path, f"--video={clip}", "--tune=psi", "--epochs=1", "--num_frames=3"
+    )
+    assert result.returncode == 0, result.stderr
+    card = PersonCard.load(tmp_path / "serving/people/ann.npz")
+    assert (card.model, card.num_frames, card.extra["tune"]) == ("generator", 3, "psi")
+    assert [p.name for p in (tmp_path / "serving").iterdir()] == ["people"]
+    assert (tmp_path / "out/previews/epoch_0001.png").is_file()
 
 
 def test_fine_tuned_person_from_a_clip(checkpoint, shared_dir, tmp_path):
@@ -63,7 +76,7 @@ def test_fine_tuned_person_from_a_clip(checkpoint, shared_dir, tmp_path):
     result = finetune(checkpoint, tmp_path, f"--video={clip}", "--epochs=1", "--num_frames=3")
     assert result.returncode == 0, result.stderr
     card = PersonCard.load(tmp_path / "serving/people/ann.npz")
-    assert (card.model, card.num_frames) == ("person_ann", 3)
+    assert (card.model, card.num_frames, card.extra["tune"]) == ("person_ann", 3, "full")
     assert (tmp_path / "serving/person_ann/1/saved_model.pb").is_file()
     assert (tmp_path / "out/previews/epoch_0001.png").is_file()
 

@@ -12,6 +12,7 @@ from tf_talking.models.embedder import Embedder
 from tf_talking.models.generator import Generator
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
+from tf_talking.models.served import save_generator
 from training.personal_model import PersonalModel
 
 
@@ -37,11 +38,11 @@ def photos(nano_config):
     return {"frames": frames, "landmarks": landmarks}
 
 
-def make(learned, photos):
+def make(learned, photos, **options):
     drawn = landmark_images(learned.config, tf.constant(photos["landmarks"][np.newaxis]))
     frames = to_float(tf.constant(photos["frames"][np.newaxis]))
     embedding = learned.embedder.embed(frames, drawn)[0].numpy()
-    return PersonalModel(learned, embedding), embedding, drawn[0]
+    return PersonalModel(learned, embedding, **options), embedding, drawn[0]
 
 
 def test_generator_starts_at_the_feed_forward_result(learned, photos):
@@ -121,3 +122,63 @@ def test_w_is_initialised_as_in_section_3_3_whatever_the_learning_rate(learned, 
     model, embedding, _ = make(dataclasses.replace(learned, config=config), photos)
     np.testing.assert_allclose(model.w, learned.discriminator.head.w0 + embedding, atol=1e-7)
     assert float(model.bias) == float(learned.discriminator.head.bias)
+
+
+@pytest.fixture(scope="module")
+def psi_tuned(learned, photos):
+    """(feed-forward frames, shared weights before, the model after `fit` of ψ' alone)."""
+    before = [w.numpy() for w in learned.generator.weights]
+    model, _, _ = make(learned, photos, tune="psi")
+    model.compile()
+    first = model(photos["landmarks"]).numpy()
+    dataset = tf.data.Dataset.from_tensor_slices(photos).batch(8)
+    model.fit(dataset, epochs=40, verbose=0)
+    return first, before, model
+
+
+def test_psi_only_starts_at_the_feed_forward_result(learned, photos, psi_tuned):
+    _, embedding, drawn = make(learned, photos)
+    psi = np.tile(learned.generator.project(embedding[np.newaxis]), (8, 1))
+    np.testing.assert_array_equal(psi_tuned[0], to_uint8(learned.generator(drawn, psi)))
+
+
+def test_psi_only_leaves_the_shared_generator_alone(learned, psi_tuned):
+    _, before, model = psi_tuned
+    assert model.generator is learned.generator and model.ema_generator is learned.generator
+    for a, b in zip(before, learned.generator.weights, strict=True):  # u and v of σ too
+        np.testing.assert_array_equal(a, b, err_msg=b.name)
+    own = {id(w) for w in model.weights}
+    assert not own & {id(w) for w in learned.generator.weights}
+
+
+def test_psi_only_comes_closer_to_the_photos(photos, psi_tuned):
+    first, _, model = psi_tuned
+    before = np.abs(first.astype(int) - photos["frames"]).mean()
+    after = np.abs(model(photos["landmarks"]).numpy().astype(int) - photos["frames"]).mean()
+    assert after < 0.9 * before
+
+
+def test_psi_only_trains_the_discriminator_too(learned, psi_tuned):
+    model = psi_tuned[2]
+    head = learned.discriminator.head
+    assert np.abs(model.w.numpy() - head.w0 - model.embedding).max() > 1e-4
+
+
+def test_psi_only_person_is_drawn_by_the_shared_export(learned, photos, psi_tuned, tmp_path):
+    """The exported shared generator with the person's ψ' draws what the preview showed."""
+    model = psi_tuned[2]
+    person = model.person(8)
+    assert (person.generator, person.tune) == (None, "psi")
+    save_generator(tmp_path / "generator", learned.config, learned.generator)
+    served = tf.saved_model.load(str(tmp_path / "generator")).signatures["serving_default"]
+    drawn = landmark_images(learned.config, tf.constant(photos["landmarks"]))
+    psi = tf.constant(np.tile(person.adain_params, (8, 1)))
+    frames = served(landmark_images=to_uint8(drawn), adain_params=psi)["frames"].numpy()
+    shown = model(photos["landmarks"]).numpy()
+    assert np.abs(frames.astype(int) - shown).max() <= 1
+    assert shown.std() > 1.0  # no blank pictures that would agree anyway
+
+
+def test_unknown_tune_is_refused(learned, photos):
+    with pytest.raises(ValueError, match="tune: got 'all', expected one of"):
+        make(learned, photos, tune="all")

@@ -158,7 +158,10 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneConfig:
-    """Few-shot learning by fine-tuning (section 3.3, appendix A.1)."""
+    """Few-shot learning by fine-tuning (section 3.3, appendix A.1).
+
+    `psi_…` is for training ψ' alone, with the shared generator as it is; not in the paper.
+    """
 
     epochs: int = 40
     batch_size: int = 8  # less when there are fewer than 8 photos
@@ -166,6 +169,8 @@ class FinetuneConfig:
     discriminator_learning_rate: float = 2e-4
     discriminator_steps: int = 2
     ema_decay: float = 0.972
+    psi_epochs: int = 40
+    psi_learning_rate: float = 2e-2  # ψ' is of order 1 whatever the network: shifts and scales
 
 
 @dataclasses.dataclass(frozen=True)
