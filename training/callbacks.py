@@ -1,6 +1,6 @@
 """Keras callbacks of the fine-tuning job; they work in anyone's own `fit`.
 
-Neither knows the model: each is given a function that gets from the model what it needs.
+None knows the model: each is given a function that gets from the model what it needs.
 """
 
 import dataclasses
@@ -170,3 +170,23 @@ class PreviewPictures(keras.callbacks.Callback):
             with self._writer.as_default(step=epochs):
                 tf.summary.image("preview", picture[np.newaxis])
         self._written = epochs
+
+
+class BackupEvery(keras.callbacks.BackupAndRestore):
+    """Keras' backup, so that a killed `fit` goes on, but not after each epoch.
+
+    Weights, optimisers and epoch are restored; the backup is deleted when `fit` ends. Stands
+    last among the callbacks: then what others write in the end is there before the deletion.
+
+    Args:
+      backup_dir: see `keras.callbacks.BackupAndRestore`.
+      every: epochs between backups.
+    """
+
+    def __init__(self, backup_dir: str | pathlib.Path, every: int):
+        super().__init__(str(backup_dir))
+        self._every = every
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self._every == 0:
+            super().on_epoch_end(epoch, logs)

@@ -6,10 +6,13 @@ A Keras `fit` with callbacks: preview pictures, TensorBoard, and `ExportForServi
 `--tune=full`, as in the paper, trains the generator too: the person gets a model of their own.
 `--tune=psi` trains ψ' alone: a person card that the shared generator draws, in batches with
 everybody else. With `--epochs 0` nothing is trained: the card of the feed-forward person.
+Killed and started again with the same flags, it goes on from its last backup.
 """
 
 import dataclasses
+import hashlib
 import pathlib
+import shutil
 import sys
 
 import keras
@@ -17,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+from tf_talking.config import to_json
 from tf_talking.data.records import spread
 from tf_talking.landmarks.draw import draw_landmarks
 from tf_talking.models.images import landmark_images, to_float
@@ -24,6 +28,7 @@ from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
 from tf_talking.serving_folder import ServingFolder, check_name
 from training import content_flags, person_source
 from training.callbacks import (
+    BackupEvery,
     ExportForServing,
     PersonToServe,
     PreviewPictures,
@@ -52,6 +57,9 @@ flags.DEFINE_string("serving", None, "Serving folder; default: RUN/serving.")
 flags.DEFINE_string("base_path", None, "What the server calls the serving folder.")
 flags.DEFINE_string("output", None, "Previews and TensorBoard; default: RUN/people/PERSON.")
 flags.DEFINE_integer("preview_every", 10, "Epochs between preview pictures.", lower_bound=1)
+flags.DEFINE_integer(
+    "backup_every", 10, "Epochs between backups, from which a killed job goes on; 0: none.", 0
+)
 flags.DEFINE_integer("seed", 0, "Seed of the order of photos.", lower_bound=0)
 flags.mark_flags_as_required(["checkpoint", "person"])
 
@@ -77,11 +85,15 @@ def embed_person(learned: MetaLearned, person: PersonFrames) -> np.ndarray:
     return learned.embedder.embed(frames, drawn)[0].numpy()
 
 
-def photo_dataset(person: PersonFrames, batch_size: int, seed: int) -> tf.data.Dataset:
-    """All T photos each epoch, shuffled, in batches of at most `batch_size`."""
-    rows = {"frames": person.frames, "landmarks": person.landmarks}
-    dataset = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(person), seed=seed)
-    return dataset.batch(min(batch_size, len(person)))
+def job_digest(learned: MetaLearned, person: PersonFrames, epochs: int) -> str:
+    """12 hexadecimal digits over all that decides the result: a backup is of one such job."""
+    digest = hashlib.sha256(to_json(learned.config).encode())
+    chosen = (learned.checkpoint, learned.step, FLAGS.tune, epochs, FLAGS.seed)
+    content = (FLAGS.vgg19, FLAGS.face_features, FLAGS.face_weights)
+    digest.update(repr((chosen, content)).encode())
+    for array in (person.frames, person.landmarks):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:12]
 
 
 def draw_preview(person: PersonFrames, config):
@@ -123,8 +135,6 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
             source_frame=person.frames[0],
         )
         return publish_person(ServingFolder(serving, FLAGS.base_path), FLAGS.person, served)
-    output = pathlib.Path(FLAGS.output or root / "people" / FLAGS.person)
-    output.mkdir(parents=True, exist_ok=True)
     content = content_flags.build_content(learned.config)
     model = PersonalModel(learned, embedding, content, FLAGS.tune)
     model.compile()
@@ -134,19 +144,39 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
         lambda model: model.person(len(person), person.source, person.frames[0]),
         base_path=FLAGS.base_path,
     )
-    draw = draw_preview(person, learned.config)
+    output = pathlib.Path(FLAGS.output or root / "people" / FLAGS.person)
+    fit(model, person, epochs, output, export, job_digest(learned, person, epochs))
+    return export.card_path
+
+
+def fit(model: PersonalModel, person: PersonFrames, epochs: int, output, export, job: str) -> None:
+    """Keras' fit, which goes on where the same job was killed."""
+    output.mkdir(parents=True, exist_ok=True)
+    backups = output / "backup"
+    resumes = any((backups / job).rglob("checkpoint"))
+    if resumes:
+        logging.info("%s: goes on from its last backup", FLAGS.person)
+    batch_size, step = model.config.finetune.batch_size, model.generator_optimizer.iterations
+    callbacks = [
+        PreviewPictures(
+            output / "previews",
+            draw_preview(person, model.config),
+            FLAGS.preview_every,
+            output / "tensorboard",
+        ),
+        keras.callbacks.TensorBoard(str(output / "tensorboard"), write_graph=False),
+        keras.callbacks.CSVLogger(str(output / "log.csv"), append=resumes),
+        export,
+    ]
+    if FLAGS.backup_every:
+        callbacks.append(BackupEvery(backups / job, FLAGS.backup_every))
     model.fit(
-        photo_dataset(person, learned.config.finetune.batch_size, FLAGS.seed),
+        person_source.photo_dataset(person, batch_size, FLAGS.seed, step),
         epochs=epochs,
         verbose=2 if not sys.stderr.isatty() else 1,
-        callbacks=[
-            PreviewPictures(output / "previews", draw, FLAGS.preview_every, output / "tensorboard"),
-            keras.callbacks.TensorBoard(str(output / "tensorboard"), write_graph=False),
-            keras.callbacks.CSVLogger(str(output / "log.csv")),
-            export,
-        ],
+        callbacks=callbacks,
     )
-    return export.card_path
+    shutil.rmtree(backups, ignore_errors=True)  # those of other jobs under this name too
 
 
 def run() -> pathlib.Path:

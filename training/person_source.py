@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from tf_talking.config import Config
@@ -27,6 +28,28 @@ class PersonFrames:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+
+def photo_dataset(
+    person: PersonFrames, batch_size: int, seed: int, step: tf.Variable
+) -> tf.data.Dataset:
+    """All T photos each epoch, shuffled, in batches of at most `batch_size`.
+
+    The order follows from the seed and `step`, the number of batches so far, when an epoch begins:
+    a job that goes on after a kill sees the order that it would have seen.
+    """
+    rows = {"frames": person.frames, "landmarks": person.landmarks}
+
+    def order(_):
+        numbers = tf.range(len(person), dtype=tf.int64)
+        key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
+        numbers = tf.random.experimental.stateless_shuffle(numbers, key)
+        return tf.data.Dataset.from_tensor_slices(numbers)
+
+    photos = {name: tf.constant(values) for name, values in rows.items()}
+    dataset = tf.data.Dataset.range(1).flat_map(order)
+    dataset = dataset.map(lambda n: {name: tf.gather(v, n) for name, v in photos.items()})
+    return dataset.batch(min(batch_size, len(person)))
 
 
 def from_photos(

@@ -80,7 +80,8 @@ class PersonalModel(keras.Model):
         if self._own_generators:
             self._generator_variables = [*self.generator.trainable_variables, self.adain_params]
         self._discriminator_variables = [*self.features.trainable_variables, self.w, self.bias]
-        self._means = {}
+        # Not tracked either: restored from a backup, they would go into the next epoch's means.
+        self._means = _Untracked({})
         self.built = True
 
     @property
@@ -118,7 +119,7 @@ class PersonalModel(keras.Model):
     @property
     def metrics(self):
         """Means over the epoch of every logged term."""
-        return list(self._means.values())
+        return list(self._means.value.values())
 
     def call(self, landmarks, training=False):
         """Landmarks float32 [B, P, 2] in pixels → frames uint8 [B, S, S, 3] of the EMA copy."""
@@ -134,11 +135,12 @@ class PersonalModel(keras.Model):
         for _ in range(self.config.finetune.discriminator_steps):
             values.update(self.discriminator_update(real, tf.stop_gradient(fake), drawn))
         self._update_ema()
+        means = self._means.value
         for name, value in values.items():
-            if name not in self._means:
-                self._means[name] = keras.metrics.Mean(name=name)
-            self._means[name].update_state(value)
-        return {name: mean.result() for name, mean in self._means.items()}
+            if name not in means:
+                means[name] = keras.metrics.Mean(name=name)
+            means[name].update_state(value)
+        return {name: mean.result() for name, mean in means.items()}
 
     def score(self, frames, drawn):
         """D'(x, y; θ, w', b), eq. (8): → (raw scores [B], activations of V)."""

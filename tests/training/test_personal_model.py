@@ -13,6 +13,8 @@ from tf_talking.models.generator import Generator
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
 from tf_talking.models.served import save_generator
+from training.callbacks import BackupEvery
+from training.person_source import PersonFrames, photo_dataset
 from training.personal_model import PersonalModel
 
 
@@ -182,3 +184,61 @@ def test_psi_only_person_is_drawn_by_the_shared_export(learned, photos, psi_tune
 def test_unknown_tune_is_refused(learned, photos):
     with pytest.raises(ValueError, match="tune: got 'all', expected one of"):
         make(learned, photos, tune="all")
+
+
+class Killed(keras.callbacks.Callback):
+    """Ends training after the first batch of an epoch, as a kill would."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.last, self.epoch = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == self.last:
+            raise KeyboardInterrupt
+
+
+def test_killed_job_goes_on_to_the_same_weights(learned, photos, tmp_path):
+    """Epoch 2 of 3 is lost half-way; in epochs of two batches the order of photos matters."""
+    person = PersonFrames(photos["frames"], photos["landmarks"], "photos")
+
+    def train(*callbacks):
+        model, _, _ = make(learned, photos)
+        model.compile(run_eagerly=True)  # few steps: tracing would cost more
+        dataset = photo_dataset(person, 5, 0, model.generator_optimizer.iterations)
+        model.fit(dataset, epochs=3, verbose=0, callbacks=callbacks)
+        return model
+
+    undisturbed = train()
+    with pytest.raises(KeyboardInterrupt):
+        train(BackupEvery(tmp_path, 2), Killed(2))
+    resumed = train(BackupEvery(tmp_path, 2))
+    assert int(resumed.generator_optimizer.iterations) == 6
+    optimizers = ("generator_optimizer", "discriminator_optimizer")
+    variables = [
+        [*m.weights, *(v for o in optimizers for v in getattr(m, o).variables)]
+        for m in (undisturbed, resumed)
+    ]
+    for a, b in zip(*variables, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.name)
+    assert not list(tmp_path.rglob("*.index"))
+
+
+def test_order_of_photos_follows_from_seed_and_step(photos):
+    landmarks = np.arange(8, dtype=np.float32)[:, np.newaxis, np.newaxis] * np.ones((1, 68, 2))
+    person = PersonFrames(photos["frames"], landmarks.astype(np.float32), "photos")
+    step = tf.Variable(0)
+    dataset = photo_dataset(person, 5, 0, step)
+
+    def order():
+        return [b["landmarks"][:, 0, 0].numpy().astype(int).tolist() for b in dataset]
+
+    first = order()
+    assert [len(b) for b in first] == [5, 3] and sorted(sum(first, [])) == list(range(8))
+    assert order() == first
+    step.assign(2)
+    second = order()
+    assert second != first and sorted(sum(second, [])) == list(range(8))
