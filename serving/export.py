@@ -4,7 +4,6 @@ Writes new versions of the models `embedder` and `generator`, and models.config.
 code 1, and writes nothing, where anything in the checkpoint is unmatched.
 """
 
-import json
 import pathlib
 import sys
 
@@ -45,7 +44,7 @@ def export(
 ) -> list[pathlib.Path]:
     """Returns the two version folders. Raises ValueError (CheckpointMismatch among them)."""
     from tf_talking.models.meta_checkpoint import load_meta_learned
-    from tf_talking.models.served import METADATA_FILE, save_embedder, save_generator
+    from tf_talking.models.served import read_metadata, save_embedder, save_generator
     from tf_talking.serving_folder import ServingFolder
 
     # With the discriminator: a checkpoint that fine-tuning could not use is not a good one.
@@ -70,7 +69,7 @@ def export(
         ),
     )
     logging.info("step %d of %s exported", learned.step, learned.checkpoint)
-    facts = json.loads((generator / METADATA_FILE).read_text())
+    facts = read_metadata(generator)
     if "psnr_to_float32" in facts:
         logging.info("PSNR of %s to float32: %.2f dB", dtype, facts["psnr_to_float32"])
     return [embedder, generator]

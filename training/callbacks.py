@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_talking.config import Config, config_hash
 from tf_talking.data.photos import write_png
 from tf_talking.models.generator import Generator
-from tf_talking.models.served import save_generator
+from tf_talking.models.served import read_metadata, save_generator
 from tf_talking.person_card import PersonCard
 from tf_talking.serving_folder import ServingFolder
 
@@ -55,7 +55,17 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
     model = SHARED_GENERATOR
     if person.generator is not None:
         model = f"person_{name}"
-        folder.publish(model, lambda path: save_generator(path, person.config, person.generator))
+        choices = _choices_of_shared(folder)
+        folder.publish(
+            model,
+            lambda path: save_generator(
+                path,
+                person.config,
+                person.generator,
+                adain_params=np.asarray(person.adain_params, np.float32)[np.newaxis],
+                **choices,
+            ),
+        )
     config = person.config
     card = PersonCard(
         name=name,
@@ -81,6 +91,15 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
         write_png(path.with_suffix(".png"), person.source_frame)
     card.save(path)
     return path
+
+
+def _choices_of_shared(folder: ServingFolder) -> dict:
+    """Device class, type and JPEG quality: what the shared generator was exported with."""
+    versions = folder.versions(SHARED_GENERATOR)
+    if not versions:
+        return {}
+    facts = read_metadata(folder.path / SHARED_GENERATOR / str(versions[-1]))
+    return {name: facts[name] for name in ("device", "dtype", "jpeg_quality") if name in facts}
 
 
 class ExportForServing(keras.callbacks.Callback):

@@ -20,6 +20,7 @@ def test_malformed_requests_are_answered(request, name):
     for kind in ("wrong_shape", "wrong_type", "wrong_names", "fake_jpeg", "random_bytes"):
         assert result["kinds"][kind].get("INVALID_ARGUMENT", 0) > 3, kind
     assert fuzzer.good_answers() == expected
-    assert resident_mib(server.process.pid) < 1.05 * before + 20
+    # A decoded picture of 100 megapixels has 300; pools of threads still grow a little here.
+    assert resident_mib(server.process.pid) < before + 150
     fuzzer.close()
     assert server.process.poll() is None

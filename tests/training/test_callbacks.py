@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tf_talking.models.generator import Generator, neutral_adain_params
+from tf_talking.models.served import read_metadata, save_generator
 from tf_talking.person_card import PersonCard
 from tf_talking.serving_folder import ServingFolder
 from training.callbacks import ExportForServing, PersonToServe, PreviewPictures, publish_person
@@ -63,9 +64,20 @@ def test_export_every_n_epochs_adds_versions(tmp_path, dense, person):
     assert ServingFolder(tmp_path).versions("person_ann") == [1, 2]
 
 
-def test_feed_forward_person_is_a_card_only(tmp_path, person):
-    import dataclasses
+def test_own_generator_is_exported_as_the_shared_one_was(tmp_path, person):
+    folder = ServingFolder(tmp_path)
+    folder.publish(
+        "generator",
+        lambda path: save_generator(
+            path, person.config, person.generator, 80, device="gpu", dtype="bfloat16"
+        ),
+    )
+    publish_person(folder, "ann", person)
+    facts = read_metadata(tmp_path / "person_ann/1")
+    assert (facts["device"], facts["dtype"], facts["jpeg_quality"]) == ("gpu", "bfloat16", 80)
 
+
+def test_feed_forward_person_is_a_card_only(tmp_path, person):
     shared = dataclasses.replace(person, generator=None)
     card = PersonCard.load(publish_person(ServingFolder(tmp_path), "bob", shared))
     assert card.model == "generator"

@@ -14,6 +14,7 @@ from tf_talking.models.meta_checkpoint import (
     find_checkpoint,
     load_meta_learned,
 )
+from tf_talking.models.served import read_metadata
 from training.meta_trainer import MetaTrainer
 
 
@@ -111,3 +112,11 @@ def test_export_writes_both_models(checkpoint, tmp_path):
     for model in ("embedder", "generator"):
         assert (tmp_path / "serving" / model / "1/saved_model.pb").is_file()
     assert "generator" in (tmp_path / "serving/models.config").read_text()
+
+
+def test_export_in_another_type_records_what_it_costs(checkpoint, tmp_path):
+    embedder, generator = export(checkpoint, str(tmp_path), device="gpu", dtype="bfloat16")
+    facts = read_metadata(generator)
+    assert (facts["device"], facts["dtype"]) == ("gpu", "bfloat16")
+    assert 20 < facts["psnr_to_float32"] < 90
+    assert read_metadata(embedder)["dtype"] == "float32"  # once a person: its error would stay

@@ -183,6 +183,12 @@ def save_generator(
     )
 
 
+def read_metadata(path: str | pathlib.Path) -> dict:
+    """What `assets.extra/tf_talking.json` of a version folder says; {} where there is none."""
+    file = pathlib.Path(path) / METADATA_FILE
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
 def psnr_between(
     first: Callable, second: Callable, config: Config, adain_params: np.ndarray | None = None
 ) -> float:
