@@ -12,41 +12,15 @@ import pytest
 
 from serving import animation, driving
 from serving.client import TalkingHeadClient
+from tests.serving.client_helpers import BACKGROUND, POINTS, SIZE, make_card, track
 from tf_talking.data import video
 from tf_talking.landmarks.detector import Detection
-from tf_talking.person_card import PersonCard
-
-SIZE, POINTS = 64, 68
-BACKGROUND = (40, 80, 120)
-
-
-def make_card(**changes) -> PersonCard:
-    fields = dict(
-        name="Ada",
-        model="generator",
-        adain_params=np.array([*BACKGROUND, 0, 0, 0], np.float32),
-        embedding=np.zeros(4, np.float32),
-        config_hash="0123456789ab",
-        image_size=SIZE,
-        detector="mediapipe",
-        scheme="ibug68",
-        created="2024-01-02T03:04:05+00:00",
-        num_frames=8,
-    )
-    return PersonCard(**fields | changes)
 
 
 def face(x: float, y: float, size: float) -> np.ndarray:
     """68 points on a circle: not a face, but landmarks with a box."""
     angles = np.linspace(0, 2 * np.pi, POINTS, endpoint=False)
     return (np.stack([np.cos(angles), np.sin(angles)], 1) * size / 2 + (x, y)).astype(np.float32)
-
-
-def track(length: int) -> np.ndarray:
-    """Frame i has all its points at (i + 4, 20)."""
-    landmarks = np.full((length, POINTS, 2), 20, np.float32)
-    landmarks[:, :, 0] = np.arange(length)[:, None] + 4
-    return landmarks
 
 
 def write_clip(path: pathlib.Path, num_frames=10, fps=10, sound=False) -> pathlib.Path:

@@ -1,6 +1,5 @@
 """The client against the embedded server, and against a scripted one that answers as it likes."""
 
-import concurrent.futures
 import threading
 import time
 
@@ -8,40 +7,20 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.framework import types_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+from tensorflow_serving.apis import predict_pb2
 
 from serving.client import CardMismatchError, TalkingHeadClient, TalkingHeadError
-from tf_talking.person_card import PersonCard
-
-SIZE, POINTS, ADAIN = 64, 68, 6
-
-
-def make_card(**changes) -> PersonCard:
-    fields = dict(
-        name="Ada",
-        model="generator",
-        adain_params=np.array([40, 80, 120, 0, 0, 0], np.float32),
-        embedding=np.zeros(4, np.float32),
-        config_hash="0123456789ab",
-        image_size=SIZE,
-        detector="mediapipe",
-        scheme="ibug68",
-        created="2024-01-02T03:04:05+00:00",
-        num_frames=8,
-    )
-    return PersonCard(**fields | changes)
-
-
-def track(length: int) -> np.ndarray:
-    """Frame i has all its points at (i + 4, 20)."""
-    landmarks = np.full((length, POINTS, 2), 20, np.float32)
-    landmarks[:, :, 0] = np.arange(length)[:, None] + 4
-    return landmarks
-
-
-def column_of_point(frame: np.ndarray) -> int:
-    return int(frame[20].sum(-1).argmax())
+from tests.serving.client_helpers import (
+    ADAIN,
+    POINTS,
+    SIZE,
+    ScriptedServer,
+    column_of_point,
+    make_card,
+    signatures_of,
+    track,
+    typed_frame,
+)
 
 
 @pytest.fixture(scope="module")
@@ -163,52 +142,10 @@ def test_errors_keep_the_servers_code(client, toy_server):
     assert caught.value.code == grpc.StatusCode.UNAVAILABLE
 
 
-class ScriptedServer:
-    """Answers Predict by a function of (request, number of the request)."""
-
-    def __init__(self, signatures, answer):
-        self._signatures, self._answer, self._count = signatures, answer, -1
-        self._lock = threading.Lock()
-        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(16))
-        handlers = {
-            "Predict": grpc.unary_unary_rpc_method_handler(
-                self._predict,
-                predict_pb2.PredictRequest.FromString,
-                predict_pb2.PredictResponse.SerializeToString,
-            ),
-            "GetModelMetadata": grpc.unary_unary_rpc_method_handler(
-                self._metadata,
-                get_model_metadata_pb2.GetModelMetadataRequest.FromString,
-                get_model_metadata_pb2.GetModelMetadataResponse.SerializeToString,
-            ),
-        }
-        name = "tensorflow.serving.PredictionService"
-        self.server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(name, handlers),)
-        )
-        self.target = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
-        self.server.start()
-
-    def _predict(self, request, context):
-        with self._lock:
-            self._count += 1
-            number = self._count
-        return self._answer(request, number, context)
-
-    def _metadata(self, request, context):
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
-        response.metadata["signature_def"].Pack(self._signatures)
-        return response
-
-
 @pytest.fixture
 def scripted(toy_server):
     """scripted(answer) → client of a server that has the toy generator's signatures."""
-    message = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-    message.model_spec.name = "generator"
-    found = toy_server.prediction.GetModelMetadata(message, timeout=60)
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    found.metadata["signature_def"].Unpack(signatures)
+    signatures = signatures_of(toy_server)
     opened = []
 
     def start(answer, **options):
@@ -221,17 +158,6 @@ def scripted(toy_server):
     for client, server in opened:
         client.close()
         server.server.stop(None)
-
-
-def typed_frame(value: int) -> predict_pb2.PredictResponse:
-    """A uint8 frame in typed fields, as TensorFlow Serving answers by default."""
-    response = predict_pb2.PredictResponse()
-    frames = response.outputs["frames"]
-    frames.dtype = types_pb2.DT_UINT8
-    for size in (1, SIZE, SIZE, 3):
-        frames.tensor_shape.dim.add(size=size)
-    frames.int_val.extend([value] * (SIZE * SIZE * 3))
-    return response
 
 
 def images(count):
