@@ -19,7 +19,7 @@ import socket
 import grpc
 
 MAX_RETRIES = 4  # gRPC allows five attempts
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d+$)")  # dns:///…, unix:…, but not host:8500
+_SCHEME = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds|google-c2p):")  # as gRPC has
 
 
 @dataclasses.dataclass(frozen=True)
