@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from absl import app, flags
 
+from serving import client_flags
 from serving.animation import animate_video
 from serving.client import TalkingHeadClient, TalkingHeadError
 from serving.driving import crop_photo, open_driving
@@ -21,33 +22,41 @@ from tf_talking.data.photos import read_photo
 from tf_talking.person_card import PersonCard
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("person", None, "Person card (.npz).")
-flags.DEFINE_string(
-    "driving",
-    None,
-    "Video file, folder of frames, landmark track (.npz, .npy) or dataset folder (--video_id).",
-)
-flags.DEFINE_string("video_id", None, "Which video of a dataset folder drives.")
-flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of the model server.")
-flags.DEFINE_string("output", None, "Video to write (.mp4).")
-flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
-flags.DEFINE_string(
-    "detector", None, "Detector of the driving landmarks; by default the card's. Must be the same."
-)
-flags.DEFINE_bool("side_by_side", False, "Show source, driving, landmarks and result.")
-flags.DEFINE_string(
-    "source", None, "Photo for --side_by_side; by default the picture beside the person card."
-)
-flags.DEFINE_integer("batch_size", 1, "Frames in one request.", lower_bound=1)
-flags.DEFINE_integer("max_in_flight", 4, "Requests under way at a time.", lower_bound=1)
-flags.DEFINE_float("timeout", 60.0, "Deadline of one request, seconds.", lower_bound=0.0)
 
 
-def source_picture(card: PersonCard) -> np.ndarray | None:
+def define_flags() -> None:
+    """Only when run as a program: other programs have flags of the same names."""
+    client_flags.define_server_flags()
+    client_flags.define_person_flags()
+    flags.DEFINE_string(
+        "driving",
+        None,
+        "Video file, folder of frames, landmark track (.npz, .npy) or dataset folder (--video_id).",
+    )
+    flags.DEFINE_string("video_id", None, "Which video of a dataset folder drives.")
+    flags.DEFINE_string("output", None, "Video to write (.mp4).")
+    flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
+    flags.DEFINE_string(
+        "detector",
+        None,
+        "Detector of the driving landmarks; by default the card's. Must be the same.",
+    )
+    flags.DEFINE_bool("side_by_side", False, "Show source, driving, landmarks and result.")
+    flags.DEFINE_string(
+        "source", None, "Photo for --side_by_side; by default the picture beside the person card."
+    )
+    flags.DEFINE_integer("batch_size", 1, "Frames in one request.", lower_bound=1)
+    flags.DEFINE_integer("max_in_flight", 4, "Requests under way at a time.", lower_bound=1)
+    flags.DEFINE_float("timeout", 60.0, "Deadline of one request, seconds.", lower_bound=0.0)
+    flags.adopt_module_key_flags(client_flags)  # so that --help shows them
+    flags.mark_flags_as_required(["person", "driving", "output"])
+
+
+def source_picture(card: PersonCard, path: pathlib.Path) -> np.ndarray | None:
     """The person's own face for side-by-side: --source, else what fine-tuning left there."""
     if FLAGS.source:
         return crop_photo(FLAGS.source, card)
-    beside = pathlib.Path(FLAGS.person).with_suffix(".png")
+    beside = path.with_suffix(".png")
     return read_photo(beside) if beside.is_file() else None
 
 
@@ -55,11 +64,14 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
     try:
-        card = PersonCard.load(FLAGS.person)
+        card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
         driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)
-        source = source_picture(card) if FLAGS.side_by_side else None
+        source = source_picture(card, path) if FLAGS.side_by_side else None
         with TalkingHeadClient(
-            FLAGS.server, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight
+            FLAGS.server,
+            FLAGS.timeout,
+            max_in_flight=FLAGS.max_in_flight,
+            tls=client_flags.tls_options(),
         ) as client:
             report = animate_video(
                 client,
@@ -78,5 +90,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["person", "driving", "output"])
+    define_flags()
     app.run(main)

@@ -17,6 +17,7 @@ import json
 
 from absl import app, flags
 
+from serving import client_flags
 from serving.client import TalkingHeadError
 from serving.comparison import compare, format_table, without_frames, write_sheet
 from tf_talking.data.dataset_folder import DatasetFolder
@@ -31,9 +32,10 @@ def define_flags() -> None:
     flags.DEFINE_string("source_video_id", None, "Video that the cards were made from.")
     flags.DEFINE_string("driving_video_id", None, "Video of the person that drives.")
     flags.DEFINE_integer("num_sources", 8, "T of the cards.", lower_bound=1)
-    flags.DEFINE_multi_string("person", None, "Person card; repeatable.")
-    flags.DEFINE_string("server", "localhost:8500", "HOST:PORT.")
+    client_flags.define_person_flags(multiple=True)
+    client_flags.define_server_flags()
     flags.DEFINE_string("sheet", None, "Contact sheet to write (.png).")
+    flags.adopt_module_key_flags(client_flags)  # so that --help shows them
     flags.mark_flags_as_required(["dataset", "source_video_id", "driving_video_id", "person"])
 
 
@@ -46,8 +48,11 @@ def main(argv):
         driving = folder.read_video(FLAGS.driving_video_id)
         if driving.video_id == source.video_id:
             driving = without_frames(driving, spread(source.num_frames, FLAGS.num_sources))
-        cards = {pathlib.Path(path).stem: pathlib.Path(path) for path in FLAGS.person}
-        results = compare(source, driving, FLAGS.num_sources, cards, FLAGS.server)
+        paths = [client_flags.load_person(person, FLAGS.people)[1] for person in FLAGS.person]
+        cards = {path.stem: path for path in paths}
+        results = compare(
+            source, driving, FLAGS.num_sources, cards, FLAGS.server, client_flags.tls_options()
+        )
         if FLAGS.sheet:
             write_sheet(results, pathlib.Path(FLAGS.sheet))
     except (OSError, KeyError, ValueError, TalkingHeadError) as error:

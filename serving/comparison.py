@@ -11,7 +11,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from serving.client import TalkingHeadClient
+from serving.client import TalkingHeadClient, TlsOptions
 from tf_talking.data.photos import write_png
 from tf_talking.data.records import VideoRecord, decode_frames, spread
 from tf_talking.landmarks.draw import draw_landmarks
@@ -53,6 +53,7 @@ def compare(
     num_sources: int,
     cards: dict[str, pathlib.Path],
     server: str,
+    tls: TlsOptions | None = None,
 ) -> Comparison:
     """Animates every card with `driving`'s landmarks and measures it against its frames.
 
@@ -61,14 +62,15 @@ def compare(
       driving: another video of the person.
       num_sources: how many frames of `source`, evenly spread, the cards were made from.
       cards: method's name → person card.
-      server: HOST:PORT.
+      server: HOST:PORT, or whatever the client takes.
+      tls: how to speak TLS; None: plain text.
     """
     chosen = spread(source.num_frames, num_sources)
     truth = decode_frames(driving, range(driving.num_frames))
     nearest = chosen[nearest_source(source.landmarks[chosen], driving.landmarks)]
     frames = {NEAREST: decode_frames(source, nearest)}
     thickness = 2
-    with TalkingHeadClient(server) as client:
+    with TalkingHeadClient(server, tls=tls) as client:
         client.wait_until_ready()
         for name, path in cards.items():
             card = PersonCard.load(path)

@@ -7,7 +7,9 @@ folder. A frame without landmarks holds those of the frame before it (at the sta
 first frame that has some) and carries the reason.
 """
 
+import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -24,6 +26,7 @@ from tf_talking.landmarks.detector import LandmarkDetector, get_detector
 from tf_talking.person_card import PersonCard
 
 _CHUNK = 8  # frames that a detector gets at a time
+Pace = Callable[[Iterator, float], Iterator]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,7 @@ def open_driving(
     card: PersonCard,
     detector: str | None = None,
     video_id: str | None = None,
+    pace: Pace | None = None,
 ) -> Driving:
     """Opens a source for a person.
 
@@ -67,6 +71,8 @@ def open_driving(
       detector: the detector that made (or shall make) the landmarks; by default what the source
         says, or else the card's.
       video_id: which video of a dataset folder.
+      pace: (frames, frames per second) → the frames when they are due, for a source that is
+        played live; some may be left out. Without it: every frame, as soon as possible.
 
     Raises:
       FileNotFoundError, ValueError: names the file and what is wrong with it, or both detectors
@@ -76,19 +82,24 @@ def open_driving(
     if not path.exists():
         raise FileNotFoundError(f"driving {path}: no such file or folder")
     if (path / dataset_folder.INFO_FILE).is_file():
-        return _from_dataset(path, card, detector, video_id)
+        return _paced(_from_dataset(path, card, detector, video_id), pace)
     if video_id is not None:
         raise ValueError(f"video_id {video_id!r}: driving {path} is not a dataset folder")
     if path.suffix.lower() in (".npz", ".npy"):
-        return _from_track(path, card, detector)
+        return _paced(_from_track(path, card, detector), pace)
     _check(path, card, detector=detector)
     info = video.probe(path)
-    return Driving(
-        lambda: _detected(path, card),
-        info.fps,
-        info.num_frames_estimate,
-        path if info.has_audio else None,
-    )
+    if pace is None:
+        frames = functools.partial(_detected, path, card)
+    else:
+        frames = lambda: detected_live(pace(video.read_frames(path), info.fps), card)  # noqa: E731
+    audio = path if info.has_audio else None
+    return Driving(frames, info.fps, info.num_frames_estimate, audio)
+
+
+def _paced(driving: Driving, pace: Pace | None) -> Driving:
+    frames = driving.frames if pace is None else lambda: pace(driving.frames(), driving.fps)
+    return dataclasses.replace(driving, frames=frames)
 
 
 def crop_photo(path: str | os.PathLike, card: PersonCard) -> np.ndarray:
@@ -201,6 +212,18 @@ def _detected(path: pathlib.Path, card: PersonCard) -> Iterator[DrivingFrame]:
             f"driving {path}: no landmarks in any of its {len(waiting)} frames "
             f"({', '.join(reasons)})"
         )
+
+
+def detected_live(frames: Iterator[np.ndarray], card: PersonCard) -> Iterator[DrivingFrame]:
+    """Detects one frame at a time; nothing is given before the first face."""
+    last = None
+    with get_detector(card.detector, card.scheme) as detector, contextlib.closing(frames):
+        for frame in frames:
+            found = detector.detect([frame])[0]
+            image, landmarks, reason = _crop(frame, found, card.image_size)
+            last = last if landmarks is None else landmarks
+            if last is not None:
+                yield DrivingFrame(last, image, reason)
 
 
 def _detections(path: pathlib.Path, detector: LandmarkDetector):
