@@ -5,20 +5,18 @@ import contextlib
 import threading
 import time
 
-import cv2
 import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import predict_pb2
 
 from serving.async_client import AsyncTalkingHeadClient, TalkingHeadError
 from serving.client import CardMismatchError
-from serving.tensors import decode, encode
 from tests.serving.client_helpers import (
     POINTS,
     SIZE,
     ScriptedServer,
     column_of_point,
+    jpeg_answer,
     make_card,
     signatures_of,
     track,
@@ -53,15 +51,6 @@ def scripted(toy_server):
     yield start
     for server in servers:
         server.server.stop(None)
-
-
-def jpeg_answer(request):
-    """A frame whose brightness is the landmarks' x, which is i + 4 for frame i of `track`."""
-    value = int(decode(request.inputs["landmarks"])[0, 0, 0])
-    data = cv2.imencode(".jpg", np.full((SIZE, SIZE, 3), value, np.uint8))[1].tobytes()
-    answer = predict_pb2.PredictResponse()
-    answer.outputs["frames_jpeg"].CopyFrom(encode([data]))
-    return answer
 
 
 def test_the_methods_of_the_synchronous_client(toy_server):

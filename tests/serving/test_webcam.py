@@ -17,7 +17,16 @@ from serving.async_client import AsyncTalkingHeadClient
 from serving.driving import DrivingFrame
 from serving.live import Playback, camera_frames, in_thread
 from serving.webcam_session import Recorder, Report, Window, compose, run_session
-from tests.serving.client_helpers import BACKGROUND, SIZE, column_of_point, make_card, track
+from tests.serving.client_helpers import (
+    BACKGROUND,
+    SIZE,
+    ScriptedServer,
+    column_of_point,
+    jpeg_answer,
+    make_card,
+    signatures_of,
+    track,
+)
 from tf_talking.data import video
 from tf_talking.landmarks.detector import Detection
 
@@ -152,16 +161,16 @@ def test_a_live_session_drops_and_ends_when_told_to(toy_server):
             time.sleep(0.001)
             yield DrivingFrame(track(1)[0])
 
-    shown = []
-
-    def slow(picture):
+    def answer(request, number, context):
         time.sleep(0.02)
-        shown.append(picture)
+        return jpeg_answer(request)
 
-    report = session(toy_server.target, endless(), [slow], live=True, max_frames=10)
-    assert report.frames == len(shown) == 10
-    report = session(toy_server.target, endless(), [slow], live=True, stop_after=0.7)
-    assert report.frames > 0 and report.dropped > 0
+    slow, shown = ScriptedServer(signatures_of(toy_server), answer), []
+    report = session(slow.target, endless(), [shown.append], live=True, max_frames=10)
+    assert report.frames == len(shown) == 10 and report.dropped > 0
+    report = session(slow.target, endless(), [shown.append], live=True, stop_after=0.5)
+    assert report.frames > 0 and len(shown) == 10 + report.frames
+    slow.server.stop(None)
     assert str(Report()) == "no frames"
 
 
