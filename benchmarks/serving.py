@@ -35,12 +35,11 @@ from benchmarks.serving_load import (
     DirectCall,
     Load,
     ServerUnderLoad,
-    children,
     export,
     landmark_sets,
 )
 from serving.client import TalkingHeadClient
-from serving.local_server import local_server
+from serving.local_server import local_server_process
 from serving.signatures import adain_size
 
 FLAGS = flags.FLAGS
@@ -70,9 +69,8 @@ def knows_flag(name: str) -> bool:
 
 def embedded(stack: contextlib.ExitStack, config: pathlib.Path, *arguments: str):
     """(target, process id) of the embedded server."""
-    before = children()
-    target = stack.enter_context(local_server(config, *arguments))
-    return target, max(children() - before)
+    target, process = stack.enter_context(local_server_process(config, *arguments))
+    return target, process.pid
 
 
 def start_tf_serving(stack: contextlib.ExitStack, config: pathlib.Path):

@@ -56,12 +56,6 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def children() -> set[int]:
-    """This process's child processes."""
-    tasks = pathlib.Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
-
-
 def export(folder: pathlib.Path, preset: str, persons: int) -> tuple[int, np.ndarray]:
     """Writes a generator with random weights as `serving.export` does, in a process of its own.
 

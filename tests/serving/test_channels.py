@@ -1,21 +1,17 @@
 """Targets, balancing, retries and TLS, against scripted servers and two real ones."""
 
 import asyncio
-import datetime
-import ipaddress
 import signal
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from serving.async_client import AsyncTalkingHeadClient
 from serving.channels import TlsOptions, connection
 from serving.client import TalkingHeadClient, TalkingHeadError
+from tests.serving.certificates import make_identities
 from tests.serving.client_helpers import (
     POINTS,
     SIZE,
@@ -233,62 +229,38 @@ def test_killing_one_of_two_servers_fails_no_request(toy_server, second_server):
     assert second_server.process.wait(timeout=20) == -signal.SIGKILL
 
 
-def certificate(name, issuer=None, addresses=()):
-    """(certificate, key); signed by `issuer`, or by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    names = [x509.DNSName(name), *(x509.IPAddress(ipaddress.ip_address(a)) for a in addresses)]
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .sign(issuer[1] if issuer else key, hashes.SHA256())
-    )
-    return signed, key
-
-
-def pem(pair):
-    """(certificate, key) as PEM bytes."""
-    encoding = serialization.Encoding.PEM
-    key = pair[1].private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return pair[0].public_bytes(encoding), key
-
-
 def test_tls_with_client_certificates(scripted, tmp_path):
-    ca = certificate("test authority")
-    server = pem(certificate("talking.example", ca))
-    mine = pem(certificate("somebody", ca))
-    files = {"ca": pem(ca)[0], "cert": mine[0], "key": mine[1]}
+    authority, server, mine = make_identities()
+    files = {"ca": authority.certificate, "cert": mine.certificate, "key": mine.key}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     paths = {name: str(tmp_path / name) for name in files}
-    credentials = grpc.ssl_server_credentials([(server[1], server[0])], pem(ca)[0], True)
+    credentials = grpc.ssl_server_credentials(
+        [(server.key, server.certificate)], authority.certificate, require_client_auth=True
+    )
     running = scripted(lambda request, number, context: typed_frame(9), credentials)
-    tls = TlsOptions(**paths, server_name="talking.example")
-    for target in (running.target, f"{running.target},127.0.0.1:1"):
+    by_name = running.target.replace("127.0.0.1", "localhost")  # the certificate has the address
+    named = TlsOptions(**paths, server_name="127.0.0.1")
+    for target, tls in (
+        (running.target, TlsOptions(**paths)),
+        (f"{running.target},127.0.0.1:1", TlsOptions(**paths)),
+        (by_name, named),
+        (f"{by_name},127.0.0.1:1", named),
+    ):
         with TalkingHeadClient(target, tls=tls, timeout=10) as client:
             assert next(client.render(images(1), make_card())).max() == 9
 
     async def ask():
-        async with AsyncTalkingHeadClient(running.target, tls=tls, timeout=10) as client:
+        async with AsyncTalkingHeadClient(by_name, tls=named, timeout=10) as client:
             return await anext(client.render(images(1), make_card()))
 
     assert asyncio.run(ask()).max() == 9
-    for wrong in (
-        TlsOptions(**paths),  # the certificate is not for 127.0.0.1
-        TlsOptions(ca=paths["ca"], server_name="talking.example"),  # no certificate of its own
-        None,
+    for target, wrong in (
+        (by_name, TlsOptions(**paths)),  # another name than the certificate's
+        (running.target, TlsOptions(ca=paths["ca"])),  # no certificate of its own
+        (running.target, None),
     ):
-        with TalkingHeadClient(running.target, tls=wrong, timeout=5, retries=0) as client:
+        with TalkingHeadClient(target, tls=wrong, timeout=5, retries=0) as client:
             with pytest.raises(TalkingHeadError) as caught:
                 client.metadata("generator")
             assert caught.value.code == grpc.StatusCode.UNAVAILABLE
