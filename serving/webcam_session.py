@@ -27,7 +27,7 @@ _QUIT_KEYS = (ord("q"), 27)
 
 @dataclasses.dataclass
 class Report:
-    """What happened, as one line."""
+    """What happened, as one line. `seconds` are those from the first frame to the last."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -38,10 +38,10 @@ class Report:
         if not self.frames:
             return "no frames"
         p50, p95 = np.percentile(self.latencies, (50, 95)) * 1000
+        fps = (self.frames - 1) / max(self.seconds, 1e-9)
         return (
-            f"{self.frames} frames in {self.seconds:.1f} s: "
-            f"{self.frames / max(self.seconds, 1e-9):.1f} frames/s, latency p50 {p50:.0f} ms, "
-            f"p95 {p95:.0f} ms, {self.dropped} landmark sets dropped"
+            f"{self.frames} frames in {self.seconds:.1f} s: {fps:.1f} frames/s, "
+            f"latency p50 {p50:.0f} ms, p95 {p95:.0f} ms, {self.dropped} landmark sets dropped"
         )
 
 
@@ -149,7 +149,7 @@ async def run_session(
         stream = client.stream(
             landmarks(), card, model, max_in_flight=max_in_flight, keep_up=live
         )
-        start = time.monotonic()
+        first = None  # when the first frame came: before it the detector is loaded
         async with contextlib.aclosing(stream):
             async for result in stream:
                 for number in [number for number in waiting if number < result.index]:
@@ -158,7 +158,8 @@ async def run_session(
                 for sink in sinks:
                     sink(picture)
                 report.frames += 1
-                report.seconds = time.monotonic() - start
+                first = first or time.monotonic()
+                report.seconds = time.monotonic() - first
                 report.latencies.append(result.latency)
                 report.dropped = result.dropped
                 if report.frames == max_frames:
