@@ -13,6 +13,7 @@ import time
 import numpy as np
 from absl import app, flags
 
+from serving import client_flags
 from serving.client import CardMismatchError, TalkingHeadClient, TalkingHeadError
 from serving.signatures import adain_size, row_shape
 
@@ -21,7 +22,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """Only when run as a program: other programs have flags of the same names."""
-    flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of the server.")
+    client_flags.define_server_flags()
     flags.DEFINE_string("generator", "generator", "Name of the generator to check.")
     flags.DEFINE_string("embedder", "embedder", "Name of the embedder to check.")
     flags.DEFINE_integer("frames", 16, "Frames to draw, each way.", lower_bound=1)
@@ -106,7 +107,11 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
     models = (FLAGS.embedder, FLAGS.generator)
-    with TalkingHeadClient(FLAGS.server, timeout=FLAGS.timeout) as client:
+    try:
+        tls = client_flags.tls_options()
+    except ValueError as error:
+        sys.exit(f"serving.check: {error}")
+    with TalkingHeadClient(FLAGS.server, timeout=FLAGS.timeout, tls=tls) as client:
         try:
             client.wait_until_ready(models, timeout=FLAGS.wait_seconds)
             for model in models:

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -42,7 +43,7 @@ def models(tmp_path_factory):
     save_embedder(folder / "embedder", CONFIG, Embedder(CONFIG.model), generator)
     save_generator(folder / "generator", CONFIG, generator)
     for name in ("embedder", "generator"):
-        warmup.write_serving_files(folder / name, CONFIG)
+        warmup.write_serving_files(folder / name, CONFIG, "gpu")  # as for a GPU: all sizes
     return folder
 
 
@@ -72,7 +73,7 @@ def test_every_request_runs_and_every_signature_has_every_size(models, name):
         assert len(rows) == 1  # what TF Serving's batching asks for
         assert request.model_spec.name == name
         leading[key].append(rows.pop()[0] if name == "generator" else _frames(inputs))
-    expected = warmup.BATCH_SIZES if name == "generator" else warmup.FRAMES_PER_PERSON
+    expected = warmup.BATCH_SIZES["gpu"] if name == "generator" else warmup.FRAMES_PER_PERSON
     assert leading == {key: list(expected) for key in served}
 
 
@@ -87,7 +88,7 @@ def test_faces_are_inside_the_picture_and_psi_is_neutral(models):
         for request in requests_in(models / "generator")
         if request.model_spec.signature_name == "animate"
     ]
-    request = animate[warmup.BATCH_SIZES.index(2)]
+    request = animate[warmup.BATCH_SIZES["gpu"].index(2)]
     landmarks = tf.make_ndarray(request.inputs["landmarks"])
     assert landmarks.shape == (2, POINTS, 2)
     assert landmarks.min() > 0 and landmarks.max() < SIZE and np.ptp(landmarks) > SIZE / 4
@@ -97,13 +98,19 @@ def test_faces_are_inside_the_picture_and_psi_is_neutral(models):
 
 def test_batching_parameters_stand_beside_the_generator_only(models):
     parameters = read_text_proto(models / "generator" / warmup.BATCHING_FILE, BatchingParameters)
-    assert tuple(parameters.allowed_batch_sizes) == warmup.BATCH_SIZES
+    assert tuple(parameters.allowed_batch_sizes) == warmup.BATCH_SIZES["gpu"]
     # TF Serving refuses the model otherwise, and a larger warm-up request too.
-    assert parameters.max_batch_size.value == warmup.BATCH_SIZES[-1]
+    assert parameters.max_batch_size.value == warmup.BATCH_SIZES["gpu"][-1]
     # Threads belong to the whole server: TF Serving reads them from the common file.
     assert not parameters.HasField("num_batch_threads")
     # Requests of different K in one batch would fail together, so nothing is joined.
     assert not (models / "embedder" / warmup.BATCHING_FILE).exists()
+
+
+def test_on_a_cpu_nothing_is_padded():
+    parameters = text_format.Parse(warmup.batching_parameters("cpu"), BatchingParameters())
+    assert not parameters.allowed_batch_sizes
+    assert parameters.max_batch_size.value >= warmup.BATCH_SIZES["cpu"][-1]
 
 
 def signature(**inputs):
@@ -121,7 +128,7 @@ def test_whole_photos_are_jpeg_files_with_landmarks_in_their_pixels(scheme):
     embed_jpeg = signature(
         images=(tf.string, [None, None]), landmarks=(tf.float32, [None, None, points, 2])
     )
-    requests = list(warmup.warmup_requests({"embed_jpeg": embed_jpeg}, nano(scheme)))
+    requests = list(warmup.warmup_requests({"embed_jpeg": embed_jpeg}, nano(scheme), [1]))
     assert len(requests) == len(warmup.FRAMES_PER_PERSON)
     for request, count in zip(requests, warmup.FRAMES_PER_PERSON, strict=True):
         images = tf.make_ndarray(request.inputs["images"])
@@ -138,13 +145,13 @@ def test_whole_photos_are_jpeg_files_with_landmarks_in_their_pixels(scheme):
 def test_an_input_that_nobody_knows_is_named():
     unknown = signature(landmarks=(tf.float32, [None, POINTS, 2]), mood=(tf.float32, [None]))
     with pytest.raises(ValueError, match=r"animate.*\['mood'\].*adain_params"):
-        list(warmup.warmup_requests({"animate": unknown}, CONFIG))
+        list(warmup.warmup_requests({"animate": unknown}, CONFIG, [1]))
 
 
 @pytest.mark.parametrize("sizes", [(), (0, 1), (2, 1), (4, 4)])
 def test_batch_sizes_that_do_not_rise_are_refused(sizes):
     with pytest.raises(ValueError, match="batch_sizes"):
-        warmup.batching_parameters(sizes)
+        warmup.batching_parameters("gpu", sizes)
 
 
 def test_an_unknown_device_is_refused_before_anything_is_written(models, tmp_path):
@@ -158,5 +165,5 @@ def test_more_requests_than_a_server_takes_are_refused(models, monkeypatch):
     monkeypatch.setattr(warmup, "MAX_RECORDS", 9)
     before = (models / "generator" / warmup.WARMUP_FILE).read_bytes()
     with pytest.raises(ValueError, match="10 warm-up requests, expected at most 9"):
-        warmup.write_serving_files(models / "generator", CONFIG)
+        warmup.write_serving_files(models / "generator", CONFIG, "gpu")
     assert (models / "generator" / warmup.WARMUP_FILE).read_bytes() == before

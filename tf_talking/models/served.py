@@ -32,7 +32,7 @@ from tf_talking.models.frozen import FrozenEmbedder, FrozenGenerator, get_rule
 from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.photo_crops import crop_photo, decode_photo
-from tf_talking.models.warmup import BATCH_SIZES, sample_landmarks, write_serving_files
+from tf_talking.models.warmup import sample_landmarks, write_serving_files
 
 METADATA_FILE = "assets.extra/tf_talking.json"
 _FRAMES_AT_ONCE = 2
@@ -46,7 +46,7 @@ def save_embedder(
     embedder: Embedder,
     generator: Generator,
     device: str = "cpu",
-    batch_sizes: Sequence[int] = BATCH_SIZES,
+    batch_sizes: Sequence[int] | None = None,
 ) -> None:
     """Writes the embedder SavedModel: E, the mean over K (eq. 7) and P, in float32.
 
@@ -56,7 +56,7 @@ def save_embedder(
       embedder: E.
       generator: with P.
       device: "cpu" or "gpu", see `frozen.Rule`.
-      batch_sizes: of the warm-up requests.
+      batch_sizes: of the warm-up requests; by default the device class's.
     """
     size, points = config.model.image_size, get_scheme(config.landmarks.scheme).num_points
     network, kernel = FrozenEmbedder(embedder, device), generator.projection.normalized_kernel()
@@ -123,7 +123,7 @@ def save_generator(
     device: str = "cpu",
     dtype: str = "float32",
     adain_params: np.ndarray | None = None,
-    batch_sizes: Sequence[int] = BATCH_SIZES,
+    batch_sizes: Sequence[int] | None = None,
 ) -> None:
     """Writes a generator SavedModel, shared or one person's own.
 
@@ -136,7 +136,8 @@ def save_generator(
       dtype: of the activations: float32, bfloat16 or float16. For the latter two the metadata
         gets `psnr_to_float32`, dB between the frames of both types.
       adain_params: ψ of people to measure that with, float32 [N, L]; by default a neutral one.
-      batch_sizes: of the warm-up requests and the batching parameters.
+      batch_sizes: of the warm-up requests and the batching parameters; by default the device
+        class's.
     """
     size, points = config.model.image_size, get_scheme(config.landmarks.scheme).num_points
     network = FrozenGenerator(generator, device, dtype)
@@ -236,7 +237,7 @@ def _finite(values: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def _save(
-    path, config: Config, signatures: dict, facts: dict, batch_sizes: Sequence[int]
+    path, config: Config, signatures: dict, facts: dict, batch_sizes: Sequence[int] | None
 ) -> None:
     path = pathlib.Path(path)
     tf.saved_model.save(tf.Module(), str(path), signatures=signatures)
@@ -252,4 +253,4 @@ def _save(
     metadata = path / METADATA_FILE
     metadata.parent.mkdir(parents=True, exist_ok=True)
     metadata.write_text(json.dumps(facts, indent=2) + "\n")
-    write_serving_files(path, config, batch_sizes, facts["device"])
+    write_serving_files(path, config, facts["device"], batch_sizes)

@@ -5,7 +5,9 @@
 
 A server replays the warm-up requests before a version becomes available, so that no person waits
 for the first call of a batch size (graph optimisation, oneDNN primitives, cuDNN's search, memory).
-TF Serving pads a batch up to the next allowed size, so these sizes are all that a graph ever sees.
+On a GPU a batch is padded up to the next allowed size, so these sizes are all that a graph ever
+sees. A graph for CPUs draws one frame after the other: it has seen every size when it has seen two,
+and a padded row would be drawn for nothing, so there no sizes are prescribed.
 
 With --enable_per_model_batching_parameters TF Serving batches the models that have a
 batching_params.pbtxt, and no others. A generator has one. An embedder has none: TF Serving joins
@@ -30,8 +32,10 @@ from tf_talking.models.generator import neutral_adain_params
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 BATCHING_FILE = "batching_params.pbtxt"
 
-# Powers of two: a batch is padded by less than its own size, and five shapes warm up quickly.
-BATCH_SIZES = (1, 2, 4, 8, 16)
+MAX_BATCH_SIZE = 16
+# By device class. Powers of two: a batch is padded by less than its own size, and five shapes warm
+# up quickly.
+BATCH_SIZES = {"cpu": (1, 2), "gpu": (1, 2, 4, 8, MAX_BATCH_SIZE)}
 # Frames of the one person in a request to an embedder: a single photo, and the paper's K.
 FRAMES_PER_PERSON = (1, 8)
 
@@ -55,16 +59,16 @@ _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 def write_serving_files(
     path: str | pathlib.Path,
     config: Config,
-    batch_sizes: Sequence[int] = BATCH_SIZES,
     device: str = "cpu",
+    batch_sizes: Sequence[int] | None = None,
 ) -> int:
     """Writes both files into a SavedModel; batching parameters only where rows can be joined.
 
     Args:
       path: the version folder with saved_model.pb.
       config: the config that the model was exported with.
-      batch_sizes: allowed batch sizes, rising.
       device: "cpu" or "gpu", what the server will compute on.
+      batch_sizes: of the warm-up requests, rising; by default the device class's.
 
     Returns:
       the number of warm-up requests.
@@ -75,7 +79,8 @@ def write_serving_files(
     """
     path = pathlib.Path(path)
     known = read_signatures(path)
-    batching = batching_parameters(batch_sizes, device)
+    batching = batching_parameters(device, batch_sizes)
+    batch_sizes = BATCH_SIZES[device] if batch_sizes is None else batch_sizes
     logs = [
         prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
         for request in warmup_requests(known, config, batch_sizes)
@@ -92,26 +97,28 @@ def write_serving_files(
     return len(logs)
 
 
-def batching_parameters(batch_sizes: Sequence[int] = BATCH_SIZES, device: str = "cpu") -> str:
+def batching_parameters(device: str = "cpu", batch_sizes: Sequence[int] | None = None) -> str:
     """Text proto BatchingParameters of one model; threads are the server's own matter.
 
     Args:
-      batch_sizes: allowed sizes, rising; TF Serving wants the last one to be max_batch_size.
       device: "cpu" or "gpu".
+      batch_sizes: allowed sizes on a GPU, rising; TF Serving wants the last one to be
+        max_batch_size. By default the device class's.
 
     Raises:
       ValueError: says what was expected.
     """
-    sizes = _checked(batch_sizes)
     if device not in QUEUES:
         raise ValueError(f"device: got {device!r}, expected one of {sorted(QUEUES)}")
+    sizes = _checked(BATCH_SIZES[device] if batch_sizes is None else batch_sizes)
+    padded = sizes if device == "gpu" else []
     queue = QUEUES[device]
     lines = [
         "# Read by TF Serving with --enable_batching --enable_per_model_batching_parameters.",
         f"batch_timeout_micros {{ value: {queue.batch_timeout_micros} }}",
         f"max_enqueued_batches {{ value: {queue.max_enqueued_batches} }}",
-        f"max_batch_size {{ value: {sizes[-1]} }}",
-        *(f"allowed_batch_sizes: {size}" for size in sizes),
+        f"max_batch_size {{ value: {padded[-1] if padded else MAX_BATCH_SIZE} }}",
+        *(f"allowed_batch_sizes: {size}" for size in padded),
     ]
     return "\n".join(lines) + "\n"
 
@@ -128,7 +135,7 @@ def read_signatures(path: str | pathlib.Path) -> dict[str, meta_graph_pb2.Signat
 def warmup_requests(
     signatures: Mapping[str, meta_graph_pb2.SignatureDef],
     config: Config,
-    batch_sizes: Sequence[int] = BATCH_SIZES,
+    batch_sizes: Sequence[int],
 ) -> Iterator[predict_pb2.PredictRequest]:
     """Valid requests for every signature: in every batch size, or for one person of every K.
 

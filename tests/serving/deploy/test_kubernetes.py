@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from serving.config_protos import BatchingParameters, read_text_proto
-from tf_talking.models.warmup import BATCH_SIZES
+from tf_talking.models.warmup import MAX_BATCH_SIZE
 
 # The oldest Kubernetes that the manifests are meant for, and the newest with a schema at hand.
 KUBERNETES_VERSIONS = ("1.29", "1.37")
@@ -185,7 +185,7 @@ def test_the_autoscaler_s_metric_is_one_that_tf_serving_has(deploy, base, facts)
         assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
     for metric in base["HorizontalPodAutoscaler", "tf-serving"]["spec"]["metrics"]:
         assert metric["pods"]["metric"]["name"] in named
-        assert 1 < int(metric["pods"]["target"]["averageValue"]) <= BATCH_SIZES[-1]
+        assert 1 < int(metric["pods"]["target"]["averageValue"]) <= MAX_BATCH_SIZE
 
 
 def test_metrics_are_scraped_where_they_are(deploy, base, metrics_path, facts):
