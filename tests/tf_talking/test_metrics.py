@@ -1,9 +1,13 @@
+import datetime
+import json
+
 import cv2
 import numpy as np
 import pytest
 import skimage.metrics
 
-from tf_talking.metrics import registry
+from tf_talking.landmarks.detector import Detection
+from tf_talking.metrics import registry, results
 
 
 @pytest.fixture
@@ -94,8 +98,75 @@ def test_small_frames_have_no_ssim():
 
 
 def test_unknown_and_taken_names():
-    with pytest.raises(ValueError, match=r"unknown metric 'fid'.*'l1', 'psnr', 'ssim'"):
-        registry.get("fid")
+    with pytest.raises(ValueError, match=r"unknown metric 'sharpness'.*'l1', .*'psnr', 'ssim'"):
+        registry.get("sharpness")
     registry.names()
     with pytest.raises(ValueError, match="registered already"):
         registry.register("l1", higher_is_better=False)(lambda real, fake: real)
+
+
+def test_flicker_by_hand(frames):
+    real, _ = frames
+    dark = (real // 2).astype(np.uint8)
+    shifted = dark + np.uint8(40)  # the same error in all frames
+    assert registry.compute("flicker", dark, shifted) == 0.0
+    shifted[1] += np.uint8(10)  # comes and goes: two changes by 10
+    assert registry.compute("flicker", dark, shifted) == pytest.approx(10 / 255)
+    with pytest.raises(ValueError, match="at least 2"):
+        registry.compute("flicker", dark[:1], dark[:1])
+    with pytest.raises(ValueError, match="not one a frame"):
+        registry.compute_frames("flicker", dark, dark)
+
+
+class TableDetector:
+    """Finds the next landmarks of a list; None: no face."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def detect(self, frames):
+        assert len(frames) == len(self.found)
+        return [Detection(f, None if f is not None else "no face") for f in self.found]
+
+
+def test_landmark_error_by_hand_counts_lost_faces_apart(frames):
+    real, fake = frames
+    driven = np.random.default_rng(1).uniform(5, 35, (3, 68, 2)).astype(np.float32)
+    driven[:, 36], driven[:, 45] = (10, 20), (30, 20)  # 20 pixels between the eyes
+    found = [driven[0], driven[1] + np.float32([3, 4]), None]
+    given = {"detector": TableDetector(found), "landmarks": driven}
+    values = registry.compute_frames("landmark_error", real, fake, **given)
+    np.testing.assert_allclose(values, [0.0, 5 / 20, np.nan], atol=1e-6)
+    result = registry.measure("landmark_error", real, fake, **given)
+    assert (result.n, result.missing) == (2, 1)
+    assert result.value == pytest.approx(0.125)
+    nobody = registry.measure(
+        "landmark_error", real, fake, detector=TableDetector([None] * 3), landmarks=driven
+    )
+    assert np.isnan(nobody.value) and (nobody.n, nobody.missing) == (0, 3)
+
+
+def test_what_a_metric_needs_is_named(frames):
+    real, fake = frames
+    with pytest.raises(ValueError, match=r"csim: got \[\], expected \['landmarks', 'recogniser'\]"):
+        registry.compute("csim", real, fake)
+    with pytest.raises(ValueError, match=r"l1: got \['network'\], expected \[\]"):
+        registry.compute("l1", real, fake, network=None)
+
+
+def test_result_line(frames):
+    real, fake = frames
+    measurement = registry.measure("l1", real, fake)
+    data = results.data_hash(real, fake)
+    line = results.result_line(measurement, "run/ckpt-7", "abc", data, 3, weights="none")
+    read = json.loads(line)
+    time = datetime.datetime.fromisoformat(read.pop("time"))
+    assert abs(time - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=5)
+    assert read == {
+        "metric": "l1", "value": measurement.value, "n": 3, "missing": 0,
+        "checkpoint": "run/ckpt-7", "config_hash": "abc", "data_hash": data, "seed": 3,
+        "weights": "none",
+    }  # fmt: skip
+    assert results.data_hash(real, fake[::-1]) != data
+    equal = registry.measure("psnr", real, real)
+    assert json.loads(results.result_line(equal, "c", "h", data, 0))["value"] == "inf"
