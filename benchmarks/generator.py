@@ -10,9 +10,9 @@ Variants, run in turns, each in a process of its own so that thread pools do not
     onnxruntime      the straightforward graph, spectral norm folded, in ONNX Runtime
     openvino         the same in OpenVINO, float32
     openvino_merged  the merged convolutions in OpenVINO, float32; openvino_merged_bf16 likewise
-Weights are random. Also: the share of the machine's peak, that is of the rate of a large float32
-matrix product in TensorFlow, counting the multiplications of the straightforward graph and of the
-exported one. The last line is JSON: milliseconds a frame (medians), ratios, agreement.
+Weights are random. Also: the share of the machine's peak, that is of the rate of a large matrix
+product of that type in TensorFlow, counting the multiplications that the exported graph has left.
+The last line is JSON: milliseconds a frame (medians), ratios, agreement.
 """
 
 import json
@@ -132,7 +132,7 @@ VARIANTS = {
 
 
 def write_graphs(folder: pathlib.Path, preset: str, batch: int) -> dict[str, float]:
-    """SavedModels and ONNX files in `folder`. Returns giga multiply-adds a frame of two graphs."""
+    """SavedModels and ONNX files in `folder`. Returns giga multiply-adds a frame by graph."""
     import tensorflow as tf
     import tf2onnx
 
@@ -158,7 +158,11 @@ def write_graphs(folder: pathlib.Path, preset: str, batch: int) -> dict[str, flo
         )
         path = str(folder / f"{name}.onnx")
         tf2onnx.convert.from_function(function, specs, opset=17, output_path=path)
-    for name, network in {"keras": generator, "exported": FrozenGenerator(generator)}.items():
+    exported = {
+        name: FrozenGenerator(generator, dtype=dtype)
+        for name, dtype in (("exported", "float32"), ("exported_bf16", "bfloat16"))
+    }
+    for name, network in {"keras": generator, **exported}.items():
         function = tf.function(network, autograph=False)
         one = [tf.TensorSpec([1, size, size, 3]), tf.TensorSpec([1, config.model.adain_size])]
         counts[name] = multiply_adds(function.get_concrete_function(*one).graph) / 1e9
@@ -183,16 +187,16 @@ def multiply_adds(graph) -> int:
     return total
 
 
-def peak_rate() -> float:
-    """Giga multiply-adds a second of a large float32 matrix product."""
+def peak_rate(dtype: str = "float32") -> float:
+    """Giga multiply-adds a second of a large matrix product."""
     import tensorflow as tf
 
-    a = tf.random.stateless_normal([2048, 2048], seed=[1, 2])
+    a = tf.cast(tf.random.stateless_normal([2048, 2048], seed=[1, 2]), dtype)
     call = tf.function(lambda: tf.matmul(a, a))
     seconds = []
     for _ in range(12):
         start = time.perf_counter()
-        call().numpy()
+        call()[0, 0].numpy()
         seconds.append(time.perf_counter() - start)
     return 2048**3 / 1e9 / statistics.median(seconds[2:])
 
@@ -215,7 +219,9 @@ def worker(pipe, name: str, folder: pathlib.Path, preset: str, batch: int) -> No
 
 
 def _graphs(folder, preset, batch, queue) -> None:
-    queue.put((write_graphs(folder, preset, batch), peak_rate()))
+    dtypes = {"exported": "float32"} | ({"exported_bf16": "bfloat16"} if has_bfloat16() else {})
+    rates = {name: peak_rate(dtype) for name, dtype in dtypes.items()}
+    queue.put((write_graphs(folder, preset, batch), rates))
 
 
 def measure(folder: pathlib.Path, names: list[str]) -> tuple[dict, dict]:
@@ -255,7 +261,7 @@ def main(argv):
             target=_graphs, args=(folder, FLAGS.preset, FLAGS.batch_size, queue)
         )
         process.start()
-        counts, rate = queue.get()
+        counts, rates = queue.get()
         process.join()
         seconds, frames = measure(folder, names)
     milliseconds = {
@@ -275,10 +281,13 @@ def main(argv):
         own = milliseconds["exported"]
         results["times_exported"] = {k: round(v / own, 2) for k, v in milliseconds.items()}
         results["giga_multiply_adds"] = {k: round(v, 1) for k, v in counts.items()}
-        results["peak_giga_multiply_adds_per_second"] = round(rate, 1)
+        results["peak_giga_multiply_adds_per_second"] = {
+            k: round(v, 1) for k, v in rates.items()
+        }
         results["share_of_peak"] = {
-            "as_computed": round(counts["exported"] / (own / 1e3) / rate, 2),
-            "as_written": round(counts["keras"] / (own / 1e3) / rate, 2),
+            name: round(counts[name] / (milliseconds[name] / 1e3) / rate, 2)
+            for name, rate in rates.items()
+            if name in milliseconds
         }
     if "keras" in milliseconds:
         results["times_faster_than_keras"] = {
