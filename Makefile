@@ -33,7 +33,8 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	[ -d demo/run ] || $(MAKE) demo
-	for f in $$(grep -l __main__ benchmarks/*.py); do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
+	for f in $$(grep -l __main__ benchmarks/*.py | grep -v soak); do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
+	$(PYTHON) -m benchmarks.soak --minutes=3
 
 clean:
 	rm -rf .venv demo
