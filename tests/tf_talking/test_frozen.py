@@ -81,7 +81,8 @@ def test_constant_maps_are_normalised_without_nan():
 @pytest.mark.parametrize("spectral_norm", [True, False])
 def test_generator(device, spectral_norm):
     keras.utils.set_random_seed(0)
-    generator = off_start(Generator(CONFIG, spectral_norm=spectral_norm))
+    config = dataclasses.replace(CONFIG, spectral_norm=spectral_norm)
+    generator = off_start(Generator(config))
     batch = 1 if get_rule(device).frame_by_frame else 3
     images = tf.random.stateless_uniform([batch, 64, 64, 3], seed=[1, 2], minval=-1.0)
     psi = tf.random.stateless_normal([batch, CONFIG.adain_size], seed=[3, 4])

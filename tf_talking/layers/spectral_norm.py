@@ -27,7 +27,7 @@ class SpectralNorm(InputTypedLayer):
     """Base class: `_build_kernel` in `build`, `normalized_kernel()` in `call`.
 
     Args:
-      spectral_norm: False gives the plain layer, which is what an export folds into.
+      spectral_norm: False gives the plain layer.
 
     Reference: paper section 3.4, "spectral normalization for all convolutional and fully
     connected layers".

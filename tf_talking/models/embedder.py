@@ -16,7 +16,6 @@ class Embedder(keras.Model):
 
     Args:
       config: shapes.
-      spectral_norm: overrides config.spectral_norm; False for the folded copy of an export.
       precision: type of the activations; weights and ê are float32 in any case.
       recompute: see `run_block`.
     """
@@ -24,7 +23,6 @@ class Embedder(keras.Model):
     def __init__(
         self,
         config: ModelConfig,
-        spectral_norm: bool | None = None,
         precision: str = "float32",
         recompute: bool = False,
         **kwargs,
@@ -32,9 +30,7 @@ class Embedder(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.precision = precision
-        if spectral_norm is None:
-            spectral_norm = config.spectral_norm
-        self.down = DownStack(config, spectral_norm, recompute, name="down")
+        self.down = DownStack(config, config.spectral_norm, recompute, name="down")
         self.built = True
 
     def call(self, frames, landmark_images):

@@ -34,7 +34,6 @@ class Generator(keras.Model):
 
     Args:
       config: shapes.
-      spectral_norm: overrides config.spectral_norm; False for the folded copy of an export.
       with_projection: False leaves P out (a server's generator takes ψ explicitly).
       precision: type of the activations; weights, ψ and the frames are float32 in any case.
       recompute: see `run_block`.
@@ -43,7 +42,6 @@ class Generator(keras.Model):
     def __init__(
         self,
         config: ModelConfig,
-        spectral_norm: bool | None = None,
         with_projection: bool = True,
         precision: str = "float32",
         recompute: bool = False,
@@ -52,8 +50,6 @@ class Generator(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.precision, self.recompute = precision, recompute
-        self._spectral_norm = config.spectral_norm if spectral_norm is None else spectral_norm
-        self._attention_after = set()
         self.attentions = {}
         self.blocks = []
         self._width, self._size = 3, config.image_size
@@ -65,7 +61,7 @@ class Generator(keras.Model):
             self._add(f"up{index}", filters, "up", "adaptive", config.attention_up)
         self.final_norm = AdaIN(name="final_norm")
         self.final_conv = SpectralConv2D(
-            3, 3, spectral_norm=self._spectral_norm, name="final_conv"
+            3, 3, spectral_norm=config.spectral_norm, name="final_conv"
         )
         self.final_conv.build((None, None, None, self._width))
         self.projection = None
@@ -73,7 +69,7 @@ class Generator(keras.Model):
             self.projection = SpectralDense(
                 config.adain_size,
                 bias_initializer=keras.initializers.Constant(neutral_adain_params(config)),
-                spectral_norm=self._spectral_norm,
+                spectral_norm=config.spectral_norm,
                 name="projection",
             )
             self.projection.build((None, config.embedding_size))
@@ -85,7 +81,7 @@ class Generator(keras.Model):
             resample=resample,
             norm=norm,
             first=not self.blocks,
-            spectral_norm=self._spectral_norm,
+            spectral_norm=self.config.spectral_norm,
             name=name,
         )
         block.build((None, self._size, self._size, self._width))
@@ -93,7 +89,9 @@ class Generator(keras.Model):
         self._width = filters
         self._size = {"down": self._size // 2, "up": self._size * 2}.get(resample, self._size)
         if self.config.attention and self._size == attention_size:
-            attention = SelfAttention(spectral_norm=self._spectral_norm, name=f"{name}_attention")
+            attention = SelfAttention(
+                spectral_norm=self.config.spectral_norm, name=f"{name}_attention"
+            )
             attention.build((None, self._size, self._size, self._width))
             self.attentions[name] = attention
 
