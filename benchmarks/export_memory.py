@@ -42,10 +42,12 @@ def serve(folder: pathlib.Path, preset: str, model: str) -> None:
     import tensorflow as tf
 
     from serving import warmup
+    from serving.memory import release_free_memory
     from serving.servable import Servable
 
     servable = Servable(model, 1, str(folder / model), tf.compat.v1.ConfigProto())
     warmup.play(servable, str(folder / model))
+    release_free_memory()
 
 
 def step(function, queue, *arguments) -> None:

@@ -9,6 +9,7 @@ from absl import logging
 from serving import warmup
 from serving.batching_parameters import BatchingOptions, options_of_version
 from serving.errors import ServingError
+from serving.memory import release_free_memory
 from serving.metrics import Metrics
 from serving.servable import Servable
 
@@ -46,6 +47,7 @@ class Loader:
             except Exception:
                 servable.close()
                 raise
+        release_free_memory()
         return servable
 
     def _warm_up(self, servable: Servable, path: str) -> None:

@@ -4,7 +4,6 @@ Loaded by the session-based loader, as TensorFlow Serving does it: a graph that 
 or a custom op fails here as it would fail there.
 """
 
-import gc
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.batching_parameters import BatchingOptions
 from serving.errors import from_exception, invalid_argument
+from serving.memory import release_free_memory
 
 _TAGS = ["serve"]
 
@@ -78,7 +78,7 @@ class Servable:
             session.close()
 
     def close(self) -> None:
-        """Frees the session. The graph's objects refer to each other, hence the collection."""
+        """Frees the session."""
         self._session.close()
         self._session = None
-        gc.collect()
+        release_free_memory()

@@ -264,10 +264,16 @@ def test_config_file_is_watched(tmp_path):
     arguments = (taken.append, path, model_config.read_config(path), 0.02, stop)
     watcher = threading.Thread(target=model_config.watch_config, args=arguments)
     watcher.start()
-    path.write_text("garbage {")  # logged, nothing else
+
+    def replace(text):  # in one go: what is half written may be read
+        whole = tmp_path / "whole"
+        whole.write_text(text)
+        whole.rename(path)
+
+    replace("garbage {")  # logged, nothing else
     time.sleep(0.1)
     assert taken == []
-    path.write_text('model_config_list { config { name: "a" } }')
+    replace('model_config_list { config { name: "a" } }')
     until(lambda: taken)
     stop.set()
     watcher.join()
