@@ -1,0 +1,128 @@
+"""User study (paper section 4): `python -m training.user_study build` and `… score FILES`.
+
+`build` makes a page of triplets, two real frames and a generated one, from folders of frames
+(`study_frames.py` says how they lie); give the folder to the participants, keep the key:
+
+    python -m training.user_study build --frames=FRAMES --output=STUDY
+
+`score` makes the USER figure of each method and T from the files that the page saves. Files that
+can not count are named with the reason and left out. The last line is one JSON object:
+
+    python -m training.user_study score --key=STUDY.key.json answers/*.json
+"""
+
+import datetime
+import json
+import pathlib
+import sys
+
+from absl import app, flags, logging
+
+from training import study_score
+from training.run_folder import write_atomically
+from training.study_frames import read_people
+from training.study_page import write_study
+from training.study_triplets import conditions_of, draw_triplets
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("frames", None, "build: folder PERSON/{real,generated/METHOD_T8}/SEQUENCE.")
+flags.DEFINE_string("output", None, "build: folder to make; score: file for the JSON line.")
+flags.DEFINE_multi_string(
+    "key", None, "build: where the key is written (OUTPUT.key.json); score: key of each study."
+)
+flags.DEFINE_integer("triplets", 20, "build: triplets of each method and T.", lower_bound=1)
+flags.DEFINE_integer("size", 0, "build: side of the pictures, pixels; 0: the smallest one's.", 0)
+flags.DEFINE_integer("quality", 95, "build: of JPEG.", 1, 100)
+flags.DEFINE_string("title", "Which picture is fake?", "build: heading of the page.")
+flags.DEFINE_integer("seed", 0, "build: of the triplets; score: of the bootstrap.", lower_bound=0)
+
+
+def build() -> None:
+    """Makes the page and the key that the flags ask for."""
+    if not FLAGS.frames or not FLAGS.output:
+        raise ValueError("build: expected --frames and --output")
+    page = pathlib.Path(FLAGS.output)
+    keys = FLAGS.key or [f"{page}.key.json"]
+    if len(keys) > 1:
+        raise ValueError(f"build: got {len(keys)} times --key, expected one")
+    people = read_people(pathlib.Path(FLAGS.frames))
+    triplets = draw_triplets(people, FLAGS.triplets, FLAGS.seed)
+    write_study(
+        triplets, page, pathlib.Path(keys[0]), FLAGS.title, FLAGS.seed, FLAGS.size, FLAGS.quality
+    )
+    names = ", ".join(condition.folder for condition in conditions_of(people))
+    print(f"{page}/index.html: {len(triplets)} triplets of {names}; for the participants")
+    print(f"{keys[0]}: the key; keep it to yourself")
+
+
+def answer_files(arguments: list[str]) -> list[pathlib.Path]:
+    """The files named, and those in the folders named. Raises FileNotFoundError."""
+    files = []
+    for path in map(pathlib.Path, arguments):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder of answers")
+        files += sorted(path.glob("*.json")) if path.is_dir() else [path]
+    return files
+
+
+def score(arguments: list[str]) -> dict:
+    """The result of all answer files: rows of `study_score.score`, and what did not count."""
+    if not FLAGS.key or not arguments:
+        raise ValueError("score: expected --key and files of answers")
+    keys = {key["study"]: key for key in (study_score.read_key(pathlib.Path(k)) for k in FLAGS.key)}
+    answers, refused, copies = study_score.collect(answer_files(arguments), keys)
+    for path, reason in refused.items():
+        logging.error("%s is left out: %s", path, reason)
+    if not answers:
+        raise ValueError(f"none of {arguments} holds answers that count")
+    unfinished = [a.file for a in answers if len(a.chosen) < len(keys[a.study]["triplets"])]
+    positions = [p for a in answers for p in a.positions]
+    return {
+        "metric": "user",
+        "chance": round(study_score.CHANCE, 4),
+        "studies": sorted(keys),
+        "participants": len({a.participant.strip() for a in answers}),
+        "results": study_score.score(answers, keys, FLAGS.seed),
+        "chosen_by_position": [positions.count(p) for p in (1, 2, 3)],
+        "unfinished": unfinished,
+        "copies": copies,
+        "refused": refused,
+        "seed": FLAGS.seed,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def format_table(result: dict) -> str:
+    """The rows as text for people."""
+    lines = [
+        f"{'method':<16}{'T':>4}{'USER':>8}  {'Wilson 95 %':<14}{'participants 95 %':<19}{'n':>6}"
+    ]
+    for row in result["results"]:
+        wilson, drawn = ("–" if i is None else f"{i[0]:.3f}–{i[1]:.3f}"
+                         for i in (row["wilson_95"], row["bootstrap_95"]))  # fmt: skip
+        lines.append(
+            f"{row['method']:<16}{row['t'] or '':>4}{row['user']:>8.3f}  {wilson:<14}{drawn:<19}"
+            f"{row['n']:>6}"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> None:
+    try:
+        if argv[1:] == ["build"]:
+            build()
+        elif argv[1:2] == ["score"]:
+            result = score(argv[2:])
+            line = json.dumps(result, ensure_ascii=False, allow_nan=False)
+            if FLAGS.output:
+                write_atomically(pathlib.Path(FLAGS.output), line + "\n")
+            print(f"{format_table(result)}\n{line}")
+        else:
+            raise app.UsageError("expected `build`, or `score` and files of answers")
+    except (ValueError, OSError) as error:
+        logging.error("%s", error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main)
