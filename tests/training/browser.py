@@ -18,11 +18,11 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
-_TIMEOUT = 20  # seconds for one answer, or for what a page is waited for
+_TIMEOUT = 60  # seconds for one answer, or for what a page is waited for
 
 
 class Browser:
-    """One page of a browser. Its folder for downloads is `downloads`.
+    """A browser with one page; what it saves appears in the folder `downloads`.
 
     Args:
       program: of Chromium.
@@ -43,13 +43,21 @@ class Browser:
         )  # fmt: skip
         os.close(to_read)
         os.close(to_write)
-        self._buffer, self._number, self._page = b"", 0, None
-        targets = self._call("Target.getTargets")["targetInfos"]
-        page = next(t["targetId"] for t in targets if t["type"] == "page")
-        attached = self._call("Target.attachToTarget", targetId=page, flatten=True)
+        self._buffer, self._number, self._context, self._page = b"", 0, None, None
+
+    def new_page(self) -> None:
+        """A page that shares neither storage nor cache with those before it, which are closed."""
+        self._page = None
+        if self._context:
+            self._call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._context = self._call("Target.createBrowserContext")["browserContextId"]
+        shared = {"browserContextId": self._context}
         self._call(
-            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads)
-        )
+            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads),
+            **shared,
+        )  # fmt: skip
+        page = self._call("Target.createTarget", url="about:blank", **shared)["targetId"]
+        attached = self._call("Target.attachToTarget", targetId=page, flatten=True)
         self._page = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network"):
             self._call(f"{domain}.enable")
@@ -170,6 +178,7 @@ def open_browser(folder: pathlib.Path):
         pytest.skip(f"no browser on PATH, looked for {', '.join(_NAMES)}")
     browser = Browser(program, folder)
     try:
+        browser.new_page()
         yield browser
     finally:
         browser.close()

@@ -41,9 +41,8 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def page(browser, study):
     """The browser at the start page of the study, as for a new participant."""
+    browser.new_page()
     browser.resize(1000, 700)
-    browser.open(study[0] / "index.html")
-    browser.run("localStorage.clear()")
     browser.open(study[0] / "index.html")
     for file in browser.downloads.iterdir():
         file.unlink()
