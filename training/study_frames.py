@@ -47,16 +47,20 @@ class Person:
 
 
 def real_folder(frames: pathlib.Path, person: str, sequence: str) -> pathlib.Path:
-    """Where a sequence's real frames belong. Raises ValueError: a name that is no folder name."""
-    return frames / _checked(person) / "real" / _checked(sequence)
+    """Where a sequence's real frames belong; names may be a dataset's, with "/" in them.
+
+    Raises:
+      ValueError: a name that can not be a folder's.
+    """
+    return frames / _folder_name(person) / "real" / _folder_name(sequence)
 
 
 def generated_folder(
     frames: pathlib.Path, person: str, method: str, t: int, sequence: str
 ) -> pathlib.Path:
     """Where the frames belong that `method` drew of a sequence. Raises as above."""
-    condition = Condition(_checked(method), t)
-    return frames / _checked(person) / "generated" / condition.folder / _checked(sequence)
+    method = Condition(_folder_name(method), t).folder
+    return frames / _folder_name(person) / "generated" / method / _folder_name(sequence)
 
 
 def save_frames(folder: pathlib.Path, frames: Iterable[np.ndarray], numbers: Iterable[int]) -> None:
@@ -122,7 +126,7 @@ def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def _checked(name: str) -> str:
-    if not name or name[0] == "." or "/" in name or "\\" in name:
-        raise ValueError(f"{name!r}: not the name of a folder; expected no '/' and no leading '.'")
-    return name
+def _folder_name(name: str) -> str:
+    if not name or name[0] == "." or "\\" in name or "\0" in name:
+        raise ValueError(f"{name!r}: can not be the name of a folder")
+    return name.replace("/", "_")

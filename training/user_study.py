@@ -1,4 +1,9 @@
-"""User study (paper section 4): `python -m training.user_study build` and `… score FILES`.
+"""User study (paper section 4): `python -m training.user_study real`, `build`, `score FILES`.
+
+`real` writes the real frames of a dataset folder's people; whoever evaluates methods writes the
+generated ones beside them (`study_frames.generated_folder`, `save_frames`):
+
+    python -m training.user_study real --dataset=DATASET --frames=FRAMES
 
 `build` makes a page of triplets, two real frames and a generated one, from folders of frames
 (`study_frames.py` says how they lie); give the folder to the participants, keep the key:
@@ -20,12 +25,16 @@ from absl import app, flags, logging
 
 from training import study_score
 from training.run_folder import write_atomically
+from training.study_dataset import write_real_frames
 from training.study_frames import read_people
 from training.study_page import write_study
 from training.study_triplets import conditions_of, draw_triplets
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("frames", None, "build: folder PERSON/{real,generated/METHOD_T8}/SEQUENCE.")
+flags.DEFINE_string("dataset", None, "real: dataset folder.")
+flags.DEFINE_list("identities", [], "real: people, separated by commas; default: everybody.")
+flags.DEFINE_integer("frames_per_video", 8, "real: frames of each video.", lower_bound=1)
+flags.DEFINE_string("frames", None, "real, build: folder of frames, as in study_frames.py.")
 flags.DEFINE_string("output", None, "build: folder to make; score: file for the JSON line.")
 flags.DEFINE_multi_string(
     "key", None, "build: where the key is written (OUTPUT.key.json); score: key of each study."
@@ -35,6 +44,16 @@ flags.DEFINE_integer("size", 0, "build: side of the pictures, pixels; 0: the sma
 flags.DEFINE_integer("quality", 95, "build: of JPEG.", 1, 100)
 flags.DEFINE_string("title", "Which picture is fake?", "build: heading of the page.")
 flags.DEFINE_integer("seed", 0, "build: of the triplets; score: of the bootstrap.", lower_bound=0)
+
+
+def real() -> None:
+    """Writes the real frames of the dataset folder that the flags name."""
+    if not FLAGS.dataset or not FLAGS.frames:
+        raise ValueError("real: expected --dataset and --frames")
+    written = write_real_frames(
+        FLAGS.dataset, pathlib.Path(FLAGS.frames), FLAGS.frames_per_video, FLAGS.identities
+    )
+    print(f"{FLAGS.frames}: {sum(written.values())} videos of {len(written)} people")
 
 
 def build() -> None:
@@ -109,7 +128,9 @@ def format_table(result: dict) -> str:
 
 def main(argv: list[str]) -> None:
     try:
-        if argv[1:] == ["build"]:
+        if argv[1:] == ["real"]:
+            real()
+        elif argv[1:] == ["build"]:
             build()
         elif argv[1:2] == ["score"]:
             result = score(argv[2:])
@@ -118,7 +139,7 @@ def main(argv: list[str]) -> None:
                 write_atomically(pathlib.Path(FLAGS.output), line + "\n")
             print(f"{format_table(result)}\n{line}")
         else:
-            raise app.UsageError("expected `build`, or `score` and files of answers")
+            raise app.UsageError("expected `real`, `build`, or `score` and files of answers")
     except (ValueError, OSError) as error:
         logging.error("%s", error)
         sys.exit(2)

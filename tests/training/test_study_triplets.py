@@ -99,12 +99,15 @@ def test_what_is_missing_in_the_folder_is_named(frames, tmp_path):
         read_people(copy)
 
 
-@pytest.mark.parametrize("name", ["", ".x", "a/b", "a\\b"])
-def test_names_that_are_no_folder(tmp_path, name):
-    with pytest.raises(ValueError, match="not the name of a folder"):
-        real_folder(tmp_path, "person", name)
-    with pytest.raises(ValueError, match="not the name of a folder"):
-        generated_folder(tmp_path, "person", name, 1, "a")
+def test_names_of_folders(tmp_path):
+    assert real_folder(tmp_path, "id1/v", "a b") == tmp_path / "id1_v" / "real" / "a b"
+    made = generated_folder(tmp_path, "id1", "FT", 8, "v/1")
+    assert made == tmp_path / "id1" / "generated" / "FT_T8" / "v_1"
+    for name in ("", ".x", "..", "a\\b"):
+        with pytest.raises(ValueError, match="can not be the name of a folder"):
+            real_folder(tmp_path, "person", name)
+        with pytest.raises(ValueError, match="can not be the name of a folder"):
+            generated_folder(tmp_path, "person", name, 1, "a")
 
 
 def test_saved_frames_keep_their_pixels(frames):

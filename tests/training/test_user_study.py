@@ -54,9 +54,8 @@ def test_build_and_score(repo_root, folder):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        ([], 1, "expected `build`, or `score`"),
+        ([], 1, "expected `real`, `build`, or `score`"),
         (["build"], 2, "build: expected --frames and --output"),
-        (["score", "x.json"], 2, "score: expected --key and files of answers"),
         (["score", "--key=nowhere.json", "x.json"], 2, "nowhere.json: no such file"),
     ],
 )
