@@ -1,12 +1,13 @@
-"""A folder of frames for the tests of the user study, and participants who answer."""
+"""Frames and a page for the tests of the user study, and participants who answer."""
 
 import json
 import pathlib
 
 import numpy as np
 
-from training.study_frames import generated_folder, real_folder, save_frames
-from training.study_page import ANSWERS_FORMAT
+from training.study_frames import generated_folder, read_people, real_folder, save_frames
+from training.study_page import ANSWERS_FORMAT, write_study
+from training.study_triplets import draw_triplets
 
 SEQUENCES = ("a", "b", "c", "d")
 FRAMES = 6  # of each sequence
@@ -28,6 +29,13 @@ def make_frames(folder: pathlib.Path, people: int = 2, size: int = 32) -> pathli
                 path = generated_folder(folder, f"person {person}", method, t, sequence)
                 save_frames(path, frames(3), range(3))
     return folder
+
+
+def make_study(folder: pathlib.Path, per_condition: int = 3):
+    """(page, key file, key) of that many triplets of each of three conditions."""
+    triplets = draw_triplets(read_people(make_frames(folder / "frames")), per_condition, seed=0)
+    page, key = folder / "new" / "page", folder / "new" / "page.key.json"
+    return page, key, write_study(triplets, page, key, "Faces & <fakes>", seed=0)
 
 
 def answers_of(key: dict, participant: str, right, run: str = "") -> dict:

@@ -5,19 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from tests.training.study_helpers import answers_of, make_frames, write_json
-from training.study_frames import read_people
-from training.study_page import write_study
+from tests.training.study_helpers import answers_of, make_study, write_json
 from training.study_score import bootstrap, collect, read_answers, read_key, score
-from training.study_triplets import draw_triplets
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """study → key, of one study with 4 triplets of each of three conditions."""
-    folder = tmp_path_factory.mktemp("study")
-    triplets = draw_triplets(read_people(make_frames(folder / "frames")), 4, seed=0)
-    key = write_study(triplets, folder / "page", folder / "key", "t", 0)
+    _, _, key = make_study(tmp_path_factory.mktemp("study"), per_condition=4)
     return {key["study"]: key}
 
 
