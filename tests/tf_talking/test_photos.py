@@ -59,3 +59,11 @@ def test_images_of_a_folder_in_natural_order(tmp_path, picture):
     for name in ("f10.png", "f9.PNG", ".hidden.png", "notes.txt"):
         PIL.Image.fromarray(picture).save(tmp_path / name, format="png")
     assert [path.name for path in photos.frame_files(tmp_path)] == ["f9.PNG", "f10.png"]
+
+
+def test_size_of_a_truncated_png_names_the_file(tmp_path):
+    path = tmp_path / "cut.png"
+    photos.write_png(path, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="cut.png"):
+        photos.photo_size(path)

@@ -71,7 +71,10 @@ def photo_size(path: str | os.PathLike) -> tuple[int, int]:
     """(width, height) of a photo, upright, from its header. Raises ValueError."""
     with _open_photo(pathlib.Path(path)) as image:
         width, height = image.size
-        sideways = image.getexif().get(0x0112, 1) >= 5
+        try:
+            sideways = image.getexif().get(0x0112, 1) >= 5
+        except (OSError, SyntaxError, ValueError) as error:  # a PNG's stands behind its pixels
+            raise ValueError(f"{path}: corrupt image: {error}") from None
         return (height, width) if sideways else (width, height)
 
 
