@@ -23,13 +23,14 @@ from tf_talking.losses.generator_terms import (
     image_terms,
     weighted_sum,
 )
-from tf_talking.models.discriminator import DiscriminatorFeatures, realism_score
-from tf_talking.models.generator import Generator
+from tf_talking.models.discriminator import W_START, DiscriminatorFeatures, realism_score
+from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.callbacks import PersonToServe
 
 TUNE = ("full", "psi")
+RANDOM_SPREAD = 0.02  # standard deviation of a random ψ', as norms' scales are often started
 
 
 class PersonalModel(keras.Model):
@@ -40,9 +41,10 @@ class PersonalModel(keras.Model):
       embedding: ê_NEW, float32 [N] (eq. 7).
       content: name → feature network of the content loss.
       tune: "full" trains ψ and ψ', "psi" trains ψ' only.
+      seed: of what the config asks to start at random (`finetune.w_init`, `finetune.adain_init`).
 
     Raises:
-      ValueError: another `tune`.
+      ValueError: another `tune`, or a config that leaves no term in the objective.
     """
 
     def __init__(
@@ -51,17 +53,22 @@ class PersonalModel(keras.Model):
         embedding: np.ndarray,
         content: Mapping[str, Features] | None = None,
         tune: str = "full",
+        seed: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         if tune not in TUNE:
             raise ValueError(f"tune: got {tune!r}, expected one of {list(TUNE)}")
         config = learned.config
+        losses = config.losses
+        content_terms = (losses.content_vgg19, losses.content_face, losses.content_pixel)
+        if not config.finetune.adversarial and not any(content_terms):
+            raise ValueError("finetune.adversarial is off and no content term has a weight")
         self.config, self.tune = config, tune
         self.embedding = np.asarray(embedding, np.float32)
         # Not tracked by Keras: frozen networks are neither saved nor counted with the person's.
         self._content = _Untracked(content or {})
-        self._shared_generator = _Untracked(learned.generator)
+        self._learned = _Untracked(learned)
         self._own_generators = []
         if tune == "full":
             for name in ("generator", "ema_generator"):
@@ -70,12 +77,11 @@ class PersonalModel(keras.Model):
                 self._own_generators.append(copy)
         self.features = DiscriminatorFeatures(config.model, name="features")
         self.features.set_weights(learned.discriminator.features.get_weights())
-        head = learned.discriminator.head
-        adain_params = learned.generator.project(self.embedding[np.newaxis])[0]
+        adain_params, w = start_vectors(learned, self.embedding, seed)
         self.adain_params = self._vector("adain_params", adain_params)
         self.ema_adain_params = self._vector("ema_adain_params", adain_params, trainable=False)
-        self.w = self._vector("w", head.w0 + self.embedding)
-        self.bias = self._vector("b", head.bias)
+        self.w = self._vector("w", w)
+        self.bias = self._vector("b", learned.discriminator.head.bias)
         self._generator_variables = [self.adain_params]
         if self._own_generators:
             self._generator_variables = [*self.generator.trainable_variables, self.adain_params]
@@ -87,12 +93,12 @@ class PersonalModel(keras.Model):
     @property
     def generator(self) -> Generator:
         """G' as it is trained; with `tune="psi"` the shared one."""
-        return self._own_generators[0] if self._own_generators else self._shared_generator.value
+        return self._own_generators[0] if self._own_generators else self._learned.value.generator
 
     @property
     def ema_generator(self) -> Generator:
         """The EMA copy of G', which is drawn with and exported; or the shared one."""
-        return self._own_generators[1] if self._own_generators else self._shared_generator.value
+        return self._own_generators[1] if self._own_generators else self._learned.value.generator
 
     def _vector(self, name: str, value, trainable: bool = True) -> tf.Variable:
         value = np.asarray(value)
@@ -116,6 +122,25 @@ class PersonalModel(keras.Model):
         self.discriminator_optimizer.build(self._discriminator_variables)
         super().compile(**kwargs)
 
+    def restart(self, embedding: np.ndarray, seed: int = 0) -> None:
+        """Back to where fine-tuning begins, for another ê_NEW; what was traced for `fit` stays.
+
+        Equal to a new compiled model, without the seconds that tracing takes.
+        """
+        learned = self._learned.value
+        self.embedding = np.asarray(embedding, np.float32)
+        for copy in self._own_generators:
+            copy_generator(learned.generator, copy)
+        self.features.set_weights(learned.discriminator.features.get_weights())
+        adain_params, w = start_vectors(learned, self.embedding, seed)
+        for variable in (self.adain_params, self.ema_adain_params):
+            variable.assign(adain_params)
+        self.w.assign(w)
+        self.bias.assign(learned.discriminator.head.bias)
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for variable in (optimizer.iterations, *optimizer._momentums, *optimizer._velocities):
+                variable.assign(tf.zeros_like(variable))
+
     @property
     def metrics(self):
         """Means over the epoch of every logged term."""
@@ -132,7 +157,8 @@ class PersonalModel(keras.Model):
         real = to_float(data["frames"])
         drawn = landmark_images(self.config, data["landmarks"])
         fake, values = self.generator_update(real, drawn)
-        for _ in range(self.config.finetune.discriminator_steps):
+        adversarial = self.config.finetune.adversarial
+        for _ in range(self.config.finetune.discriminator_steps if adversarial else 0):
             values.update(self.discriminator_update(real, tf.stop_gradient(fake), drawn))
         self._update_ema()
         means = self._means.value
@@ -152,14 +178,17 @@ class PersonalModel(keras.Model):
         losses = self.config.losses
         if self._own_generators:  # the shared kernels and their σ stay as they are served
             power_iteration(self.generator)
-        _, real_activations = self.features(real, drawn)
+        adversarial = self.config.finetune.adversarial
+        if adversarial:
+            _, real_activations = self.features(real, drawn)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._generator_variables)
             psi = tf.repeat(self.adain_params[tf.newaxis], tf.shape(real)[0], axis=0)
             fake = self.generator(drawn, psi)
-            scores, activations = self.score(fake, drawn)
             terms = image_terms(losses, self._content.value, real, fake)
-            terms.update(discriminator_terms(losses, scores, activations, real_activations))
+            if adversarial:
+                scores, activations = self.score(fake, drawn)
+                terms.update(discriminator_terms(losses, scores, activations, real_activations))
             loss = weighted_sum(losses, terms)
         gradients = tape.gradient(loss, self._generator_variables)
         self.generator_optimizer.apply_gradients(
@@ -217,6 +246,27 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
+
+
+def start_vectors(
+    learned: MetaLearned, embedding: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(ψ', w') before fine-tuning, as `finetune.adain_init` and `finetune.w_init` say.
+
+    ψ' = Pê_NEW and w' = w0 + ê_NEW (section 3.3), or, for the ablations of appendix A.2, drawn at
+    random: ψ' around the identity of AdaIN (scale 1, shift 0), w' = w0 + a row as W's were at the
+    start of meta-learning.
+    """
+    finetune, head = learned.config.finetune, learned.discriminator.head
+    generator = np.random.default_rng(seed)
+    adain_params = learned.generator.project(embedding[np.newaxis])[0].numpy()
+    if finetune.adain_init == "random":
+        neutral = neutral_adain_params(learned.config.model)
+        adain_params = neutral + generator.normal(0.0, RANDOM_SPREAD, neutral.shape)
+    row = embedding
+    if finetune.w_init == "random":
+        row = generator.uniform(0.0, 2 * W_START, embedding.shape)
+    return adain_params.astype(np.float32), (head.w0.numpy() + row).astype(np.float32)
 
 
 def copy_generator(source: Generator, copy: Generator) -> None:

@@ -5,7 +5,16 @@ import json
 
 import pytest
 
-from tf_talking.config import PRESETS, ModelConfig, config_hash, from_json, get_preset, to_json
+from tf_talking.config import (
+    ABLATIONS,
+    PRESETS,
+    ModelConfig,
+    ablate,
+    config_hash,
+    from_json,
+    get_preset,
+    to_json,
+)
 
 
 def test_paper_preset_has_the_papers_numbers():
@@ -40,6 +49,21 @@ def test_config_of_a_run_before_a_field_was_there_still_loads():
     for field in ("psi_epochs", "psi_learning_rate"):
         del values["finetune"][field]
     assert from_json(json.dumps(values)) == config
+
+
+def test_ablations_change_what_they_say_only():
+    for name, sections in ABLATIONS.items():
+        before = json.loads(to_json(get_preset("small")))
+        after = json.loads(to_json(get_preset(f"small_{name}")))
+        for section, fields in sections.items():
+            for field, value in fields.items():
+                assert before[section][field] != value, f"{name}: {field} changes nothing"
+                before[section][field] = value
+        assert after == {**before, "name": f"small_{name}"}
+    assert get_preset("paper_no_match").losses.match == 0.0
+    assert get_preset("paper_no_match").finetune.w_init == "random"
+    with pytest.raises(ValueError, match="unknown ablation 'no_eyes', expected one of"):
+        ablate(get_preset("tiny"), "no_eyes")
 
 
 def test_hash_depends_on_what_is_served_only():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_talking.models.discriminator import Discriminator
 from tf_talking.models.embedder import Embedder
-from tf_talking.models.generator import Generator
+from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
 from tf_talking.models.served import save_generator
@@ -242,3 +242,76 @@ def test_order_of_photos_follows_from_seed_and_step(photos):
     step.assign(2)
     second = order()
     assert second != first and sorted(sum(second, [])) == list(range(8))
+
+
+def with_finetune(learned, **fields):
+    config = learned.config
+    finetune = dataclasses.replace(config.finetune, **fields)
+    return dataclasses.replace(learned, config=dataclasses.replace(config, finetune=finetune))
+
+
+def test_restarted_model_equals_a_new_one(learned, photos):
+    """After another person's update: the same weights at the start, and after an update."""
+    real = to_float(tf.constant(photos["frames"]))
+
+    def update(model):
+        fake, _ = model.generator_update(real, drawn)
+        model.discriminator_update(real, tf.stop_gradient(fake), drawn)
+        optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+        return [v.numpy() for v in (*model.weights, *(v for o in optimizers for v in o.variables))]
+
+    used, embedding, drawn = make(learned, photos)
+    used.compile()
+    used.restart(embedding + 0.3)
+    np.testing.assert_allclose(
+        used.w, learned.discriminator.head.w0 + embedding + 0.3, atol=1e-6
+    )
+    update(used)
+    used.restart(embedding)
+    new, _, _ = make(learned, photos)
+    new.compile()
+    for a, b in zip(new.weights, used.weights, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.name)
+    for a, b in zip(update(new), update(used), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)  # an update is of order 1e-3
+
+
+def test_random_w_is_not_the_embedding_and_follows_the_seed(learned, photos):
+    ablated = with_finetune(learned, w_init="random")
+    models = [make(ablated, photos, seed=seed)[0] for seed in (1, 1, 2)]
+    rows = [m.w.numpy() - learned.discriminator.head.w0.numpy() for m in models]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert np.abs(rows[0] - rows[2]).max() > 0.01
+    assert all((row >= -1e-6).all() and (row <= 0.2 + 1e-6).all() for row in rows)  # as W starts
+    projected = learned.generator.project(models[0].embedding[np.newaxis])[0]
+    np.testing.assert_array_equal(models[0].adain_params, projected)  # nothing else changes
+
+
+def test_random_adain_params_are_scales_around_one(learned, photos):
+    ablated = with_finetune(learned, adain_init="random")
+    model, embedding, _ = make(ablated, photos)
+    neutral = neutral_adain_params(learned.config.model)
+    difference = model.adain_params.numpy() - neutral
+    assert 0.015 < difference.std() < 0.025 and np.abs(difference).max() < 0.15
+    np.testing.assert_array_equal(model.adain_params, model.ema_adain_params)
+    np.testing.assert_allclose(model.w, learned.discriminator.head.w0 + embedding, atol=1e-7)
+
+
+def test_without_the_adversarial_term_the_discriminator_rests(learned, photos):
+    model, _, _ = make(with_finetune(learned, adversarial=False), photos)
+    model.compile(run_eagerly=True)
+    before = [v.numpy() for v in (*model.features.variables, model.w)]
+    history = model.fit(tf.data.Dataset.from_tensor_slices(photos).batch(8), verbose=0)
+    assert set(history.history) == {"content_pixel", "generator_loss", "l1"}
+    for a, b in zip(before, (*model.features.variables, model.w), strict=True):
+        np.testing.assert_array_equal(a, b)
+    start = learned.generator.project(model.embedding[np.newaxis])[0]
+    assert np.abs(model.adain_params - start).max() > 0
+
+
+def test_an_objective_without_a_term_is_refused(learned, photos):
+    ablated = with_finetune(learned, adversarial=False)
+    losses = dataclasses.replace(learned.config.losses, content_pixel=0.0)
+    empty = dataclasses.replace(ablated, config=dataclasses.replace(ablated.config, losses=losses))
+    with pytest.raises(ValueError, match="no content term has a weight"):
+        make(empty, photos)

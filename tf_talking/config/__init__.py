@@ -14,9 +14,10 @@ from tf_talking.config.config import (
     from_json,
     to_json,
 )
-from tf_talking.config.presets import PRESETS, get_preset
+from tf_talking.config.presets import ABLATIONS, PRESETS, ablate, get_preset
 
 __all__ = [
+    "ABLATIONS",
     "PRESETS",
     "Config",
     "FinetuneConfig",
@@ -24,6 +25,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "TrainConfig",
+    "ablate",
     "config_hash",
     "from_json",
     "get_preset",

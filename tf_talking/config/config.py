@@ -171,6 +171,14 @@ class FinetuneConfig:
     ema_decay: float = 0.972
     psi_epochs: int = 40
     psi_learning_rate: float = 2e-2  # ψ' is of order 1 whatever the network: shifts and scales
+    # The ablations of appendix A.2; the first choice is the paper's method.
+    adversarial: bool = True  # L'_ADV in the objective; without it D' rests
+    w_init: str = "embedding"  # w' = w0 + ê_NEW; random: w0 + a row as W's were at the start
+    adain_init: str = "projected"  # ψ' = Pê_NEW; random: scales around 1, shifts around 0
+
+    def __post_init__(self):
+        _require("finetune.w_init", self.w_init, ("embedding", "random"))
+        _require("finetune.adain_init", self.adain_init, ("projected", "random"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,7 +75,36 @@ _TINY = dataclasses.replace(
     finetune=FinetuneConfig(learning_rate=5e-4, discriminator_learning_rate=4e-4, ema_decay=0.9),
 )
 
-PRESETS = {c.name: c for c in (_PAPER, _FSTH, _FF, _V2_WEIGHTS, _SMALL, _TINY)}
+# What each ablation changes: section → fields. The first three are appendix A.2's, the others the
+# choices where the paper is silent.
+ABLATIONS = {
+    "no_match": {"losses": {"match": 0.0}, "finetune": {"w_init": "random"}},
+    "no_adversarial": {"finetune": {"adversarial": False}},
+    "random_adain": {"finetune": {"adain_init": "random"}},
+    "no_attention": {"model": {"attention": False}},
+    "relu_sum": {"model": {"pooling": "relu_sum"}},
+    "average_vgg": {"losses": {"vgg_pooling": "average"}},
+}
+
+
+def ablate(config: Config, ablation: str) -> Config:
+    """A copy of `config` with the fields of an ablation; named `<config's name>_<ablation>`.
+
+    Raises:
+      ValueError: unknown ablation; lists the known ones.
+    """
+    if ablation not in ABLATIONS:
+        raise ValueError(f"unknown ablation {ablation!r}, expected one of {sorted(ABLATIONS)}")
+    sections = {
+        section: dataclasses.replace(getattr(config, section), **fields)
+        for section, fields in ABLATIONS[ablation].items()
+    }
+    return dataclasses.replace(config, name=f"{config.name}_{ablation}", **sections)
+
+
+_NAMED = (_PAPER, _FSTH, _FF, _V2_WEIGHTS, _SMALL, _TINY)
+_ABLATED = tuple(ablate(base, name) for base in (_PAPER, _SMALL) for name in ABLATIONS)
+PRESETS = {c.name: c for c in (*_NAMED, *_ABLATED)}
 
 
 def get_preset(name: str) -> Config:
