@@ -55,11 +55,6 @@ def choose_frames(
     return {t: spread(cut, t) for t in shots}, cut + behind
 
 
-def excluded_identities(checkpoint: str) -> list[str]:
-    """Identities that the run of a checkpoint kept out of training; empty where none are known."""
-    return list(read_run_facts(checkpoint).get("excluded_identities", []))
-
-
 def read_run_facts(checkpoint: str) -> dict:
     """run.json beside RUN/checkpoints/ckpt-N; empty where the checkpoint has no run folder."""
     path = pathlib.Path(checkpoint).parent.parent / "run.json"

@@ -119,9 +119,7 @@ class Methods:
         batch_size = model.config.finetune.batch_size
         step = model.generator_optimizer.iterations
         if epochs:
-            model.fit(
-                photo_dataset(person, batch_size, self._seed, step), epochs=epochs, verbose=0
-            )
+            model.fit(photo_dataset(person, batch_size, self._seed, step), epochs=epochs, verbose=0)
 
     def _check_start(self, frames: dict[str, np.ndarray]) -> None:
         """Eq. (5) = eq. (8): asserted on every person, but where ψ' starts at random on purpose."""

@@ -1,0 +1,145 @@
+"""The evaluation program on procedural people: results, report, bad input."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.data.records import decode_frames
+from tf_talking.metrics import registry
+from training.meta_trainer import MetaTrainer
+
+FLAGS = ("--shots=1,2", "--holdout_frames=3", "--epochs=2", "--holdout_order=consecutive")
+
+
+@pytest.fixture(scope="module")
+def run_folder(nano_config, people, tmp_path_factory):
+    """A run folder with an untrained checkpoint that kept two people out."""
+    folder = tmp_path_factory.mktemp("run")
+    trainer = MetaTrainer(nano_config, 3, dict, tf.distribute.get_strategy())
+    for weight in trainer.ema_generator.trainable_weights:
+        noise = tf.random.stateless_normal(weight.shape, seed=[1, 2])
+        weight.assign_add(0.02 * noise)  # frames that depend on ψ
+    (folder / "checkpoints").mkdir()
+    trainer.checkpoint.write(str(folder / "checkpoints/ckpt-0"))
+    names = [entry.identity for entry in DatasetFolder.open(people).accepted]
+    facts = {"data_hash": "abc", "num_videos": 3, "excluded_identities": names[1:3]}
+    (folder / "run.json").write_text(json.dumps(facts))
+    return folder
+
+
+def evaluate(run_folder, people, output, *more):
+    return subprocess.run(
+        [sys.executable, "-m", "training.evaluate",
+         f"--checkpoint={run_folder / 'checkpoints/ckpt-0'}", f"--dataset={people}",
+         f"--output={output}", *FLAGS, *more],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluated(run_folder, people, tmp_path_factory):
+    """(output folder, the finished program)."""
+    output = tmp_path_factory.mktemp("evaluation") / "out"
+    # Batches of one for every T: the step is traced once.
+    result = evaluate(run_folder, people, output, "--override=finetune.batch_size=1")
+    assert result.returncode == 0, result.stderr
+    return output, result
+
+
+def read(output):
+    return [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()]
+
+
+def test_one_line_for_each_metric_method_t_and_video(evaluated, people):
+    rows = read(evaluated[0])
+    found = {(r["metric"], r["method"], r["shots"], r["video"]) for r in rows}
+    held_out = [e.video_id for e in DatasetFolder.open(people).accepted][1:3]
+    assert found == {
+        (metric, method, shots, video)
+        for metric in ("ssim", "l1", "psnr", "flicker")
+        for method in ("nearest", "ff", "ft_before", "ft")
+        for shots in (1, 2)
+        for video in (*held_out, None)
+    }
+    assert len(found) == len(rows)
+    for row in rows:
+        assert row["n"] == (3 if row["video"] else 6)
+        assert row["data_hash"] == DatasetFolder.open(people).data_hash
+        assert row["epochs"] == (2 if row["method"] == "ft" else 0)
+
+
+def test_values_of_the_nearest_source_frame_are_the_metrics_own(evaluated, people):
+    """Measured again from the dataset and from what frames.json says was used."""
+    folder = DatasetFolder.open(people)
+    rows = read(evaluated[0])
+    for entry in folder.accepted[1:3]:
+        record = folder.read_video(entry.video_id)
+        [path] = [
+            p.parent
+            for p in (evaluated[0] / "videos").glob("*/frames.json")
+            if json.loads(p.read_text())["video_id"] == entry.video_id
+        ]
+        used = json.loads((path / "frames.json").read_text())
+        assert len(used["holdout"]) == 3 and len(used["shots"]["2"]) == 2
+        assert not set(used["holdout"]) & {*used["shots"]["1"], *used["shots"]["2"]}
+        truth = decode_frames(record, used["holdout"])
+        only = decode_frames(record, used["shots"]["1"] * 3)
+        for metric in ("l1", "ssim"):
+            [row] = [
+                r for r in rows
+                if (r["metric"], r["method"], r["shots"], r["video"])
+                == (metric, "nearest", 1, entry.video_id)
+            ]  # fmt: skip
+            assert row["value"] == pytest.approx(registry.compute(metric, truth, only))
+
+
+def test_before_fine_tuning_is_feed_forward_and_after_is_not(evaluated):
+    values = {
+        (r["method"], r["shots"], r["video"]): r["value"]
+        for r in read(evaluated[0])
+        if r["metric"] == "l1"
+    }
+    for (method, shots, video), value in values.items():
+        if method == "ft_before":
+            assert value == pytest.approx(values["ff", shots, video], abs=1e-3)
+        if method == "ft":
+            assert abs(value - values["ff", shots, video]) > 1e-5
+
+
+def test_all_videos_are_the_mean_with_an_interval_around_it(evaluated):
+    rows = [r for r in read(evaluated[0]) if (r["metric"], r["method"]) == ("ssim", "ft")]
+    for shots in (1, 2):
+        own = [r["value"] for r in rows if r["shots"] == shots and r["video"]]
+        [total] = [r for r in rows if r["shots"] == shots and not r["video"]]
+        assert total["value"] == pytest.approx(np.mean(own))
+        assert (total["low"], total["high"]) == pytest.approx((min(own), max(own)))  # of two
+        assert total["videos"] == 2
+
+
+def test_reports_say_what_was_measured_on_what(evaluated):
+    output, result = evaluated
+    markdown, page = ((output / f"report.{end}").read_text() for end in ("md", "html"))
+    for text in (markdown, page):
+        assert "all evaluated identities were kept out" in text
+        assert "--inception is not given" in text  # FID
+        assert "--landmark_detector is not given" in text
+        assert "VoxCeleb2, Ours-FT (1)" in text and "0.64" in text
+        assert "FT before fine-tuning equals FF" in text
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert "src='http" not in page and "<link" not in page
+    links = [line.split("](")[1][:-1] for line in markdown.splitlines() if line.startswith("![")]
+    assert len(links) == 2 and all((output / link).is_file() for link in links)
+    assert result.stdout.strip() == str(output / "report.html")
+    assert "video 2 of 2 done" in result.stderr
+
+
+def test_bad_flags_end_with_a_message(run_folder, people, tmp_path):
+    result = evaluate(run_folder, people, tmp_path / "out", "--metrics=fid")
+    assert result.returncode == 2
+    assert "--metrics: fid: --inception is not given" in result.stderr
+    assert not (tmp_path / "out").exists()

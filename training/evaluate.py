@@ -1,0 +1,207 @@
+"""Self-reenactment of held-out people (paper section 4):
+
+    python -m training.evaluate --checkpoint RUN --dataset DIR --output OUT \
+        --inception inception.npz --recogniser recogniser.keras --vgg19 vgg19.npz
+
+For each held-out video and each T of --shots: few-shot learning from T frames, then every method
+draws the hold-out frames from their landmarks. Writes results.jsonl, report.md and report.html.
+Killed and started again with the same flags, it goes on with the next video.
+Held-out are the identities that the run kept out of training, or those of --identities and
+--video_ids.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+import keras
+from absl import app, flags, logging
+
+from tf_talking.config import config_hash
+from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+from training import content_flags, evaluation_frames
+from training.evaluation_frames import VideoFrames
+from training.evaluation_methods import FT, PSI, Methods
+from training.evaluation_metrics import DETECTORS, EvaluationMetrics, build_metrics
+from training.evaluation_results import EvaluationFolder
+from training.evaluation_run import Evaluation
+from training.overrides import apply_overrides
+
+FLAGS = flags.FLAGS
+content_flags.define_content_flags()
+flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
+flags.DEFINE_string("dataset", None, "Dataset folder with the held-out videos.")
+flags.DEFINE_string("output", None, "Folder of results and report.")
+flags.DEFINE_list("identities", [], "Whose videos; default: those the run kept out of training.")
+flags.DEFINE_list("video_ids", [], "Videos by name, besides those of --identities.")
+flags.DEFINE_integer("max_videos", 50, "Drawn at random where there are more; 0: all.", 0)
+flags.DEFINE_list("shots", ["1", "8", "32"], "T: numbers of few-shot frames.")
+flags.DEFINE_integer("holdout_frames", 32, "Hold-out frames of each video.", lower_bound=1)
+flags.DEFINE_enum(
+    "holdout_order", "spread", evaluation_frames.ORDERS,
+    "Hold-out frames spread evenly over the second part of a video, or the first ones of it, which "
+    "flicker needs.",
+)  # fmt: skip
+flags.DEFINE_multi_enum(
+    "tune", ["full"], ["full", "psi", "none"], "Fine-tuning of ψ and ψ', of ψ' alone, or none."
+)
+flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40).", lower_bound=0)
+flags.DEFINE_multi_string("override", [], "section.field=value of losses or finetune.")
+flags.DEFINE_list("metrics", None, "Names; default: all for which there is what they need.")
+flags.DEFINE_string("inception", None, "Inception features of FID (.npz).")
+flags.DEFINE_string("recogniser", None, "Face recogniser of CSIM: .keras, .onnx, InsightFace name.")
+flags.DEFINE_enum(
+    "landmark_detector", None, DETECTORS, "Detector of the landmark error in generated frames."
+)
+flags.DEFINE_integer("seed", 0, "Seed of drawn videos, fine-tuning and intervals.", lower_bound=0)
+flags.mark_flags_as_required(["checkpoint", "dataset", "output"])
+
+
+def read_shots() -> list[int]:
+    """--shots as numbers, ascending."""
+    try:
+        shots = sorted({int(text) for text in FLAGS.shots})
+    except ValueError:
+        shots = []
+    if not shots or shots[0] < 1:
+        raise ValueError(f"--shots: got {','.join(FLAGS.shots)}, expected whole numbers >= 1")
+    return shots
+
+
+def load() -> MetaLearned:
+    """The checkpoint, with the overrides of how it is fine-tuned."""
+    learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
+    config = content_flags.resolve_content(apply_overrides(learned.config, FLAGS.override))
+    if (config.model, config.landmarks) != (learned.config.model, learned.config.landmarks):
+        raise ValueError("--override: model.* and landmarks.* are fixed by the checkpoint")
+    return dataclasses.replace(learned, config=config)
+
+
+def open_dataset(config) -> DatasetFolder:
+    """--dataset, after a look at whether it was made for this model."""
+    folder = DatasetFolder.open(FLAGS.dataset)
+    wanted = (config.model.image_size, config.landmarks.detector, config.landmarks.scheme)
+    found = (folder.info.image_size, folder.info.detector, folder.info.scheme)
+    if wanted != found:
+        raise ValueError(
+            f"--dataset {FLAGS.dataset}: (size, detector, scheme) is {found}, the checkpoint has "
+            f"{wanted}"
+        )
+    return folder
+
+
+def load_metrics(config) -> EvaluationMetrics:
+    """The metrics that the flags ask for."""
+    vgg19 = FLAGS.vgg19
+    if vgg19 in ("none", "random") or (vgg19 == "auto" and not config.losses.content_vgg19):
+        vgg19 = None  # random features measure nothing; no download for a metric alone
+    return build_metrics(
+        FLAGS.metrics,
+        FLAGS.inception,
+        FLAGS.recogniser,
+        vgg19,
+        FLAGS.landmark_detector,
+        config.landmarks.scheme,
+        config.model.image_size,
+        FLAGS.holdout_order == "consecutive",
+    )
+
+
+def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
+    """What the report says about the model's budget, and whether these people are new to it."""
+    run = evaluation_frames.read_run_facts(learned.checkpoint)
+    config, held_out = learned.config, None
+    if run:
+        excluded = set(run.get("excluded_identities", []))
+        held_out = {video.entry.identity for video in videos} <= excluded
+        if not held_out:
+            logging.warning("some of these identities were not kept out of the training")
+    return {
+        "config_name": config.name,
+        "image_size": config.model.image_size,
+        "batch_size": config.train.batch_size,
+        "k_shot": config.train.k_shot,
+        "num_videos": run.get("num_videos"),
+        "data_hash": run.get("data_hash"),
+        "held_out": held_out,
+    }
+
+
+def describe(
+    learned: MetaLearned, folder: DatasetFolder, methods: Methods, metrics: EvaluationMetrics,
+    content: dict,
+) -> dict:  # fmt: skip
+    """What decides the results of a video, for evaluation.json and the result lines."""
+    return {
+        "checkpoint": learned.checkpoint,
+        "step": learned.step,
+        "config": dataclasses.asdict(learned.config),
+        "config_hash": config_hash(learned.config),
+        "dataset": FLAGS.dataset,
+        "data_hash": folder.data_hash,
+        "shots": read_shots(),
+        "holdout_frames": FLAGS.holdout_frames,
+        "holdout_order": FLAGS.holdout_order,
+        "methods": methods.names,
+        "epochs": methods.epochs,
+        "before_equals_ff": learned.config.finetune.adain_init == "projected",
+        "content": {name: network.weights_source for name, network in content.items()},
+        "metrics": metrics.names,
+        "metric_sources": metrics.sources,
+        "metrics_left_out": metrics.left_out,
+        "seed": FLAGS.seed,
+    }
+
+
+def run() -> pathlib.Path:
+    """The program without its exit codes."""
+    shots = read_shots()
+    keras.utils.set_random_seed(FLAGS.seed)
+    learned = load()
+    folder = open_dataset(learned.config)
+    identities = FLAGS.identities
+    if not identities and not FLAGS.video_ids:
+        present = {entry.identity for entry in folder.accepted}
+        excluded = evaluation_frames.read_run_facts(learned.checkpoint).get(
+            "excluded_identities", []
+        )
+        identities = [name for name in excluded if name in present]
+    entries = evaluation_frames.held_out_entries(
+        folder, identities, FLAGS.video_ids, FLAGS.max_videos, FLAGS.seed
+    )
+    videos, left_out = evaluation_frames.split_videos(
+        entries, shots, FLAGS.holdout_frames, FLAGS.holdout_order
+    )
+    for video_id, reason in left_out.items():
+        logging.warning("%s is left out: %s", video_id, reason)
+    metrics = load_metrics(learned.config)
+    for name, reason in metrics.left_out.items():
+        logging.warning("%s is not measured: %s", name, reason)
+    content = content_flags.build_content(learned.config)
+    tuned = [name for name, kind in ((FT, "full"), (PSI, "psi")) if kind in FLAGS.tune]
+    methods = Methods(learned, content, tuned, FLAGS.epochs, FLAGS.seed)
+    facts = describe(learned, folder, methods, metrics, content)
+    output = EvaluationFolder(FLAGS.output)
+    output.start(facts)
+    facts["training"] = describe_training(learned, videos)  # the videos may change
+    logging.info("%d videos, T = %s, methods %s", len(videos), shots, ", ".join(methods.names))
+    evaluation = Evaluation(learned.config, folder, methods, metrics, facts, output)
+    evaluation.run(videos)
+    metrics.close()
+    return evaluation.write_results(videos, left_out)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    logging.set_verbosity(logging.INFO)
+    try:
+        print(run())
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        logging.error("%s", error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main)
