@@ -6,6 +6,7 @@
 For each held-out video and each T of --shots: few-shot learning from T frames, then every method
 draws the hold-out frames from their landmarks. Writes results.jsonl, report.md and report.html.
 Killed and started again with the same flags, it goes on with the next video.
+With --cross_drivers, people are also driven by others, who are ranked by CSIM.
 Held-out are the identities that the run kept out of training, or those of --identities and
 --video_ids.
 """
@@ -21,6 +22,7 @@ from tf_talking.config import config_hash
 from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
 from training import content_flags, evaluation_frames
+from training.cross_reenactment import CrossReenactment, read_drivers
 from training.evaluation_frames import VideoFrames
 from training.evaluation_methods import FT, PSI, Methods
 from training.evaluation_metrics import DETECTORS, EvaluationMetrics, build_metrics
@@ -54,6 +56,10 @@ flags.DEFINE_string("recogniser", None, "Face recogniser of CSIM: .keras, .onnx,
 flags.DEFINE_enum(
     "landmark_detector", None, DETECTORS, "Detector of the landmark error in generated frames."
 )
+flags.DEFINE_integer(
+    "cross_drivers", 0, "Other people's videos that drive each person (needs --recogniser).", 0
+)
+flags.DEFINE_integer("cross_frames", 8, "Frames taken of each of them.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of drawn videos, fine-tuning and intervals.", lower_bound=0)
 flags.mark_flags_as_required(["checkpoint", "dataset", "output"])
 
@@ -108,6 +114,20 @@ def load_metrics(config) -> EvaluationMetrics:
     )
 
 
+def load_cross(
+    config, folder: DatasetFolder, videos: list[VideoFrames], metrics: EvaluationMetrics
+) -> CrossReenactment | None:
+    """The drivers of cross-reenactment, where it is asked for."""
+    if not FLAGS.cross_drivers:
+        return None
+    if "csim" not in metrics.names:
+        raise ValueError("--cross_drivers: drivers are ranked by CSIM, which needs --recogniser")
+    if len({video.entry.identity for video in videos}) < 2:
+        raise ValueError("--cross_drivers: got videos of one person only, expected at least two")
+    drivers = read_drivers(folder, videos, FLAGS.cross_drivers, FLAGS.cross_frames, FLAGS.seed)
+    return CrossReenactment(config, metrics.needs["recogniser"], drivers)
+
+
 def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
     """What the report says about the model's budget, and whether these people are new to it."""
     run = evaluation_frames.read_run_facts(learned.checkpoint)
@@ -130,7 +150,7 @@ def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
 
 def describe(
     learned: MetaLearned, folder: DatasetFolder, methods: Methods, metrics: EvaluationMetrics,
-    content: dict,
+    content: dict, cross: CrossReenactment | None,
 ) -> dict:  # fmt: skip
     """What decides the results of a video, for evaluation.json and the result lines."""
     return {
@@ -150,6 +170,10 @@ def describe(
         "metrics": metrics.names,
         "metric_sources": metrics.sources,
         "metrics_left_out": metrics.left_out,
+        "cross": {
+            "drivers": [driver.video_id for driver in cross.drivers] if cross else [],
+            "frames": FLAGS.cross_frames,
+        },
         "seed": FLAGS.seed,
     }
 
@@ -181,12 +205,13 @@ def run() -> pathlib.Path:
     content = content_flags.build_content(learned.config)
     tuned = [name for name, kind in ((FT, "full"), (PSI, "psi")) if kind in FLAGS.tune]
     methods = Methods(learned, content, tuned, FLAGS.epochs, FLAGS.seed)
-    facts = describe(learned, folder, methods, metrics, content)
+    cross = load_cross(learned.config, folder, videos, metrics)
+    facts = describe(learned, folder, methods, metrics, content, cross)
     output = EvaluationFolder(FLAGS.output)
     output.start(facts)
     facts["training"] = describe_training(learned, videos)  # the videos may change
     logging.info("%d videos, T = %s, methods %s", len(videos), shots, ", ".join(methods.names))
-    evaluation = Evaluation(learned.config, folder, methods, metrics, facts, output)
+    evaluation = Evaluation(learned.config, folder, methods, metrics, facts, output, cross)
     evaluation.run(videos)
     metrics.close()
     return evaluation.write_results(videos, left_out)

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html
+import math
 import pathlib
 
 import cv2
@@ -57,6 +58,11 @@ class Picture:
     path: pathlib.Path
     link: pathlib.PurePath
     columns: list[str]
+
+
+def number(value: float | None) -> str:
+    """A figure of a table."""
+    return "–" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def to_markdown(blocks: list) -> str:

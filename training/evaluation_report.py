@@ -10,9 +10,20 @@ import numpy as np
 
 from tf_talking.metrics import registry
 from tf_talking.metrics.bootstrap import mean_interval
+from training.cross_report import cross_blocks
 from training.evaluation_methods import BEFORE, FF, FT, LABELS, NEAREST, PSI
-from training.evaluation_page import Heading, Lines, Picture, Table, Text, to_html, to_markdown
+from training.evaluation_page import (
+    Heading,
+    Lines,
+    Picture,
+    Table,
+    Text,
+    number,
+    to_html,
+    to_markdown,
+)
 from training.evaluation_results import EvaluationFolder
+from training.evaluation_strips import strip_methods
 
 # Table 1 of the paper: (method, T) → row's name, FID, SSIM, CSIM, USER.
 PAPER = {
@@ -46,11 +57,6 @@ def heading_of(metric: str) -> str:
     return _NAMES.get(metric, metric) + arrow
 
 
-def number(value: float | None) -> str:
-    """A figure of a table."""
-    return "–" if value is None or math.isnan(value) else f"{value:.4g}"
-
-
 def build_blocks(
     folder: EvaluationFolder, facts: dict, totals: list[dict], video_ids: list[str],
     left_out: dict[str, str],
@@ -78,6 +84,8 @@ def build_blocks(
             Picture(path, path.relative_to(folder.path), strip_columns(facts)),
             _video_table(facts, [row for row in rows if row["video"] == video_id]),
         ]
+    if facts["cross"]["drivers"]:
+        blocks += cross_blocks(folder, facts, video_ids)
     if left_out:
         blocks.append(Heading("Videos left out"))
         blocks.append(Lines([f"{video_id}: {reason}" for video_id, reason in left_out.items()]))
@@ -215,11 +223,6 @@ def _video_table(facts: dict, rows: list[dict]) -> Table:
     )
 
 
-def strip_methods(methods: list[str]) -> list[str]:
-    """Those with a column in a strip; nobody sees a difference between FT before and FF."""
-    return [m for m in methods if m not in (NEAREST, BEFORE)]
-
-
 def strip_columns(facts: dict) -> list[str]:
     """Headings of a strip's columns."""
     own = [LABELS[method] for method in strip_methods(facts["methods"])]
@@ -229,27 +232,6 @@ def strip_columns(facts: dict) -> list[str]:
 def _strip_note(facts: dict) -> str:
     rows = ", ".join(f"T = {t}" for t in facts["shots"])
     return f"Rows from top to bottom: {rows}, two hold-out frames each."
-
-
-def draw_strip(
-    source: np.ndarray, drawn: np.ndarray, truth: np.ndarray, frames: dict[str, np.ndarray],
-    columns: int = 2,
-) -> np.ndarray:  # fmt: skip
-    """The rows of one T: uint8 [rows * S, columns * S, 3].
-
-    Args:
-      source: one few-shot frame, uint8 [S, S, 3].
-      drawn, truth: landmark images and ground truth, uint8 [N, S, S, 3].
-      frames: method → uint8 [N, S, S, 3].
-      columns: hold-out frames shown, each a row.
-    """
-    shown = np.unique(np.linspace(0, len(truth) - 1, columns + 2).round().astype(int)[1:-1])
-    order = strip_methods(list(frames))
-    rows = [
-        np.concatenate([source, drawn[i], truth[i], *(frames[m][i] for m in order)], axis=1)
-        for i in shown
-    ]
-    return np.concatenate(rows)
 
 
 def write_reports(blocks: list, path: pathlib.Path, write: Callable) -> None:

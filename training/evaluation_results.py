@@ -1,8 +1,10 @@
 """The folder of an evaluation: what was asked, what is finished, and all results as lines.
 
     evaluation.json     what decides the results; a second start with anything else is an error
-    videos/<key>/       one finished video: results.jsonl, frames.json, strip.png, features.npz
+    videos/<key>/       one finished video: results.jsonl, frames.json, strip.png, features.npz,
+                        and of cross-reenactment cross.jsonl, cross.png
     results.jsonl       all lines, those over all videos last
+    cross.jsonl         a line for each person, driving video and method
     report.md, report.html
 
 A video's folder gets its name when it is whole, so a killed evaluation goes on with the next one.
@@ -70,6 +72,7 @@ class EvaluationFolder:
         frames: dict,
         strip: np.ndarray,
         features: dict[str, np.ndarray],
+        cross: tuple[list[str], np.ndarray] | None = None,
     ) -> None:
         """Writes a finished video.
 
@@ -79,6 +82,7 @@ class EvaluationFolder:
           frames: which frames were used and what took how long, for frames.json.
           strip: uint8 picture.
           features: `REAL` and "METHOD T" → Inception features [N, D]; empty without FID.
+          cross: lines and strip of cross-reenactment.
         """
         final = self.video(video_id)
         folder = final.with_name(f"{final.name}.tmp")
@@ -86,14 +90,25 @@ class EvaluationFolder:
         (folder / "results.jsonl").write_text("".join(f"{line}\n" for line in lines))
         (folder / "frames.json").write_text(json.dumps(frames) + "\n")
         write_png(folder / "strip.png", strip)
+        if cross is not None:
+            (folder / "cross.jsonl").write_text("".join(f"{line}\n" for line in cross[0]))
+            write_png(folder / "cross.png", cross[1])
         if features:
             np.savez(folder / "features.npz", **features)
         folder.rename(final)
 
-    def read_lines(self, video_id: str) -> list[dict]:
-        """The results of a finished video, values as floats (NaN where nothing was measured)."""
-        text = (self.video(video_id) / "results.jsonl").read_text()
-        return [parse_line(line) for line in text.splitlines()]
+    def read_lines(self, video_id: str, name: str = "results.jsonl") -> list[dict]:
+        """The results of a finished video, values as floats (NaN where nothing was measured).
+
+        None of them where the video has no such file.
+        """
+        path = self.video(video_id) / name
+        return [parse_line(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def join(self, video_ids: list[str], name: str) -> str:
+        """The lines of all these videos' files of that name."""
+        paths = [self.video(video_id) / name for video_id in video_ids]
+        return "".join(path.read_text() for path in paths if path.exists())
 
     def read_frames(self, video_id: str) -> dict:
         """frames.json of a finished video."""

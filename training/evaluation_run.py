@@ -10,11 +10,11 @@ from absl import logging
 from tf_talking.config import Config
 from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.data.records import VideoRecord, decode_frames
-from tf_talking.landmarks.draw import draw_landmarks
+from training.cross_reenactment import CrossReenactment
 from training.evaluation_frames import VideoFrames
 from training.evaluation_methods import Methods
 from training.evaluation_metrics import EvaluationMetrics
-from training.evaluation_report import build_blocks, draw_strip, write_reports
+from training.evaluation_report import build_blocks, write_reports
 from training.evaluation_results import (
     REAL,
     EvaluationFolder,
@@ -23,6 +23,7 @@ from training.evaluation_results import (
     over_all_videos,
     parse_line,
 )
+from training.evaluation_strips import draw_all, draw_strip
 from training.person_source import PersonFrames
 from training.run_folder import write_atomically
 
@@ -36,6 +37,7 @@ class Evaluation:
       folder: the dataset.
       facts: what evaluation.json holds, and `training` for the report.
       output: started with these facts.
+      cross: people driven by others, from the smallest T; None: not.
     """
 
     config: Config
@@ -44,6 +46,7 @@ class Evaluation:
     metrics: EvaluationMetrics
     facts: dict
     output: EvaluationFolder
+    cross: CrossReenactment | None = None
 
     def run(self, videos: list[VideoFrames]) -> None:
         """Evaluates each video that is not finished yet, telling how far it is."""
@@ -65,23 +68,27 @@ class Evaluation:
         record = self.folder.read_video(video_id)
         truth, driving = decode_frames(record, video.holdout), record.landmarks[video.holdout]
         drawn = draw_all(self.config, driving)
-        lines, strips, seconds, features = [], [], {}, {}
-        with_fid = "fid" in self.metrics.names
-        if with_fid:
+        lines, strips, seconds, features, cross = [], [], {}, {}, None
+        if "fid" in self.metrics.names:
             features[REAL] = self.metrics.features(truth)
         for shots, chosen in video.shots.items():
             person = few_shot_frames(record, chosen)
-            frames = self.methods.draw(person, driving)
+            drivers = []
+            if self.cross and shots == min(video.shots):
+                drivers = self.cross.drivers_of(identity)
+            every = np.concatenate([driving, *(driver.landmarks for driver in drivers)])
+            results = self.methods.draw(person, every)
             seconds[shots] = {name: round(value, 4) for name, value in self.methods.seconds.items()}
-            for method, fakes in frames.items():
-                for measured in self.metrics.measure(truth, fakes, driving):
-                    lines.append(
-                        make_line(self.facts, measured, method, shots, video_id, identity=identity)
-                    )
-                if with_fid:
+            own = {method: frames[: len(driving)] for method, frames in results.items()}
+            for method, fakes in own.items():
+                lines += self._measure(truth, fakes, driving, method, shots, video)
+                if "fid" in self.metrics.names:
                     features[feature_key(method, shots)] = self.metrics.features(fakes)
-            strips.append(draw_strip(person.frames[0], drawn, truth, frames))
-            logging.info("%s, T = %d: %s", video_id, shots, seconds[shots])
+            if drivers:
+                others = {method: frames[len(driving) :] for method, frames in results.items()}
+                cross = self.cross.measure(person, others, drivers, self.facts, video)
+            strips.append(draw_strip(person.frames[0], drawn, truth, own))
+            logging.info("%s, T = %d: seconds %s", video_id, shots, seconds[shots])
         used = {
             "video_id": video_id,
             "identity": identity,
@@ -89,14 +96,23 @@ class Evaluation:
             "holdout": video.holdout.tolist(),
             "seconds": seconds,
         }
-        self.output.write_video(video_id, lines, used, np.concatenate(strips), features)
+        self.output.write_video(video_id, lines, used, np.concatenate(strips), features, cross)
+
+    def _measure(self, truth, fakes, driving, method: str, shots: int, video: VideoFrames):
+        entry = video.entry
+        return [
+            make_line(self.facts, found, method, shots, entry.video_id, identity=entry.identity)
+            for found in self.metrics.measure(truth, fakes, driving)
+        ]
 
     def write_results(self, videos: list[VideoFrames], left_out: dict[str, str]) -> pathlib.Path:
         """results.jsonl and the reports of finished videos. Returns the page's path."""
         output, video_ids = self.output, [video.entry.video_id for video in videos]
         totals = over_all_videos(output, video_ids, self.facts, self.facts["metrics"])
-        own = [(output.video(v) / "results.jsonl").read_text() for v in video_ids]
-        write_atomically(output.path / "results.jsonl", "".join(own) + "\n".join(totals) + "\n")
+        text = output.join(video_ids, "results.jsonl") + "\n".join(totals) + "\n"
+        write_atomically(output.path / "results.jsonl", text)
+        if self.cross:
+            write_atomically(output.path / "cross.jsonl", output.join(video_ids, "cross.jsonl"))
         parsed = [parse_line(line) for line in totals]
         blocks = build_blocks(output, self.facts, parsed, video_ids, left_out)
         write_reports(blocks, output.path, write_atomically)
@@ -106,17 +122,3 @@ class Evaluation:
 def few_shot_frames(record: VideoRecord, chosen: np.ndarray) -> PersonFrames:
     """The frames of a record that a person is learnt from."""
     return PersonFrames(decode_frames(record, chosen), record.landmarks[chosen], record.video_id)
-
-
-def draw_all(config: Config, landmarks: np.ndarray) -> np.ndarray:
-    """Landmark images uint8 [N, S, S, 3] of landmarks [N, P, 2], for people to look at."""
-    drawing = config.landmarks
-    return np.stack(
-        [
-            draw_landmarks(
-                points, config.model.image_size, drawing.scheme, drawing.line_thickness,
-                drawing.inner_lips,
-            )
-            for points in landmarks
-        ]
-    )  # fmt: skip
