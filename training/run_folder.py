@@ -17,7 +17,7 @@ import json
 import os
 import pathlib
 
-from tf_talking.config import Config, to_json
+from tf_talking.config import Config, from_json, to_json
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
@@ -57,7 +57,10 @@ class RunFolder:
           ValueError: the folder was made with another config or other data; names the field.
         """
         if (self.path / "config.json").exists():
-            self._check("config.json", json.loads(to_json(config)), self._read("config.json"))
+            path = self.path / "config.json"
+            # Through the config, so that fields which came later have their defaults.
+            before = from_json(path.read_text(), str(path))
+            self._check("config.json", json.loads(to_json(config)), json.loads(to_json(before)))
             self._check("run.json", facts, self._read("run.json"))
             if write:
                 self._remove_unfinished()

@@ -39,3 +39,13 @@ def test_overrides(nano_config):
     for wrong in ("train.k_shot", "nothing.k_shot=1", "train.k=1", "train.k_shot=many"):
         with pytest.raises(ValueError, match=wrong.split("=")[0].split(".")[-1]):
             apply_overrides(nano_config, [wrong])
+
+
+def test_run_from_before_a_field_existed_goes_on(tmp_path, nano_config):
+    folder = RunFolder(tmp_path / "run")
+    folder.start(nano_config, {"seed": 1})
+    path = folder.path / "config.json"
+    values = json.loads(path.read_text())
+    del values["finetune"]["w_init"]
+    path.write_text(json.dumps(values))
+    assert folder.start(nano_config, {"seed": 1}) is True
