@@ -15,6 +15,7 @@ from serving.client import TalkingHeadClient, TlsOptions
 from tf_talking.data.photos import write_png
 from tf_talking.data.records import VideoRecord, decode_frames, spread
 from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.metrics import registry
 from tf_talking.person_card import PersonCard
 
@@ -31,12 +32,6 @@ class Comparison:
     frames: dict[str, np.ndarray]
     errors: dict[str, dict[str, float]]
     line_thickness: int = 2
-
-
-def nearest_source(sources: np.ndarray, drivings: np.ndarray) -> np.ndarray:
-    """Index of the source landmarks [T, P, 2] nearest to each of [N, P, 2]; crops are aligned."""
-    distance = np.linalg.norm(drivings[:, None] - sources[None], axis=-1).mean(-1)  # [N, T]
-    return distance.argmin(axis=1)
 
 
 def without_frames(record: VideoRecord, indices: np.ndarray) -> VideoRecord:

@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.models.images import landmark_images, to_float, to_uint8
+from tf_talking.landmarks.nearest import nearest_source
+from tf_talking.models.images import landmark_images, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.person_source import PersonFrames, photo_dataset
-from training.personal_model import PersonalModel
+from training.personal_model import PersonalModel, embed_person
 
 NEAREST, FF, BEFORE, FT, PSI = METHODS = ("nearest", "ff", "ft_before", "ft", "psi")
 LABELS = {
@@ -87,7 +88,7 @@ class Methods:
         """
         frames = {NEAREST: person.frames[nearest_source(person.landmarks, driving)]}
         start = time.perf_counter()
-        embedding = embed(self._learned, person)
+        embedding = embed_person(self._learned, person)
         psi = self._learned.generator.project(embedding[np.newaxis])[0]
         self.seconds = {FF: time.perf_counter() - start}
         frames[FF] = in_batches(lambda part: self._feed_forward(part, psi), driving)
@@ -131,19 +132,6 @@ class Methods:
                 f"fine-tuning begins {difference} levels away from the feed-forward frames; "
                 "expected at most 1"
             )
-
-
-def nearest_source(sources: np.ndarray, drivings: np.ndarray) -> np.ndarray:
-    """Index of the source landmarks [T, P, 2] nearest to each of [N, P, 2]; crops are aligned."""
-    distance = np.linalg.norm(drivings[:, np.newaxis] - sources[np.newaxis], axis=-1).mean(-1)
-    return distance.argmin(axis=1)  # of [N, T]
-
-
-def embed(learned: MetaLearned, person: PersonFrames) -> np.ndarray:
-    """ê_NEW (eq. 7), float32 [N]: the mean over the T frames."""
-    drawn = landmark_images(learned.config, tf.constant(person.landmarks[np.newaxis]))
-    frames = to_float(tf.constant(person.frames[np.newaxis]))
-    return learned.embedder.embed(frames, drawn)[0].numpy()
 
 
 def in_batches(draw, landmarks: np.ndarray) -> np.ndarray:

@@ -17,13 +17,11 @@ import sys
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import app, flags, logging
 
 from tf_talking.config import to_json
 from tf_talking.data.records import spread
 from tf_talking.landmarks.draw import draw_landmarks
-from tf_talking.models.images import landmark_images, to_float
 from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
 from tf_talking.serving_folder import ServingFolder, check_name
 from training import content_flags, person_source
@@ -36,7 +34,7 @@ from training.callbacks import (
 )
 from training.overrides import apply_overrides
 from training.person_source import PersonFrames
-from training.personal_model import TUNE, PersonalModel
+from training.personal_model import TUNE, PersonalModel, embed_person
 
 FLAGS = flags.FLAGS
 content_flags.define_content_flags()
@@ -76,13 +74,6 @@ def read_person(config) -> PersonFrames:
     if not FLAGS.video_id:
         raise ValueError("--dataset: expected --video_id with it")
     return person_source.from_dataset(config, FLAGS.dataset, FLAGS.video_id, FLAGS.num_frames)
-
-
-def embed_person(learned: MetaLearned, person: PersonFrames) -> np.ndarray:
-    """ê_NEW (eq. 7), float32 [N]: the mean over the T frames."""
-    drawn = landmark_images(learned.config, tf.constant(person.landmarks[np.newaxis]))
-    frames = to_float(tf.constant(person.frames[np.newaxis]))
-    return learned.embedder.embed(frames, drawn)[0].numpy()
 
 
 def job_digest(learned: MetaLearned, person: PersonFrames, epochs: int) -> str:

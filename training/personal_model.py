@@ -28,6 +28,7 @@ from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.callbacks import PersonToServe
+from training.person_source import PersonFrames
 
 TUNE = ("full", "psi")
 RANDOM_SPREAD = 0.02  # standard deviation of a random ψ', as norms' scales are often started
@@ -239,6 +240,13 @@ class PersonalModel(keras.Model):
                 ema.assign(value)
         for ema, value in zip(averaged, self._generator_variables, strict=True):
             ema.assign(decay * ema + (1.0 - decay) * value)
+
+
+def embed_person(learned: MetaLearned, person: PersonFrames) -> np.ndarray:
+    """ê_NEW (eq. 7), float32 [N]: the mean over the T frames."""
+    drawn = landmark_images(learned.config, tf.constant(person.landmarks[np.newaxis]))
+    frames = to_float(tf.constant(person.frames[np.newaxis]))
+    return learned.embedder.embed(frames, drawn)[0].numpy()
 
 
 class _Untracked:

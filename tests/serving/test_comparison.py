@@ -6,20 +6,11 @@ import numpy as np
 from serving.comparison import (
     Comparison,
     format_table,
-    nearest_source,
     without_frames,
     write_sheet,
 )
 from tf_talking.data import procedural
 from tf_talking.data.records import spread
-
-
-def test_nearest_source_is_the_one_with_the_closest_landmarks():
-    sources = np.zeros((3, 68, 2), np.float32)
-    sources[1] += 10
-    sources[2] += 20
-    driving = np.stack([sources[2] - 4, sources[0] + 4, sources[1] + 1])
-    np.testing.assert_array_equal(nearest_source(sources, driving), [2, 0, 1])
 
 
 def make():

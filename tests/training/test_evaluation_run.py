@@ -16,7 +16,7 @@ from tf_talking.models.generator import Generator
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.cross_reenactment import CrossReenactment, Driver, ranking_method, read_drivers
 from training.evaluation_frames import split_videos
-from training.evaluation_methods import BEFORE, FF, FT, NEAREST, PSI, Methods, nearest_source
+from training.evaluation_methods import BEFORE, FF, FT, NEAREST, PSI, Methods
 from training.evaluation_metrics import EvaluationMetrics
 from training.evaluation_results import REAL, EvaluationFolder
 from training.evaluation_run import Evaluation, few_shot_frames
@@ -161,13 +161,6 @@ def test_who_ranks():
     assert ranking_method([NEAREST, FF, BEFORE, FT, PSI]) == FT
     assert ranking_method([NEAREST, FF, PSI]) == PSI
     assert ranking_method([NEAREST, FF]) == FF
-
-
-def test_nearest_source_by_hand():
-    sources = np.zeros((2, 68, 2))
-    sources[1] += 10.0
-    drivings = np.zeros((3, 68, 2)) + np.array([1.0, 9.0, 4.9])[:, None, None]
-    np.testing.assert_array_equal(nearest_source(sources, drivings), [0, 1, 0])
 
 
 def test_fine_tuning_that_begins_elsewhere_is_an_error(learned, parts, monkeypatch):
