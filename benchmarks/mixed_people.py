@@ -21,7 +21,7 @@ from tf_talking.config import PRESETS, get_preset
 from tf_talking.data import procedural
 from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_uint8
-from tf_talking.models.served import METADATA_FILE, save_generator
+from tf_talking.models.served import read_metadata, save_generator
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration.")
@@ -33,8 +33,8 @@ flags.DEFINE_integer("rounds", 8, "Timed pairs of each signature.", lower_bound=
 def load_generator(config):
     """The SavedModel of --generator, or of fresh weights."""
     if FLAGS.generator:
-        facts = json.loads((pathlib.Path(FLAGS.generator) / METADATA_FILE).read_text())
-        if facts["adain_size"] != config.model.adain_size:
+        facts = read_metadata(FLAGS.generator)
+        if facts.get("adain_size") != config.model.adain_size:
             raise app.UsageError(f"--generator: not of --preset {FLAGS.preset}, see {facts}")
         return tf.saved_model.load(FLAGS.generator)
     with tempfile.TemporaryDirectory() as folder:
