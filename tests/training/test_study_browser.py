@@ -95,7 +95,7 @@ def test_participant_clicks_through_and_the_file_is_scored(page, study):
     ]  # fmt: skip
 
     file.unlink()  # lost on the way: the page still has it, after a reload too
-    page.open(folder / "index.html")
+    page.reload(folder / "index.html")
     page.wait("!document.querySelector('#end').hidden")
     page.click("#save")
     assert json.loads(downloaded(page).read_text()) == saved
@@ -116,7 +116,7 @@ def test_keys_and_a_reload_in_the_middle(page, study):
     expected = shown(page)
     page.press("2", repeat=True)  # held down
     assert page.run("state.answers.length") == 4
-    page.open(folder / "index.html")
+    page.reload(folder / "index.html")
     assert shown(page) == expected and page.run("state.answers.length") == 4
     for number in range(4, 9):
         chosen.append(shown(page)[2])
