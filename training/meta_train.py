@@ -99,6 +99,8 @@ def train(config: Config, options: StepOptions) -> int:
         exclude_identities=FLAGS.exclude_identities,
         skip_short=True,
         on_damage=FLAGS.on_damage,
+        mirror=config.train.mirror,
+        color_jitter=config.train.color_jitter,
     )
     check_dataset(config, episodes.info)
     options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)

@@ -270,3 +270,19 @@ def test_a_process_ends_cleanly_in_the_middle_of_reading(folder, repo_root):
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=repo_root)
     assert done.returncode == 0
+
+
+def test_augmented_episodes_are_those_of_their_numbers_wherever_one_starts(folder):
+    options = dict(k_shot=3, batch_size=2, seed=1)
+    plain = take(EpisodeDataset(folder, **options), 4)
+    episodes = EpisodeDataset(folder, mirror=True, color_jitter=0.3, **options)
+    whole = take(episodes, 4)
+    resumed = take(episodes, 2, start=4)
+    for batch, again in zip(whole[2:], resumed, strict=True):
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], again[name])
+    changed = 0
+    for batch, before in zip(whole, plain, strict=True):
+        np.testing.assert_array_equal(batch["video_index"], before["video_index"])
+        changed += (batch["target_frame"] != before["target_frame"]).any()
+    assert changed

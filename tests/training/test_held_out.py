@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from tf_talking.data.procedural import Identity, Pose, render
-from tf_talking.landmarks.scheme import get_scheme
-from training.held_out import hold_out, mirror, mirror_order, views
+from training.held_out import hold_out, views
 from training.person_source import PersonFrames
 
 
@@ -23,30 +22,6 @@ def several(count):
     )
     landmarks = np.zeros((count, 68, 2), np.float32) + np.arange(count).reshape(-1, 1, 1)
     return PersonFrames(frames, landmarks.astype(np.float32), "several")
-
-
-def test_mirrored_points_are_of_the_mirrored_part():
-    order = mirror_order(70)
-    np.testing.assert_array_equal(order[order], np.arange(70))
-    parts = {
-        part.name: set(part.indices) for part in get_scheme("ibug68_gaze", inner_lips=True).parts
-    }
-    for name, points in parts.items():
-        other = name.replace("right", "?").replace("left", "right").replace("?", "left")
-        assert set(order[list(points)]) == parts[other]
-    np.testing.assert_array_equal(mirror_order(68), order[:68])
-    with pytest.raises(ValueError, match="got 5 landmarks, expected 68 or 70"):
-        mirror_order(5)
-
-
-def test_frontal_face_is_nearly_its_own_mirror_image(face):
-    """With one pair of points wrong the largest distance would be that of two parts."""
-    frames, landmarks = mirror(face.frames, face.landmarks)
-    centred = [points[0] - points[0].mean(axis=0) for points in (face.landmarks, landmarks)]
-    assert np.linalg.norm(centred[0] - centred[1], axis=1).max() < 2.0  # pixels of 64
-    again, back = mirror(frames, landmarks)
-    np.testing.assert_array_equal(again, face.frames)
-    np.testing.assert_allclose(back, face.landmarks, atol=1e-4)
 
 
 def test_landmarks_of_views_stay_on_their_pixels():

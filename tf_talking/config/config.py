@@ -147,6 +147,8 @@ class TrainConfig:
     adam_epsilon: float = 1e-5
     ema_decay: float = 0.999
     decay_steps: int = 0  # E+G's rate falls to 0 along a cosine over so many updates; 0: constant
+    mirror: bool = False  # every second episode is mirrored; not in the paper
+    color_jitter: float = 0.0  # see data/augmentation.py; not in the paper
 
     def __post_init__(self):
         for field in ("k_shot", "batch_size", "discriminator_steps"):
@@ -154,6 +156,10 @@ class TrainConfig:
                 raise ValueError(
                     f"config field train.{field}: got {getattr(self, field)}, expected >= 1"
                 )
+        if not 0.0 <= self.color_jitter <= 1.0:
+            raise ValueError(
+                f"config field train.color_jitter: got {self.color_jitter}, expected 0 to 1"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_talking.data import dataset_folder, shards
+from tf_talking.data.augmentation import augment
 from tf_talking.data.episode_reader import EpisodeReader, VideoTable
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class EpisodeDataset:
         include_identities: Collection[str] | None = None,
         skip_short: bool = False,
         on_damage: str = "raise",
+        mirror: bool = False,
+        color_jitter: float = 0.0,
     ):
         """Opens the folders; shards must be there, and local ones as long as they should be.
 
@@ -60,6 +63,7 @@ class EpisodeDataset:
                 error that names the shard and the byte. "skip" takes the next video of the
                 epoch's order in its place, and batches tell how many were passed over. A damaged
                 video keeps its index either way.
+            mirror, color_jitter: see augmentation.augment.
 
         Raises:
             ValueError: folders do not match, a named identity does not exist, a video is too
@@ -87,6 +91,7 @@ class EpisodeDataset:
         videos = self._long_enough(videos, skip_short)
         self.entries = [entry for _, entry in videos]
         self.on_damage = on_damage
+        self._augmentation = {"mirror": mirror, "color_jitter": color_jitter}
         self._reader = EpisodeReader(
             _locate(videos, skip_damage=on_damage == "skip"),
             k_shot,
@@ -185,7 +190,7 @@ class EpisodeDataset:
             episode = self._reader.decode(number, draft)
             if self.on_damage == "raise":
                 del episode["skipped"]
-            return episode
+            return augment(episode, number, seed=self.seed, **self._augmentation)
 
         dataset = tf.data.Dataset.range(np.iinfo(np.int64).max // self.batch_size).map(number)
         dataset = dataset.map(

@@ -1,0 +1,32 @@
+"""Faces seen in a mirror: the frame turned left to right, each point under its new name."""
+
+import numpy as np
+
+
+def _pairs(*runs: tuple[int, int]) -> dict[int, int]:
+    """Points first … last and their mirror images, which go from last to first."""
+    return {first + i: last - i for first, last in runs for i in range(last - first + 1)}
+
+
+# Which point stands for which in a mirrored face; the gaze scheme adds an iris for each eye.
+_MIRRORED = _pairs((0, 16), (17, 26), (31, 35), (48, 54), (55, 59), (60, 64), (65, 67), (68, 69))
+_MIRRORED |= {36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46}
+_MIRRORED |= {there: here for here, there in _MIRRORED.items()}
+
+
+def mirror_order(num_points: int) -> np.ndarray:
+    """int [P]: which point of a face takes which place when it is mirrored; P is 68 or 70.
+
+    Raises:
+      ValueError: another number of points.
+    """
+    if num_points not in (68, 70):
+        raise ValueError(f"got {num_points} landmarks, expected 68 or 70")
+    return np.array([_MIRRORED.get(i, i) for i in range(num_points)])
+
+
+def mirror(frames: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames uint8 [N, S, S, 3] and landmarks float32 [N, P, 2] in pixels, left to right."""
+    turned = landmarks[:, mirror_order(landmarks.shape[1])].copy()
+    turned[..., 0] = frames.shape[2] - 1 - turned[..., 0]
+    return np.ascontiguousarray(frames[:, :, ::-1]), turned
