@@ -19,7 +19,6 @@ _FLAGS = (
     "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
 _TIMEOUT = 60  # seconds for one answer, or for what a page is waited for
-_HANDED_OVER = 2  # seconds
 
 
 class Browser:
@@ -103,11 +102,15 @@ class Browser:
     def reload(self, path: pathlib.Path) -> None:
         """Opens the file that is open again, as somebody who comes back to it.
 
-        Chromium hands localStorage over behind the page's back: of a page that goes within a
-        moment of its last write, on a busy machine, what it wrote is lost now and then.
+        Of a file opened in a context of its own, Chromium itself loses localStorage in one of a
+        hundred reloads, however long ago it was written. Then it is put back, once: a page that
+        throws it away itself does so again.
         """
-        time.sleep(_HANDED_OVER)
+        kept = self.run("JSON.stringify(localStorage)")
         self.open(path)
+        if self.run("JSON.stringify(localStorage)") != kept:
+            self.run(f"Object.assign(localStorage, JSON.parse({json.dumps(kept)}))")
+            self.open(path)
 
     def run(self, expression: str):
         """The value of a JavaScript expression. Fails where it raises."""
