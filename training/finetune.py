@@ -6,6 +6,7 @@ A Keras `fit` with callbacks: preview pictures, TensorBoard, and `ExportForServi
 `--tune=full`, as in the paper, trains the generator too: the person gets a model of their own.
 `--tune=psi` trains ψ' alone: a person card that the shared generator draws, in batches with
 everybody else. With `--epochs 0` nothing is trained: the card of the feed-forward person.
+With `--stop_at_knee` it ends where frames that are held out no longer get better.
 Killed and started again with the same flags, it goes on from its last backup.
 """
 
@@ -32,9 +33,12 @@ from training.callbacks import (
     PreviewPictures,
     publish_person,
 )
+from training.evaluation_metrics import DETECTORS, build_metrics
+from training.held_out import hold_out
 from training.overrides import apply_overrides
 from training.person_source import PersonFrames
-from training.personal_model import TUNE, PersonalModel, embed_person
+from training.personal_model import PRECISIONS, TUNE, PersonalModel, embed_person
+from training.stopping import StopAtKnee, knee_of_person
 
 FLAGS = flags.FLAGS
 content_flags.define_content_flags()
@@ -58,7 +62,20 @@ flags.DEFINE_integer("preview_every", 10, "Epochs between preview pictures.", lo
 flags.DEFINE_integer(
     "backup_every", 10, "Epochs between backups, from which a killed job goes on; 0: none.", 0
 )
-flags.DEFINE_integer("seed", 0, "Seed of the order of photos.", lower_bound=0)
+flags.DEFINE_bool(
+    "stop_at_knee", False, "Hold a frame out (of one photo: watch mirrored and moved views of it), "
+    "stop where it no longer gets better, keep the best weights. --epochs is then the most.",
+)  # fmt: skip
+flags.DEFINE_string(
+    "recogniser", None, "Also identity (CSIM) in the knee's curve: .keras, .onnx, InsightFace name."
+)
+flags.DEFINE_enum(
+    "landmark_detector", None, DETECTORS, "Also the landmark error in the knee's curve."
+)
+flags.DEFINE_enum(
+    "mixed_precision", "float32", PRECISIONS, "Type of the activations in training."
+)
+flags.DEFINE_integer("seed", 0, "Seed of the order of photos and of the frame held out.", 0)
 flags.mark_flags_as_required(["checkpoint", "person"])
 
 
@@ -80,11 +97,28 @@ def job_digest(learned: MetaLearned, person: PersonFrames, epochs: int) -> str:
     """12 hexadecimal digits over all that decides the result: a backup is of one such job."""
     digest = hashlib.sha256(to_json(learned.config).encode())
     chosen = (learned.checkpoint, learned.step, FLAGS.tune, epochs, FLAGS.seed)
+    chosen += (FLAGS.stop_at_knee, FLAGS.mixed_precision)
     content = (FLAGS.vgg19, FLAGS.face_features, FLAGS.face_weights)
     digest.update(repr((chosen, content)).encode())
     for array in (person.frames, person.landmarks):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:12]
+
+
+def stop_at_knee(
+    learned: MetaLearned, person: PersonFrames, backup: pathlib.Path
+) -> tuple[PersonFrames, StopAtKnee | None]:
+    """(frames to train on, the callback that stops), as --stop_at_knee says."""
+    if not FLAGS.stop_at_knee:
+        return person, None
+    config = learned.config
+    metrics = build_metrics(
+        None, None, FLAGS.recogniser, None, FLAGS.landmark_detector, config.landmarks.scheme,
+        config.model.image_size, consecutive=False,
+    )  # fmt: skip
+    train, watch = hold_out(person, seed=FLAGS.seed)
+    logging.info("the knee is looked for on %d frames, %d are trained on", len(watch), len(train))
+    return train, knee_of_person(watch, metrics.names, metrics.needs, backup)
 
 
 def draw_preview(person: PersonFrames, config):
@@ -126,8 +160,10 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
             source_frame=person.frames[0],
         )
         return publish_person(ServingFolder(serving, FLAGS.base_path), FLAGS.person, served)
-    content = content_flags.build_content(learned.config)
-    model = PersonalModel(learned, embedding, content, FLAGS.tune)
+    content = content_flags.build_content(learned.config, FLAGS.mixed_precision)
+    model = PersonalModel(
+        learned, embedding, content, FLAGS.tune, FLAGS.seed, FLAGS.mixed_precision
+    )
     model.compile()
     export = ExportForServing(
         serving,
@@ -136,12 +172,20 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
         base_path=FLAGS.base_path,
     )
     output = pathlib.Path(FLAGS.output or root / "people" / FLAGS.person)
-    fit(model, person, epochs, output, export, job_digest(learned, person, epochs))
+    job = job_digest(learned, person, epochs)
+    train, knee = stop_at_knee(learned, person, output / "backup" / f"{job}.knee.npz")
+    fit(model, train, epochs, output, [*([knee] if knee else []), export], job)
+    if knee:
+        knee.write_curve(output / "knee.jsonl")
+        logging.info("knee after %s epochs, curve in %s", knee.best_epoch, output / "knee.jsonl")
     return export.card_path
 
 
-def fit(model: PersonalModel, person: PersonFrames, epochs: int, output, export, job: str) -> None:
-    """Keras' fit, which goes on where the same job was killed."""
+def fit(
+    model: PersonalModel, person: PersonFrames, epochs: int, output: pathlib.Path, more: list,
+    job: str,
+) -> None:  # fmt: skip
+    """Keras' fit with `more` callbacks, which goes on where the same job was killed."""
     output.mkdir(parents=True, exist_ok=True)
     backups = output / "backup"
     resumes = any((backups / job).rglob("checkpoint"))
@@ -149,6 +193,7 @@ def fit(model: PersonalModel, person: PersonFrames, epochs: int, output, export,
         logging.info("%s: goes on from its last backup", FLAGS.person)
     batch_size, step = model.config.finetune.batch_size, model.generator_optimizer.iterations
     callbacks = [
+        *more,  # first: whatever shows or saves the end sees the weights of the knee
         PreviewPictures(
             output / "previews",
             draw_preview(person, model.config),
@@ -157,7 +202,6 @@ def fit(model: PersonalModel, person: PersonFrames, epochs: int, output, export,
         ),
         keras.callbacks.TensorBoard(str(output / "tensorboard"), write_graph=False),
         keras.callbacks.CSVLogger(str(output / "log.csv"), append=resumes),
-        export,
     ]
     if FLAGS.backup_every:
         callbacks.append(BackupEvery(backups / job, FLAGS.backup_every))

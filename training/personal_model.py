@@ -31,6 +31,7 @@ from training.callbacks import PersonToServe
 from training.person_source import PersonFrames
 
 TUNE = ("full", "psi")
+PRECISIONS = ("float32", "bfloat16")  # float16 would need a loss scale
 RANDOM_SPREAD = 0.02  # standard deviation of a random ψ', as norms' scales are often started
 
 
@@ -43,9 +44,11 @@ class PersonalModel(keras.Model):
       content: name → feature network of the content loss.
       tune: "full" trains ψ and ψ', "psi" trains ψ' only.
       seed: of what the config asks to start at random (`finetune.w_init`, `finetune.adain_init`).
+      precision: type of the activations in training, "float32" or "bfloat16"; the EMA copy, which
+        draws, and the shared generator compute in float32.
 
     Raises:
-      ValueError: another `tune`, or a config that leaves no term in the objective.
+      ValueError: another `tune` or `precision`, or a config that leaves no term in the objective.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class PersonalModel(keras.Model):
         content: Mapping[str, Features] | None = None,
         tune: str = "full",
         seed: int = 0,
+        precision: str = "float32",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if tune not in TUNE:
-            raise ValueError(f"tune: got {tune!r}, expected one of {list(TUNE)}")
+        for name, value, known in (("tune", tune, TUNE), ("precision", precision, PRECISIONS)):
+            if value not in known:
+                raise ValueError(f"{name}: got {value!r}, expected one of {list(known)}")
         config = learned.config
         losses = config.losses
         content_terms = (losses.content_vgg19, losses.content_face, losses.content_pixel)
@@ -72,11 +77,13 @@ class PersonalModel(keras.Model):
         self._learned = _Untracked(learned)
         self._own_generators = []
         if tune == "full":
-            for name in ("generator", "ema_generator"):
-                copy = Generator(config.model, with_projection=False, name=name)
+            for name, own in (("generator", precision), ("ema_generator", "float32")):
+                copy = Generator(
+                    config.model, with_projection=False, precision=own, name=name
+                )
                 copy_generator(learned.generator, copy)
                 self._own_generators.append(copy)
-        self.features = DiscriminatorFeatures(config.model, name="features")
+        self.features = DiscriminatorFeatures(config.model, precision, name="features")
         self.features.set_weights(learned.discriminator.features.get_weights())
         adain_params, w = start_vectors(learned, self.embedding, seed)
         self.adain_params = self._vector("adain_params", adain_params)
@@ -100,6 +107,12 @@ class PersonalModel(keras.Model):
     def ema_generator(self) -> Generator:
         """The EMA copy of G', which is drawn with and exported; or the shared one."""
         return self._own_generators[1] if self._own_generators else self._learned.value.generator
+
+    @property
+    def drawn_variables(self) -> list[tf.Variable]:
+        """What fine-tuning changes of that which draws: the EMA copies of ψ and ψ', or of ψ'."""
+        own = self.ema_generator.variables if self._own_generators else []
+        return [*own, self.ema_adain_params]
 
     def _vector(self, name: str, value, trainable: bool = True) -> tf.Variable:
         value = np.asarray(value)

@@ -20,26 +20,95 @@ from tf_talking.metrics import registry
 from training.person_source import PersonFrames
 from training.run_folder import write_atomically
 
+# What tells the knee, best first. On one or a few frames the distance of pixels is the steadiest.
+DECIDES = ("l1", "ssim")
+
 
 def measure_on(
-    held_out: PersonFrames, metrics: Mapping[str, Mapping[str, object]]
+    held_out: PersonFrames, metrics: Sequence[str], needs: Mapping[str, object] | None = None
 ) -> Callable[[keras.Model], dict[str, float]]:
     """Function of a model that draws landmarks float32 [N, P, 2] → uint8 frames: name → value.
 
     Args:
       held_out: of `held_out.hold_out`.
-      metrics: names of `tf_talking.metrics`, and what each needs besides frames:
-        {"l1": {}, "csim": {"recogniser": …}}.
+      metrics: names of `tf_talking.metrics`, none of them over consecutive frames.
+      needs: what they need besides frames, by the names of `Metric.needs`, but "landmarks", which
+        are the held-out ones: {"recogniser": …}.
 
     Raises:
-      ValueError: when the function is called with a metric that is not known, or with other needs.
+      ValueError: a metric is not known, or what it needs is missing.
     """
+    given: dict[str, dict] = {}
+    everything = {**(needs or {}), "landmarks": held_out.landmarks}
+    for name in metrics:
+        wanted = registry.get(name).needs
+        missing = [need for need in wanted if need not in everything]
+        if missing:
+            raise ValueError(f"{name}: needs {missing[0]}, got {sorted(everything)}")
+        given[name] = {need: everything[need] for need in wanted}
 
     def measure(model: keras.Model) -> dict[str, float]:
-        drawn = np.asarray(model(held_out.landmarks))
-        return {n: registry.compute(n, held_out.frames, drawn, **v) for n, v in metrics.items()}
+        drawn = np.asarray(model.predict_on_batch(held_out.landmarks))
+        return {n: registry.compute(n, held_out.frames, drawn, **v) for n, v in given.items()}
 
     return measure
+
+
+class WatchEvery(keras.callbacks.Callback):
+    """Measures before the first epoch and every few epochs, for a curve; changes nothing.
+
+    Args:
+      measure: model → name: value, such as `measure_on`.
+      every: epochs between looks.
+
+    Attributes:
+      curve: one {"epoch": epochs trained, name: value, …} a look.
+    """
+
+    def __init__(self, measure: Callable[[keras.Model], Mapping[str, float]], every: int):
+        super().__init__()
+        self._measure, self._every = measure, every
+        self.curve: list[dict[str, float]] = []
+
+    def on_train_begin(self, logs=None):
+        self.curve = []
+        self._look(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self._every == 0:
+            self._look(epoch + 1)
+
+    def _look(self, epoch: int) -> None:
+        self.curve.append({"epoch": epoch, **self._measure(self.model)})
+
+
+def knee_of_person(
+    watch: PersonFrames,
+    metrics: Sequence[str],
+    needs: Mapping[str, object] | None = None,
+    backup: str | os.PathLike | None = None,
+) -> "StopAtKnee":
+    """`StopAtKnee` for a `PersonalModel`.
+
+    Args:
+      watch: of `held_out.hold_out`.
+      metrics: for the curve; of them the first one in DECIDES decides.
+      needs: see `measure_on`.
+      backup: see `StopAtKnee`.
+
+    Raises:
+      ValueError: none of `metrics` can decide, or see `measure_on`.
+    """
+    decisive = [name for name in DECIDES if name in metrics]
+    if not decisive:
+        raise ValueError(f"got metrics {list(metrics)}, expected one of {list(DECIDES)} at least")
+    ordered = [decisive[0], *(name for name in metrics if name != decisive[0])]
+    return StopAtKnee(
+        measure_on(watch, ordered, needs),
+        lambda model: model.drawn_variables,
+        registry.get(decisive[0]).higher_is_better,
+        backup=backup,
+    )
 
 
 def past_knee(

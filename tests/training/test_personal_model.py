@@ -117,6 +117,23 @@ def test_fit_comes_closer_to_the_photos(learned, photos):
     assert len(history.history["l1"]) == 60
 
 
+def test_bfloat16_computes_the_same_objective_and_draws_in_float32(learned, photos):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        model, _, drawn = make(learned, photos, precision=precision)
+        model.compile()
+        start = model(photos["landmarks"]).numpy()
+        real = to_float(tf.constant(photos["frames"]))
+        fake, values = model.generator_update(real, drawn)
+        values.update(model.discriminator_update(real, fake, drawn))
+        found[precision] = start, {name: float(value) for name, value in values.items()}
+    np.testing.assert_array_equal(found["float32"][0], found["bfloat16"][0])
+    assert found["float32"][1] == pytest.approx(found["bfloat16"][1], rel=0.05, abs=0.01)
+    assert found["float32"][1] != found["bfloat16"][1]
+    with pytest.raises(ValueError, match="precision: got 'float16', expected one of"):
+        make(learned, photos, precision="float16")
+
+
 def test_w_is_initialised_as_in_section_3_3_whatever_the_learning_rate(learned, photos):
     config = dataclasses.replace(
         learned.config, finetune=dataclasses.replace(learned.config.finetune, learning_rate=1.0)

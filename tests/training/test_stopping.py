@@ -2,19 +2,21 @@
 
 import json
 import math
+import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_talking.landmarks.detector import Detection
 from tf_talking.models.discriminator import Discriminator
 from tf_talking.models.embedder import Embedder
 from tf_talking.models.generator import Generator
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.person_source import PersonFrames
 from training.personal_model import PersonalModel
-from training.stopping import StopAtKnee, measure_on, past_knee
+from training.stopping import StopAtKnee, WatchEvery, measure_on, past_knee
 
 
 class Counter(keras.Model):
@@ -144,6 +146,17 @@ def test_killed_fit_goes_on_to_the_same_end(tmp_path):
     assert not backup.exists()
 
 
+def test_watching_changes_nothing():
+    model = Counter()
+    model.compile(run_eagerly=True)
+    watch = WatchEvery(lambda model: {"l1": float(model.epochs)}, every=2)
+    for _ in range(2):  # a second fit is a new curve
+        model.epochs.assign(0.0)
+        model.fit(np.zeros((1, 1)), epochs=5, verbose=0, callbacks=[watch])
+        assert watch.curve == [{"epoch": n, "l1": float(n)} for n in (0, 2, 4)]
+    assert int(model.epochs) == 5
+
+
 def test_curve_is_written_as_lines(tmp_path):
     _, callback = counted([2.0, math.nan, 1.0])
     callback.write_curve(tmp_path / "curve.jsonl")
@@ -179,7 +192,7 @@ def test_personal_model_ends_with_its_best_averaged_weights(nano_config):
     model.adain_params.assign(start)
     model.ema_adain_params.assign(start)
 
-    measure = measure_on(held_out, {"l1": {}, "ssim": {}})
+    measure = measure_on(held_out, ("l1", "ssim"))
     callback = StopAtKnee(measure, lambda model: [model.ema_adain_params], every=2, patience=2)
     model.fit(data, epochs=20, verbose=0, callbacks=[callback])
     assert [row["epoch"] for row in callback.curve] == [0, 2, 4, 6, 8]
@@ -191,7 +204,22 @@ def test_personal_model_ends_with_its_best_averaged_weights(nano_config):
     np.testing.assert_array_equal(model(landmarks), held_out.frames)
 
 
-def test_metrics_that_are_not_known_are_named():
+def test_metrics_that_can_not_be_measured_are_named():
     held_out = PersonFrames(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 68, 2)), "black")
     with pytest.raises(ValueError, match="unknown metric 'nicer'"):
-        measure_on(held_out, {"nicer": {}})(lambda landmarks: held_out.frames)
+        measure_on(held_out, ["nicer"])
+    with pytest.raises(ValueError, match="csim: needs recogniser, got \\['landmarks'\\]"):
+        measure_on(held_out, ["csim"])
+
+
+def test_metrics_get_what_they_need():
+    class Seen:
+        def detect(self, frames):
+            return [Detection(points + 1.0) for points in held_out.landmarks]
+
+    landmarks = np.random.default_rng(0).uniform(1, 7, (2, 68, 2)).astype(np.float32)
+    held_out = PersonFrames(np.zeros((2, 8, 8, 3), np.uint8), landmarks, "black")
+    model = types.SimpleNamespace(predict_on_batch=lambda points: held_out.frames)
+    found = measure_on(held_out, ["l1", "landmark_error"], {"detector": Seen()})(model)
+    eyes = np.linalg.norm(landmarks[:, 36] - landmarks[:, 45], axis=-1)
+    assert found == {"l1": 0.0, "landmark_error": pytest.approx(np.mean(np.sqrt(2.0) / eyes))}
