@@ -16,8 +16,8 @@ def figures():
     """Of `tiny`, made smaller still, without D': two personal models are traced."""
     tiny = get_preset("tiny")
     model = dataclasses.replace(
-        tiny.model, image_size=32, min_channels=8, max_channels=16, embedder_bottleneck=8,
-        num_residual_blocks=1, attention=False, spectral_norm=False,
+        tiny.model, image_size=32, min_channels=8, max_channels=16, embedder_bottleneck=16,
+        generator_bottleneck=16, num_residual_blocks=1, attention=False, spectral_norm=False,
     )  # fmt: skip
     losses = dataclasses.replace(tiny.losses, content_vgg19=0.0, content_face=0.0)
     finetune = dataclasses.replace(tiny.finetune, adversarial=False)
