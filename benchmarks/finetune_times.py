@@ -27,7 +27,8 @@ def finetuning_seconds(
       content: feature networks of the content loss.
       person: T frames.
       epochs: that few-shot learning takes.
-      measured_epochs: of them that are timed, after one more that traces; 0: all.
+      measured_epochs: of them that are timed, after one more that traces, or two more where an
+        epoch is one step: the second step, too, takes longer than all others. 0: all.
       jit_compile: compiles the training step with XLA.
 
     Returns:
@@ -47,10 +48,11 @@ def finetuning_seconds(
     batches = [len(batch["frames"]) for batch in photos]
     clock = EpochClock(f"FT({len(person)})")
     timed = timed_epochs(epochs, measured_epochs)
-    model.fit(photos, epochs=1 + timed, verbose=0, callbacks=[clock])
+    warm_up = 1 if len(batches) > 1 else 2
+    model.fit(photos, epochs=warm_up + timed, verbose=0, callbacks=[clock])
     model = clock.model = None  # before the next person's takes as much memory
     gc.collect()
-    figures = of_epochs(clock.seconds, epochs)
+    figures = of_epochs(clock.seconds, epochs, warm_up)
     figures["seconds"] += embedded - start
     return figures | {
         "batch_size": max(batches),
@@ -65,19 +67,20 @@ def timed_epochs(epochs: int, measured: int) -> int:
     return min(measured or epochs, epochs)
 
 
-def of_epochs(seconds: Sequence[float], epochs: int) -> dict:
+def of_epochs(seconds: Sequence[float], epochs: int, warm_up: int = 1) -> dict:
     """What all epochs take, from the times of the first ones.
 
     Args:
-      seconds: of the epoch that traces, then of at least one as all others are.
+      seconds: of the epochs that trace and warm up, then of at least one as all others are.
       epochs: that few-shot learning takes.
+      warm_up: how many of `seconds` are of the first kind.
 
     Returns:
       "seconds" of `epochs` epochs without tracing; "epoch_seconds", the mean of one; "epochs";
-      "timed_epochs"; "extrapolated", whether these are fewer; "trace_seconds", by which the first
-      epoch took longer.
+      "timed_epochs"; "extrapolated", whether these are fewer; "trace_seconds", by which the
+      warming up took longer than as many other epochs.
     """
-    first, *others = seconds
+    first, others = seconds[:warm_up], seconds[warm_up:]
     mean = sum(others) / len(others)
     return {
         "seconds": mean * epochs,
@@ -85,7 +88,7 @@ def of_epochs(seconds: Sequence[float], epochs: int) -> dict:
         "epochs": epochs,
         "timed_epochs": len(others),
         "extrapolated": len(others) < epochs,
-        "trace_seconds": max(first - mean, 0.0),
+        "trace_seconds": max(sum(first) - warm_up * mean, 0.0),
     }
 
 

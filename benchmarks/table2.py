@@ -59,7 +59,7 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", ["1", "8", "32"], "T: numbers of frames to learn from.")
     flags.DEFINE_integer("epochs", 40, "Of fine-tuning.", lower_bound=1)
     flags.DEFINE_integer(
-        "measured_epochs", 2, "Of them that are timed, after one that traces; 0: all.", 0
+        "measured_epochs", 2, "Of them that are timed, after those that trace; 0: all.", 0
     )
     flags.DEFINE_integer("rounds", 5, "Timed calls of FF and inference.", lower_bound=1)
     flags.DEFINE_bool("jit_compile", False, "Compile inference and the training step with XLA.")

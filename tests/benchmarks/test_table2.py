@@ -65,6 +65,9 @@ def test_of_epochs():
     figures = of_epochs([10.0, 2.0, 4.0], 40)
     assert figures["seconds"] == 120 and figures["epoch_seconds"] == 3
     assert figures["extrapolated"] and figures["trace_seconds"] == 7
+    figures = of_epochs([10.0, 5.0, 2.0, 4.0], 40, warm_up=2)
+    assert figures["seconds"] == 120 and figures["timed_epochs"] == 2
+    assert figures["trace_seconds"] == 9
     figures = of_epochs([1.0, 2.0, 4.0], 2)
     assert figures["seconds"] == 6 and not figures["extrapolated"]
     assert figures["trace_seconds"] == 0
