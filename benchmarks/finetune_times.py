@@ -19,6 +19,7 @@ def finetuning_seconds(
     epochs: int,
     measured_epochs: int = 0,
     jit_compile: bool = False,
+    precision: str = "float32",
 ) -> dict:
     """Fine-tunes on `person` as `training.finetune` does, without its pictures and files.
 
@@ -30,6 +31,7 @@ def finetuning_seconds(
       measured_epochs: of them that are timed, after one more that traces, or two more where an
         epoch is one step: the second step, too, takes longer than all others. 0: all.
       jit_compile: compiles the training step with XLA.
+      precision: of the activations.
 
     Returns:
       `of_epochs`'s figures; "batch_size" and "steps_an_epoch"; "embed_seconds" (ê_NEW of eq. 7);
@@ -40,7 +42,7 @@ def finetuning_seconds(
     start = time.perf_counter()
     embedding = embed_person(learned, person)
     embedded = time.perf_counter()
-    model = PersonalModel(learned, embedding, content)
+    model = PersonalModel(learned, embedding, content, precision=precision)
     model.compile(jit_compile=jit_compile or None)
     prepared = time.perf_counter()
     batch_size = learned.config.finetune.batch_size

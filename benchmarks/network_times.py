@@ -63,12 +63,17 @@ def procedural_person(config: Config, num_frames: int) -> PersonFrames:
     return PersonFrames(decode_frames(record, range(num_frames)), landmarks, "procedural")
 
 
-def exported_calls(folder: pathlib.Path, learned: MetaLearned, jit_compile: bool) -> Calls:
-    """Writes the SavedModels into `folder`, for the device at hand, and reads them again."""
+def exported_calls(
+    folder: pathlib.Path, learned: MetaLearned, jit_compile: bool, dtype: str = "float32"
+) -> Calls:
+    """Writes the SavedModels into `folder`, for the device at hand, and reads them again.
+
+    `dtype` is the generator's; an exported embedder is float32.
+    """
     device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
     config, generator = learned.config, learned.generator
     save_embedder(folder / "embedder", config, learned.embedder, generator, device)
-    save_generator(folder / "generator", config, generator, device=device)
+    save_generator(folder / "generator", config, generator, device=device, dtype=dtype)
 
     def load(name: str, inputs: tuple[str, str], output: str) -> Callable:
         model = tf.saved_model.load(str(folder / name))

@@ -38,8 +38,7 @@ from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
 from training import content_flags
 
 FLAGS = flags.FLAGS
-PRECISION = "float32"  # of the activations
-OPTIONS = ("epochs", "measured_epochs", "rounds", "jit_compile")
+OPTIONS = ("epochs", "measured_epochs", "rounds", "jit_compile", "precision")
 
 # Seconds on one NVIDIA P40 (appendix A.1), means of 100 measurements.
 PAPER = {
@@ -62,6 +61,10 @@ def define_flags() -> None:
         "measured_epochs", 2, "Of them that are timed, after those that trace; 0: all.", 0
     )
     flags.DEFINE_integer("rounds", 5, "Timed calls of FF and inference.", lower_bound=1)
+    flags.DEFINE_enum(
+        "precision", "float32", ["float32", "bfloat16"],
+        "Of fine-tuning and of the exported generator; the rest stays float32.",
+    )  # fmt: skip
     flags.DEFINE_bool("jit_compile", False, "Compile inference and the training step with XLA.")
 
 
@@ -73,6 +76,7 @@ def measure(
     measured_epochs: int = 2,
     rounds: int = 5,
     jit_compile: bool = False,
+    precision: str = "float32",
 ) -> dict:
     """All times in seconds: "ff" (T → variant → median), "inference" (variant → median), "ft".
 
@@ -83,7 +87,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         logging.info("exporting")
         variants = {
-            "exported": exported_calls(pathlib.Path(folder), learned, jit_compile),
+            "exported": exported_calls(pathlib.Path(folder), learned, jit_compile, precision),
             "keras": keras_calls(learned, jit_compile),
         }
         for count, person in people.items():
@@ -96,7 +100,7 @@ def measure(
     gc.collect()
     for count, person in people.items():
         figures["ft"][count] = finetuning_seconds(
-            learned, content, person, epochs, measured_epochs, jit_compile
+            learned, content, person, epochs, measured_epochs, jit_compile, precision
         )
     return figures
 
@@ -189,7 +193,7 @@ def main(argv):
     try:
         shots = parse_shots(FLAGS.shots)
         learned = read_networks()
-        content = content_flags.build_content(learned.config, PRECISION)
+        content = content_flags.build_content(learned.config, FLAGS.precision)
     except (ValueError, FileNotFoundError) as error:
         logging.error("%s", error)
         sys.exit(2)
@@ -199,7 +203,6 @@ def main(argv):
         "image_size": learned.config.model.image_size,
         "weights": learned.checkpoint,
         "content": {name: network.weights_source for name, network in content.items()},
-        "precision": PRECISION,
         **options,
     }
     print(report(facts, measure(learned, content, shots, **options)))
