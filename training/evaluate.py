@@ -24,11 +24,15 @@ from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
 from training import content_flags, evaluation_frames
 from training.cross_reenactment import CrossReenactment, read_drivers
 from training.evaluation_frames import VideoFrames
-from training.evaluation_methods import FT, PSI, Methods
+from training.evaluation_methods import FT, KNEE, PSI, Methods, Watching
 from training.evaluation_metrics import DETECTORS, EvaluationMetrics, build_metrics
 from training.evaluation_results import EvaluationFolder
 from training.evaluation_run import Evaluation
 from training.overrides import apply_overrides
+from training.personal_model import PRECISIONS
+from training.stopping import DECIDES
+
+WATCHED = ("l1", "ssim", "csim", "landmark_error")  # of the metrics, while fine-tuning goes on
 
 FLAGS = flags.FLAGS
 content_flags.define_content_flags()
@@ -46,7 +50,18 @@ flags.DEFINE_enum(
     "flicker needs.",
 )  # fmt: skip
 flags.DEFINE_multi_enum(
-    "tune", ["full"], ["full", "psi", "none"], "Fine-tuning of ψ and ψ', of ψ' alone, or none."
+    "tune", ["full"], ["full", "knee", "psi", "none"],
+    "Fine-tuning of ψ and ψ', likewise but stopped at the knee, of ψ' alone, or none; repeatable.",
+)  # fmt: skip
+flags.DEFINE_integer(
+    "curve_every", 0, "Epochs between looks at hold-out frames while ψ and ψ' are fine-tuned; the "
+    "report shows the curves. 0: none.", 0,
+)  # fmt: skip
+flags.DEFINE_enum(
+    "mixed_precision", "float32", PRECISIONS, "Type of the activations in fine-tuning."
+)
+flags.DEFINE_string(
+    "study_frames", None, "Folder that the generated frames go to, for training.user_study."
 )
 flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40).", lower_bound=0)
 flags.DEFINE_multi_string("override", [], "section.field=value of losses or finetune.")
@@ -165,6 +180,9 @@ def describe(
         "holdout_order": FLAGS.holdout_order,
         "methods": methods.names,
         "epochs": methods.epochs,
+        "precision": FLAGS.mixed_precision,
+        "curve_every": FLAGS.curve_every,
+        "override": FLAGS.override,
         "before_equals_ff": learned.config.finetune.adain_init == "projected",
         "content": {name: network.weights_source for name, network in content.items()},
         "metrics": metrics.names,
@@ -202,16 +220,24 @@ def run() -> pathlib.Path:
     metrics = load_metrics(learned.config)
     for name, reason in metrics.left_out.items():
         logging.warning("%s is not measured: %s", name, reason)
-    content = content_flags.build_content(learned.config)
-    tuned = [name for name, kind in ((FT, "full"), (PSI, "psi")) if kind in FLAGS.tune]
-    methods = Methods(learned, content, tuned, FLAGS.epochs, FLAGS.seed)
+    content = content_flags.build_content(learned.config, FLAGS.mixed_precision)
+    kinds = ((FT, "full"), (KNEE, "knee"), (PSI, "psi"))
+    tuned = [name for name, kind in kinds if kind in FLAGS.tune]
+    watched = [name for name in WATCHED if name in metrics.names]
+    if KNEE in tuned and not set(DECIDES) & set(watched):
+        raise ValueError(f"--metrics: --tune=knee needs one of {', '.join(DECIDES)}")
+    watching = Watching(watched, metrics.needs, FLAGS.curve_every)
+    methods = Methods(
+        learned, content, tuned, FLAGS.epochs, FLAGS.seed, FLAGS.mixed_precision, watching
+    )
     cross = load_cross(learned.config, folder, videos, metrics)
     facts = describe(learned, folder, methods, metrics, content, cross)
     output = EvaluationFolder(FLAGS.output)
     output.start(facts)
     facts["training"] = describe_training(learned, videos)  # the videos may change
     logging.info("%d videos, T = %s, methods %s", len(videos), shots, ", ".join(methods.names))
-    evaluation = Evaluation(learned.config, folder, methods, metrics, facts, output, cross)
+    study = pathlib.Path(FLAGS.study_frames) if FLAGS.study_frames else None
+    evaluation = Evaluation(learned.config, folder, methods, metrics, facts, output, cross, study)
     evaluation.run(videos)
     metrics.close()
     return evaluation.write_results(videos, left_out)

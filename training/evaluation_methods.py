@@ -4,34 +4,58 @@
     ff          feed-forward: ψ' = Pê_NEW, the generator as it is
     ft_before   the personal model before its first update; by eq. (5) and (8) equal to ff
     ft          after fine-tuning ψ and ψ' (section 3.3)
+    knee        fine-tuned likewise, stopped where a frame that is held out no longer gets better
     psi         after fine-tuning ψ' alone
 
 The fine-tuned ones are drawn by the EMA copies, as what is served. One Keras model of each kind
 is traced once and restarted for every person.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tf_talking.data.records import spread
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.models.images import landmark_images, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
+from training.held_out import hold_out
 from training.person_source import PersonFrames, photo_dataset
 from training.personal_model import PersonalModel, embed_person
+from training.stopping import WatchEvery, knee_of_person, measure_on
 
-NEAREST, FF, BEFORE, FT, PSI = METHODS = ("nearest", "ff", "ft_before", "ft", "psi")
+NEAREST, FF, BEFORE, FT, KNEE, PSI = METHODS = (
+    "nearest", "ff", "ft_before", "ft", "knee", "psi"
+)  # fmt: skip
 LABELS = {
     NEAREST: "nearest source frame",
     FF: "FF",
     BEFORE: "FT before fine-tuning",
     FT: "FT",
+    KNEE: "FT stopped at the knee",
     PSI: "FT of ψ' alone",
 }
-_TUNE = {FT: "full", PSI: "psi"}
+TUNED = (FT, KNEE, PSI)
+_TUNE = {FT: "full", KNEE: "full", PSI: "psi"}
 _BATCH = 16  # frames drawn at once
+CURVE_FRAMES = 8  # hold-out frames that a curve is measured on
+
+
+@dataclasses.dataclass(frozen=True)
+class Watching:
+    """What is looked at while a person is fine-tuned.
+
+    Attributes:
+      metrics, needs: see `stopping.measure_on`.
+      every: epochs between looks at hold-out frames while FT trains; 0: none.
+    """
+
+    metrics: Sequence[str] = ("l1", "ssim")
+    needs: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    every: int = 0
 
 
 class Methods:
@@ -40,12 +64,16 @@ class Methods:
     Args:
       learned: with its discriminator; its config says how fine-tuning goes.
       content: feature networks of the content loss.
-      tuned: of FT and PSI, those to run. `ft_before` comes with FT.
-      epochs: tuned method → epochs; None: the config's.
-      seed: of the order of frames and of random starts.
+      tuned: of TUNED, those to run. `ft_before` comes with FT.
+      epochs: of every tuned method, at most; None: the config's.
+      seed: of the order of frames, of the frame held out for the knee and of random starts.
+      precision: of the activations while a person is fine-tuned.
+      watching: for the knee and for curves.
 
-    After `draw`, `seconds` is method → seconds that few-shot learning took, without drawing. The
-    first of a kind includes tracing.
+    After `draw`, `seconds` is method → seconds that few-shot learning took, without drawing frames
+    and curves of FT. The first of a kind includes tracing. `curves` is method → a row a look, of FT
+    on hold-out frames, of the knee on the frames it watches; `best_epochs` tells where the latter
+    was.
     """
 
     def __init__(
@@ -55,14 +83,19 @@ class Methods:
         tuned: Sequence[str] = (FT,),
         epochs: int | None = None,
         seed: int = 0,
+        precision: str = "float32",
+        watching: Watching | None = None,
     ):
         self._learned, self._content, self._seed = learned, content, seed
+        self._precision, self._watching = precision, watching or Watching()
         self.tuned = tuple(tuned)
         finetune = learned.config.finetune
-        defaults = {FT: finetune.epochs, PSI: finetune.psi_epochs}
+        defaults = {FT: finetune.epochs, KNEE: finetune.epochs, PSI: finetune.psi_epochs}
         self.epochs = {m: defaults[m] if epochs is None else epochs for m in self.tuned}
         self._models: dict[str, PersonalModel] = {}
         self.seconds: dict[str, float] = {}
+        self.curves: dict[str, list[dict[str, float]]] = {}
+        self.best_epochs: dict[str, int | None] = {}
 
         @tf.function(reduce_retracing=True)
         def feed_forward(landmarks, psi):
@@ -75,10 +108,17 @@ class Methods:
     def names(self) -> list[str]:
         """The methods that `draw` gives, in the order of the report."""
         before = [BEFORE] if FT in self.tuned else []
-        return [NEAREST, FF, *before, *(m for m in (FT, PSI) if m in self.tuned)]
+        return [NEAREST, FF, *before, *(m for m in TUNED if m in self.tuned)]
 
-    def draw(self, person: PersonFrames, driving: np.ndarray) -> dict[str, np.ndarray]:
+    def draw(
+        self, person: PersonFrames, driving: np.ndarray, truth: PersonFrames | None = None
+    ) -> dict[str, np.ndarray]:
         """Few-shot learning on `person`, then every method on `driving` landmarks [N, P, 2].
+
+        Args:
+          person: T frames.
+          driving: landmarks float32 [N, P, 2].
+          truth: hold-out frames, which curves are measured on; None: no curves of FT.
 
         Returns:
           Method → frames uint8 [N, S, S, 3].
@@ -90,7 +130,7 @@ class Methods:
         start = time.perf_counter()
         embedding = embed_person(self._learned, person)
         psi = self._learned.generator.project(embedding[np.newaxis])[0]
-        self.seconds = {FF: time.perf_counter() - start}
+        self.seconds, self.curves, self.best_epochs = {FF: time.perf_counter() - start}, {}, {}
         frames[FF] = in_batches(lambda part: self._feed_forward(part, psi), driving)
         for method in self.tuned:
             start = time.perf_counter()
@@ -100,27 +140,45 @@ class Methods:
                 frames[BEFORE] = in_batches(model.predict_on_batch, driving)
                 self._check_start(frames)
                 start += time.perf_counter() - prepared  # drawing does not count
-            self._fit(model, person, self.epochs[method])
-            self.seconds[method] = time.perf_counter() - start
+            looked = self._fit(method, model, person, truth)
+            self.seconds[method] = time.perf_counter() - start - looked
             frames[method] = in_batches(model.predict_on_batch, driving)
         return {name: frames[name] for name in self.names}
 
     def _start(self, method: str, embedding: np.ndarray) -> PersonalModel:
-        if method in self._models:
-            self._models[method].restart(embedding, self._seed)
+        tune = _TUNE[method]
+        if tune in self._models:
+            self._models[tune].restart(embedding, self._seed)
         else:
             model = PersonalModel(
-                self._learned, embedding, self._content, _TUNE[method], self._seed
+                self._learned, embedding, self._content, tune, self._seed, self._precision
             )
             model.compile()
-            self._models[method] = model
-        return self._models[method]
+            self._models[tune] = model
+        return self._models[tune]
 
-    def _fit(self, model: PersonalModel, person: PersonFrames, epochs: int) -> None:
-        batch_size = model.config.finetune.batch_size
+    def _fit(self, method: str, model: PersonalModel, person: PersonFrames, truth) -> float:
+        """Trains the model. Returns the seconds that a curve of FT took, which do not count."""
+        epochs, watching, callbacks = self.epochs[method], self._watching, []
+        if not epochs:
+            return 0.0
+        watch = None
+        if method == KNEE:
+            person, held_out = hold_out(person, seed=self._seed)
+            watch = knee_of_person(held_out, watching.metrics, watching.needs)
+        elif method == FT and watching.every and truth is not None:
+            some = truth.some(spread(len(truth), CURVE_FRAMES))
+            watch = WatchEvery(measure_on(some, watching.metrics, watching.needs), watching.every)
+        if watch:
+            callbacks.append(watch)
         step = model.generator_optimizer.iterations
-        if epochs:
-            model.fit(photo_dataset(person, batch_size, self._seed, step), epochs=epochs, verbose=0)
+        photos = photo_dataset(person, model.config.finetune.batch_size, self._seed, step)
+        model.fit(photos, epochs=epochs, verbose=0, callbacks=callbacks)
+        if watch:
+            self.curves[method] = watch.curve
+        if method == KNEE:
+            self.best_epochs[method] = watch.best_epoch
+        return watch.seconds if method == FT and watch else 0.0
 
     def _check_start(self, frames: dict[str, np.ndarray]) -> None:
         """Eq. (5) = eq. (8): asserted on every person, but where ψ' starts at random on purpose."""

@@ -53,11 +53,15 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture file, its address beside the Markdown file, and what its equal columns are."""
+    """A picture file, its address beside the Markdown file, and what its equal columns are.
+
+    `cell`: pixels of a column on the page.
+    """
 
     path: pathlib.Path
     link: pathlib.PurePath
     columns: list[str]
+    cell: int = _CELL
 
 
 def number(value: float | None) -> str:
@@ -126,21 +130,22 @@ def _html_table(table: Table) -> str:
 
 
 def _html_picture(picture: Picture) -> str:
-    count = len(picture.columns)
-    data = base64.b64encode(encode_jpeg(_fitted(read_photo(picture.path), count), 90)).decode()
+    count, cell = len(picture.columns), picture.cell
+    image = _fitted(read_photo(picture.path), count * cell)
+    data = base64.b64encode(encode_jpeg(image, 90)).decode()
     names = "".join(f"<span>{html.escape(name)}</span>" for name in picture.columns)
     return (
         "<div class=wide>"
-        f"<div class=strip style='grid-template-columns: repeat({count}, {_CELL}px)'>"
+        f"<div class=strip style='grid-template-columns: repeat({count}, {cell}px)'>"
         f"{names}<img alt='{html.escape(', '.join(picture.columns), quote=True)}' "
         f"style='grid-column: 1 / -1' src='data:image/jpeg;base64,{data}'></div></div>"
     )
 
 
-def _fitted(image: np.ndarray, columns: int) -> np.ndarray:
-    """No larger than the page shows it on a screen of two dots a pixel."""
+def _fitted(image: np.ndarray, shown: int) -> np.ndarray:
+    """No larger than the page shows it, `shown` pixels wide, on a screen of two dots a pixel."""
     height, width = image.shape[:2]
-    factor = min(1.0, 2 * _CELL * columns / width)
+    factor = min(1.0, 2 * shown / width)
     if factor == 1.0:
         return image
     size = (round(width * factor), round(height * factor))

@@ -11,7 +11,8 @@ import numpy as np
 from tf_talking.metrics import registry
 from tf_talking.metrics.bootstrap import mean_interval
 from training.cross_report import cross_blocks
-from training.evaluation_methods import BEFORE, FF, FT, LABELS, NEAREST, PSI
+from training.evaluation_curves import curve_blocks
+from training.evaluation_methods import BEFORE, FF, FT, KNEE, LABELS, NEAREST, PSI
 from training.evaluation_page import (
     Heading,
     Lines,
@@ -44,7 +45,7 @@ PAPER = {
     ],
 }
 PAPER_METRICS = ("fid", "ssim", "csim")
-_PAIRS = ((NEAREST, FF), (FF, FT), (NEAREST, FT), (FF, PSI))
+_PAIRS = ((NEAREST, FF), (FF, FT), (NEAREST, FT), (FT, KNEE), (FF, PSI))
 _NAMES = {
     "fid": "FID-768", "ssim": "SSIM", "csim": "CSIM", "l1": "L1", "psnr": "PSNR, dB",
     "perceptual": "deep features", "landmark_error": "landmark error", "flicker": "flicker",
@@ -75,6 +76,7 @@ def build_blocks(
     blocks += [Heading("Table 1"), Text(_TABLE_NOTE), _main_table(facts, totals)]
     blocks += [Heading("Differences, video by video"), Text(_PAIR_NOTE), _pair_table(facts, rows)]
     blocks += [Heading("Few-shot learning time"), *_times(folder, facts, video_ids)]
+    blocks += curve_blocks(folder, facts, video_ids, heading_of)
     blocks += [Heading("Videos"), Text(_strip_note(facts))]
     for video_id in video_ids:
         identity = folder.read_frames(video_id)["identity"]
@@ -126,7 +128,8 @@ def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> 
         f"Content loss: {', '.join(facts['content'].values()) or 'no network'}",
         f"Evaluated on: {facts['dataset']} (data {facts['data_hash']}), {len(video_ids)} videos of "
         f"{len(who)} people, {facts['holdout_frames']} hold-out frames each, seed {facts['seed']}",
-        f"Fine-tuning epochs: {epochs or 'none'}",
+        f"Fine-tuning epochs: {epochs or 'none'}; in {facts['precision']}",
+        f"Config changed for fine-tuning: {', '.join(facts['override']) or 'nothing'}",
         "Frames: few-shot frames evenly over the part before a cut in the middle of the video, "
         f"hold-out frames ({facts['holdout_order']}) behind it, the same ones for every T; the two "
         "never overlap",

@@ -23,9 +23,10 @@ from training.evaluation_results import (
     over_all_videos,
     parse_line,
 )
-from training.evaluation_strips import draw_all, draw_strip
+from training.evaluation_strips import draw_all, draw_strip, strip_methods
 from training.person_source import PersonFrames
 from training.run_folder import write_atomically
+from training.study_frames import generated_folder, save_frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Evaluation:
       facts: what evaluation.json holds, and `training` for the report.
       output: started with these facts.
       cross: people driven by others, from the smallest T; None: not.
+      study_frames: folder that the generated frames go to, for a user study; None: nowhere.
     """
 
     config: Config
@@ -47,6 +49,7 @@ class Evaluation:
     facts: dict
     output: EvaluationFolder
     cross: CrossReenactment | None = None
+    study_frames: pathlib.Path | None = None
 
     def run(self, videos: list[VideoFrames]) -> None:
         """Evaluates each video that is not finished yet, telling how far it is."""
@@ -68,7 +71,8 @@ class Evaluation:
         record = self.folder.read_video(video_id)
         truth, driving = decode_frames(record, video.holdout), record.landmarks[video.holdout]
         drawn = draw_all(self.config, driving)
-        lines, strips, seconds, features, cross = [], [], {}, {}, None
+        hidden = PersonFrames(truth, driving, video_id)
+        lines, strips, seconds, features, cross, stops = [], [], {}, {}, None, {}
         if "fid" in self.metrics.names:
             features[REAL] = self.metrics.features(truth)
         for shots, chosen in video.shots.items():
@@ -77,8 +81,9 @@ class Evaluation:
             if self.cross and shots == min(video.shots):
                 drivers = self.cross.drivers_of(identity)
             every = np.concatenate([driving, *(driver.landmarks for driver in drivers)])
-            results = self.methods.draw(person, every)
+            results = self.methods.draw(person, every, hidden)
             seconds[shots] = {name: round(value, 4) for name, value in self.methods.seconds.items()}
+            stops[shots] = {"curves": self.methods.curves, "best": self.methods.best_epochs}
             own = {method: frames[: len(driving)] for method, frames in results.items()}
             for method, fakes in own.items():
                 lines += self._measure(truth, fakes, driving, method, shots, video)
@@ -87,6 +92,8 @@ class Evaluation:
             if drivers:
                 others = {method: frames[len(driving) :] for method, frames in results.items()}
                 cross = self.cross.measure(person, others, drivers, self.facts, video)
+            if self.study_frames:
+                self._write_for_study(own, shots, video)
             strips.append(draw_strip(person.frames[0], drawn, truth, own))
             logging.info("%s, T = %d: seconds %s", video_id, shots, seconds[shots])
         used = {
@@ -95,8 +102,17 @@ class Evaluation:
             "shots": {shots: chosen.tolist() for shots, chosen in video.shots.items()},
             "holdout": video.holdout.tolist(),
             "seconds": seconds,
+            "stops": stops,
         }
         self.output.write_video(video_id, lines, used, np.concatenate(strips), features, cross)
+
+    def _write_for_study(self, own, shots: int, video: VideoFrames) -> None:
+        """What FF and fine-tuning drew, where training.user_study finds it."""
+        entry = video.entry
+        for method in strip_methods(list(own)):
+            condition = (entry.identity, method.upper(), shots, entry.video_id)
+            folder = generated_folder(self.study_frames, *condition)
+            save_frames(folder, own[method], video.holdout)
 
     def _measure(self, truth, fakes, driving, method: str, shots: int, video: VideoFrames):
         entry = video.entry

@@ -4,8 +4,6 @@ From several frames some are held out. One frame alone is trained on; it is then
 would look mirrored, and cropped a little differently, which the generator has not seen either.
 """
 
-import dataclasses
-
 import cv2
 import numpy as np
 
@@ -62,10 +60,4 @@ def hold_out(
         raise ValueError(f"count: got {count} of {len(person)} frames, expected 1 to T - 1")
     out = np.random.default_rng(seed).choice(np.arange(1, len(person)), count, replace=False)
     kept = np.setdiff1d(np.arange(len(person)), out)
-    return _some(person, kept), _some(person, np.sort(out))
-
-
-def _some(person: PersonFrames, chosen: np.ndarray) -> PersonFrames:
-    return dataclasses.replace(
-        person, frames=person.frames[chosen], landmarks=person.landmarks[chosen]
-    )
+    return person.some(kept), person.some(np.sort(out))

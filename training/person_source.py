@@ -29,6 +29,10 @@ class PersonFrames:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def some(self, chosen: np.ndarray) -> "PersonFrames":
+        """Those of the numbers in `chosen`."""
+        return PersonFrames(self.frames[chosen], self.landmarks[chosen], self.source)
+
 
 def photo_dataset(
     person: PersonFrames, batch_size: int, seed: int, step: tf.Variable

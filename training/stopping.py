@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -63,15 +64,17 @@ class WatchEvery(keras.callbacks.Callback):
 
     Attributes:
       curve: one {"epoch": epochs trained, name: value, …} a look.
+      seconds: that all looks took.
     """
 
     def __init__(self, measure: Callable[[keras.Model], Mapping[str, float]], every: int):
         super().__init__()
         self._measure, self._every = measure, every
         self.curve: list[dict[str, float]] = []
+        self.seconds = 0.0
 
     def on_train_begin(self, logs=None):
-        self.curve = []
+        self.curve, self.seconds = [], 0.0
         self._look(0)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -79,7 +82,9 @@ class WatchEvery(keras.callbacks.Callback):
             self._look(epoch + 1)
 
     def _look(self, epoch: int) -> None:
+        start = time.perf_counter()
         self.curve.append({"epoch": epoch, **self._measure(self.model)})
+        self.seconds += time.perf_counter() - start
 
 
 def knee_of_person(

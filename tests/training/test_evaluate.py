@@ -12,6 +12,7 @@ from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.data.records import decode_frames
 from tf_talking.metrics import registry
 from training.meta_trainer import MetaTrainer
+from training.study_frames import generated_folder
 
 FLAGS = ("--shots=1,2", "--holdout_frames=3", "--epochs=2", "--holdout_order=consecutive")
 
@@ -46,7 +47,10 @@ def evaluated(run_folder, people, tmp_path_factory):
     """(output folder, the finished program)."""
     output = tmp_path_factory.mktemp("evaluation") / "out"
     # Batches of one for every T: the step is traced once.
-    result = evaluate(run_folder, people, output, "--override=finetune.batch_size=1")
+    result = evaluate(
+        run_folder, people, output, "--override=finetune.batch_size=1", "--tune=full",
+        "--tune=knee", "--curve_every=1", f"--study_frames={output.parent / 'study'}",
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return output, result
 
@@ -62,7 +66,7 @@ def test_one_line_for_each_metric_method_t_and_video(evaluated, people):
     assert found == {
         (metric, method, shots, video)
         for metric in ("ssim", "l1", "psnr", "flicker")
-        for method in ("nearest", "ff", "ft_before", "ft")
+        for method in ("nearest", "ff", "ft_before", "ft", "knee")
         for shots in (1, 2)
         for video in (*held_out, None)
     }
@@ -70,7 +74,7 @@ def test_one_line_for_each_metric_method_t_and_video(evaluated, people):
     for row in rows:
         assert row["n"] == (3 if row["video"] else 6)
         assert row["data_hash"] == DatasetFolder.open(people).data_hash
-        assert row["epochs"] == (2 if row["method"] == "ft" else 0)
+        assert row["epochs"] == (2 if row["method"] in ("ft", "knee") else 0)
 
 
 def test_values_of_the_nearest_source_frame_are_the_metrics_own(evaluated, people):
@@ -107,7 +111,7 @@ def test_before_fine_tuning_is_feed_forward_and_after_is_not(evaluated):
     for (method, shots, video), value in values.items():
         if method == "ft_before":
             assert value == pytest.approx(values["ff", shots, video], abs=1e-3)
-        if method == "ft":
+        if method in ("ft", "knee"):
             assert abs(value - values["ff", shots, video]) > 1e-5
 
 
@@ -130,16 +134,50 @@ def test_reports_say_what_was_measured_on_what(evaluated):
         assert "--landmark_detector is not given" in text
         assert "VoxCeleb2, Ours-FT (1)" in text and "0.64" in text
         assert "FT before fine-tuning equals FF" in text
-    assert page.count("data:image/jpeg;base64,") == 2
+        assert "Config changed for fine-tuning: finetune.batch_size=1" in text
+        assert "## FT stopped at the knee" in text or "<h2>FT stopped at the knee</h2>" in text
+        assert "FT stopped at the knee − FT (2)" in text
+    assert page.count("data:image/jpeg;base64,") == 3
     assert "src='http" not in page and "<link" not in page
     links = [line.split("](")[1][:-1] for line in markdown.splitlines() if line.startswith("![")]
-    assert len(links) == 2 and all((output / link).is_file() for link in links)
+    assert len(links) == 3 and all((output / link).is_file() for link in links)
     assert result.stdout.strip() == str(output / "report.html")
     assert "video 2 of 2 done" in result.stderr
+
+
+def test_curves_are_of_hold_out_frames_and_of_watched_ones(evaluated):
+    """FT at every epoch on hold-out frames, which its last row repeats; the knee every second."""
+    output, _ = evaluated
+    lines = {(r["method"], r["shots"], r["video"]): r["value"]
+             for r in read(output) if r["metric"] == "l1"}  # fmt: skip
+    for path in (output / "videos").glob("*/frames.json"):
+        used = json.loads(path.read_text())
+        for shots in (1, 2):
+            stop = used["stops"][str(shots)]
+            ft, knee = stop["curves"]["ft"], stop["curves"]["knee"]
+            assert [row["epoch"] for row in ft] == [0, 1, 2]
+            assert [row["epoch"] for row in knee] == [0, 2]
+            assert set(ft[0]) == set(knee[0]) == {"epoch", "l1", "ssim"}
+            for row, method in ((ft[0], "ff"), (ft[-1], "ft")):
+                expected = lines[method, shots, used["video_id"]]
+                assert row["l1"] == pytest.approx(expected, abs=1e-4)
+            assert stop["best"]["knee"] == min(knee, key=lambda row: row["l1"])["epoch"]
+
+
+def test_frames_are_there_for_a_user_study(evaluated, people):
+    root = evaluated[0].parent / "study"
+    for entry in DatasetFolder.open(people).accepted[1:3]:
+        for method in ("FF", "FT", "KNEE"):
+            for shots in (1, 2):
+                folder = generated_folder(root, entry.identity, method, shots, entry.video_id)
+                assert len(list(folder.glob("frame_*.png"))) == 3
 
 
 def test_bad_flags_end_with_a_message(run_folder, people, tmp_path):
     result = evaluate(run_folder, people, tmp_path / "out", "--metrics=fid")
     assert result.returncode == 2
     assert "--metrics: fid: --inception is not given" in result.stderr
+    result = evaluate(run_folder, people, tmp_path / "out", "--metrics=psnr", "--tune=knee")
+    assert result.returncode == 2
+    assert "--metrics: --tune=knee needs one of l1, ssim" in result.stderr
     assert not (tmp_path / "out").exists()

@@ -66,6 +66,7 @@ def make(learned, methods, parts, path, with_fid=True):
         "holdout_order": "spread", "methods": methods.names, "epochs": {},
         "before_equals_ff": True, "content": {}, "metrics": metrics.names, "metric_sources": {},
         "metrics_left_out": {}, "seed": 0,
+        "precision": "float32", "override": [],
         "cross": {"drivers": [d.video_id for d in drivers], "frames": 2},
     }  # fmt: skip
     output = EvaluationFolder(path)
