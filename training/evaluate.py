@@ -49,6 +49,11 @@ flags.DEFINE_enum(
     "Hold-out frames spread evenly over the second part of a video, or the first ones of it, which "
     "flicker needs.",
 )  # fmt: skip
+flags.DEFINE_enum(
+    "few_shot_from", "same", evaluation_frames.FEW_SHOT_FROM,
+    "Few-shot frames from the first part of the same video, as in the paper, or from another video "
+    "of the person.",
+)  # fmt: skip
 flags.DEFINE_multi_enum(
     "tune", ["full"], ["full", "knee", "psi", "none"],
     "Fine-tuning of ψ and ψ', likewise but stopped at the knee, of ψ' alone, or none; repeatable.",
@@ -178,6 +183,7 @@ def describe(
         "shots": read_shots(),
         "holdout_frames": FLAGS.holdout_frames,
         "holdout_order": FLAGS.holdout_order,
+        "few_shot_from": FLAGS.few_shot_from,
         "methods": methods.names,
         "epochs": methods.epochs,
         "precision": FLAGS.mixed_precision,
@@ -213,7 +219,7 @@ def run() -> pathlib.Path:
         folder, identities, FLAGS.video_ids, FLAGS.max_videos, FLAGS.seed
     )
     videos, left_out = evaluation_frames.split_videos(
-        entries, shots, FLAGS.holdout_frames, FLAGS.holdout_order
+        entries, shots, FLAGS.holdout_frames, FLAGS.holdout_order, FLAGS.few_shot_from
     )
     for video_id, reason in left_out.items():
         logging.warning("%s is left out: %s", video_id, reason)

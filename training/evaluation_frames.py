@@ -18,15 +18,20 @@ from tf_talking.data.dataset_folder import DatasetFolder, ManifestEntry
 from tf_talking.data.records import spread
 
 ORDERS = ("spread", "consecutive")
+FEW_SHOT_FROM = ("same", "other")
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoFrames:
-    """Frame numbers of one video: `shots` T → few-shot frames int [T], `holdout` int [H]."""
+    """Frame numbers of one video: `shots` T → few-shot frames int [T], `holdout` int [H].
+
+    `source` is the video that the few-shot frames are of; None: this one.
+    """
 
     entry: ManifestEntry
     shots: dict[int, np.ndarray]
     holdout: np.ndarray
+    source: ManifestEntry | None = None
 
 
 def choose_frames(
@@ -106,25 +111,46 @@ def held_out_entries(
 
 
 def split_videos(
-    entries: Sequence[ManifestEntry], shots: Sequence[int], holdout: int, order: str
+    entries: Sequence[ManifestEntry],
+    shots: Sequence[int],
+    holdout: int,
+    order: str,
+    few_shot_from: str = "same",
 ) -> tuple[list[VideoFrames], dict[str, str]]:
-    """(videos that are long enough, the others' video_id → why they are left out).
+    """(videos that can be evaluated, the others' video_id → why they are left out).
+
+    Args:
+      entries: the videos.
+      shots, holdout, order: see `choose_frames`.
+      few_shot_from: "same" video, as in the paper, or the person's "other" one among the entries
+        that comes next: other clothes, light and background.
 
     Raises:
-      ValueError: no video is long enough.
+      ValueError: no video can be evaluated.
     """
     videos, left_out = [], {}
     for entry in entries:
         try:
             chosen, behind = choose_frames(entry.num_frames, shots, holdout, order)
+            source = None
+            if few_shot_from == "other":
+                source = _next_video(entry, entries)
+                chosen = {t: spread(source.num_frames, t) for t in shots}
         except ValueError as error:
             left_out[entry.video_id] = str(error)
         else:
-            videos.append(VideoFrames(entry, chosen, behind))
+            videos.append(VideoFrames(entry, chosen, behind, source))
     if not videos:
         first = next(iter(left_out))
         raise ValueError(
-            f"all {len(left_out)} videos are too short; {first}: {left_out[first]}; take smaller "
-            "--shots or --holdout_frames"
+            f"none of {len(left_out)} videos can be evaluated; {first}: {left_out[first]}; take "
+            "smaller --shots or --holdout_frames, or other videos"
         )
     return videos, left_out
+
+
+def _next_video(entry: ManifestEntry, entries: Sequence[ManifestEntry]) -> ManifestEntry:
+    own = [other for other in entries if other.identity == entry.identity]
+    if len(own) < 2:
+        raise ValueError(f"no other video of {entry.identity} to take few-shot frames from")
+    return own[(own.index(entry) + 1) % len(own)]

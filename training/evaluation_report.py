@@ -105,6 +105,10 @@ _PAIR_NOTE = (
     "Mean difference of two methods on the same video, in brackets its 95 % bootstrap interval "
     "over videos, and in how many videos the second is better."
 )
+_FEW_SHOT = {
+    "same": "evenly over the part of the video before the cut",
+    "other": "evenly over another video of the person",
+}
 
 
 def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> list[str]:
@@ -130,9 +134,9 @@ def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> 
         f"{len(who)} people, {facts['holdout_frames']} hold-out frames each, seed {facts['seed']}",
         f"Fine-tuning epochs: {epochs or 'none'}; in {facts['precision']}",
         f"Config changed for fine-tuning: {', '.join(facts['override']) or 'nothing'}",
-        "Frames: few-shot frames evenly over the part before a cut in the middle of the video, "
-        f"hold-out frames ({facts['holdout_order']}) behind it, the same ones for every T; the two "
-        "never overlap",
+        f"Frames: few-shot frames {_FEW_SHOT[facts['few_shot_from']]}; hold-out frames "
+        f"({facts['holdout_order']}) behind a cut in the middle of the video, the same ones for "
+        "every T; the two never overlap",
     ]
     if BEFORE in facts["methods"] and facts["before_equals_ff"]:
         lines.append("FT before fine-tuning equals FF (eq. 5 and 8): checked on every video and T")

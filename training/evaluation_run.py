@@ -69,6 +69,7 @@ class Evaluation:
         """All T, methods and metrics of one video."""
         video_id, identity = video.entry.video_id, video.entry.identity
         record = self.folder.read_video(video_id)
+        source = self.folder.read_video(video.source.video_id) if video.source else record
         truth, driving = decode_frames(record, video.holdout), record.landmarks[video.holdout]
         drawn = draw_all(self.config, driving)
         hidden = PersonFrames(truth, driving, video_id)
@@ -76,7 +77,7 @@ class Evaluation:
         if "fid" in self.metrics.names:
             features[REAL] = self.metrics.features(truth)
         for shots, chosen in video.shots.items():
-            person = few_shot_frames(record, chosen)
+            person = few_shot_frames(source, chosen)
             drivers = []
             if self.cross and shots == min(video.shots):
                 drivers = self.cross.drivers_of(identity)
@@ -100,6 +101,7 @@ class Evaluation:
             "video_id": video_id,
             "identity": identity,
             "shots": {shots: chosen.tolist() for shots, chosen in video.shots.items()},
+            "few_shot_from": source.video_id,
             "holdout": video.holdout.tolist(),
             "seconds": seconds,
             "stops": stops,

@@ -32,8 +32,18 @@ def test_short_videos_are_left_out_with_the_reason():
     videos, left_out = split_videos(entries, (1, 32), 32, "spread")
     assert [v.entry.video_id for v in videos] == ["long"]
     assert left_out == {"short": "63 frames, expected at least 64 (T = 32 and 32 hold-out frames)"}
-    with pytest.raises(ValueError, match="all 1 videos are too short; short: 63 frames"):
+    with pytest.raises(ValueError, match="none of 1 videos can be evaluated; short: 63 frames"):
         split_videos(entries[1:], (1, 32), 32, "spread")
+
+
+def test_few_shot_frames_of_the_persons_next_video():
+    entries = [entry("a1", "a", 20), entry("b1", "b", 20), entry("a2", "a", 9), entry("a3", "a")]
+    videos, left_out = split_videos(entries, (1, 8), 4, "spread", "other")
+    assert [(v.entry.video_id, v.source.video_id) for v in videos] == [("a1", "a2"), ("a3", "a1")]
+    np.testing.assert_array_equal(videos[0].shots[8], [0, 1, 2, 3, 5, 6, 7, 8])
+    np.testing.assert_array_equal(videos[0].holdout, choose_frames(20, (1, 8), 4)[1])
+    assert left_out["b1"] == "no other video of b to take few-shot frames from"
+    assert "9 frames" in left_out["a2"]
 
 
 def entry(video_id, identity, num_frames=100, position=0):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.data.records import decode_frames
+from tf_talking.metrics import registry
 from tf_talking.models.discriminator import Discriminator
 from tf_talking.models.embedder import Embedder
 from tf_talking.models.generator import Generator
@@ -66,7 +67,7 @@ def make(learned, methods, parts, path, with_fid=True):
         "holdout_order": "spread", "methods": methods.names, "epochs": {},
         "before_equals_ff": True, "content": {}, "metrics": metrics.names, "metric_sources": {},
         "metrics_left_out": {}, "seed": 0,
-        "precision": "float32", "override": [],
+        "precision": "float32", "override": [], "few_shot_from": "same",
         "cross": {"drivers": [d.video_id for d in drivers], "frames": 2},
     }  # fmt: skip
     output = EvaluationFolder(path)
@@ -102,6 +103,20 @@ def test_stopped_evaluation_goes_on_to_the_same_results(learned, methods, parts,
     assert "v9: 7 frames, expected at least 9" in text
     assert "NOT all evaluated identities were kept out" in text
     assert "## Cross-reenactment" in text and (tmp_path / "a/report.html").is_file()
+
+
+def test_few_shot_frames_of_another_video(learned, methods, parts, tmp_path):
+    folder, videos = parts
+    video = dataclasses.replace(videos[0], source=videos[1].entry)
+    evaluation = make(learned, methods, parts, tmp_path, with_fid=False)
+    evaluation.run_video(video)
+    used = evaluation.output.read_frames(video.entry.video_id)
+    assert used["few_shot_from"] == videos[1].entry.video_id
+    truth = decode_frames(folder.read_video(video.entry.video_id), video.holdout)
+    only = decode_frames(folder.read_video(videos[1].entry.video_id), [*video.shots[1]] * 3)
+    rows = evaluation.output.read_lines(video.entry.video_id)
+    [row] = [r for r in rows if (r["method"], r["shots"]) == (NEAREST, 1)]
+    assert row["value"] == pytest.approx(registry.compute("l1", truth, only))
 
 
 def test_features_of_every_method_are_kept_for_fid(learned, methods, parts, tmp_path):

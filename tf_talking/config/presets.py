@@ -64,6 +64,7 @@ _SMALL_FAST = dataclasses.replace(
     train=dataclasses.replace(
         _SMALL.train, batch_size=4, discriminator_steps=1, mirror=True, color_jitter=0.3
     ),
+    finetune=dataclasses.replace(_SMALL.finetune, learning_rate=1e-3),
 )
 
 # 64 px, a quarter of the width: minutes on two CPU cores; lines of one pixel, or eyes close up.
