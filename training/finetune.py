@@ -42,6 +42,7 @@ from training.stopping import StopAtKnee, knee_of_person
 
 FLAGS = flags.FLAGS
 content_flags.define_content_flags()
+flags.adopt_module_key_flags(content_flags)  # so that --help lists them
 flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
 flags.DEFINE_string("person", None, "The person's name; names the card and the model.")
 flags.DEFINE_string("photos", None, "Folder of photos of the person, or one photo.")

@@ -34,6 +34,8 @@ from training.worker import is_chief
 
 FLAGS = flags.FLAGS
 meta_flags.define_flags()
+for module in (meta_flags, content_flags):
+    flags.adopt_module_key_flags(module)  # so that --help lists them
 
 LOST_WORKER = 75  # "temporary failure" in sysexits.h
 # What a collective operation ends with where its peer is gone.
