@@ -37,6 +37,11 @@ def test_presets_of_the_design_exist():
     assert get_preset("tiny").model.image_size == 64
 
 
+def test_only_the_preset_for_few_people_changes_what_people_look_like():
+    changed = [n for n, c in PRESETS.items() if c.train.mirror or c.train.color_jitter]
+    assert changed == ["small_budget"]
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_json_round_trip(name):
     config = get_preset(name)

@@ -34,14 +34,14 @@ _V2_WEIGHTS = dataclasses.replace(
 
 # What minutes or hours instead of weeks need: faster learning, a plain L1 term, and adversarial and
 # match terms that do not outweigh the content while D and W are still noise.
-_SMALL_BUDGET = LossConfig(content_pixel=100.0, adversarial=0.1, match=10.0)
+_SMALL_BUDGET_LOSSES = LossConfig(content_pixel=100.0, adversarial=0.1, match=10.0)
 
 # 128 px, half the width: what two CPU cores can meta-train in hours.
 _SMALL = dataclasses.replace(
     _PAPER,
     name="small",
     model=ModelConfig(image_size=128, min_channels=32, max_channels=256),
-    losses=_SMALL_BUDGET,
+    losses=_SMALL_BUDGET_LOSSES,
     train=TrainConfig(
         k_shot=4,
         learning_rate=5e-4,
@@ -56,15 +56,17 @@ _SMALL = dataclasses.replace(
 # update of D, no attention (at 64 px it takes a fifth of a step). Mirrored and recoloured episodes,
 # without which E learns so few people by heart. Identity counts more; L_MCH less, since W_i is one
 # embedding for all colours of a video.
-_SMALL_FAST = dataclasses.replace(
+_SMALL_BUDGET = dataclasses.replace(
     _SMALL,
     name="small_budget",
     model=dataclasses.replace(_SMALL.model, attention=False),
-    losses=dataclasses.replace(_SMALL_BUDGET, content_pixel=50.0, content_face=1e-2, match=3.0),
+    losses=dataclasses.replace(
+        _SMALL_BUDGET_LOSSES, content_pixel=50.0, content_face=1e-2, match=3.0
+    ),
     train=dataclasses.replace(
         _SMALL.train, batch_size=4, discriminator_steps=1, mirror=True, color_jitter=0.3
     ),
-    finetune=dataclasses.replace(_SMALL.finetune, learning_rate=1e-3),
+    finetune=dataclasses.replace(_SMALL.finetune, learning_rate=1e-3, discriminator_steps=1),
 )
 
 # 64 px, a quarter of the width: minutes on two CPU cores; lines of one pixel, or eyes close up.
@@ -79,7 +81,7 @@ _TINY = dataclasses.replace(
         num_residual_blocks=2,
     ),
     landmarks=LandmarkConfig(line_thickness=1),
-    losses=_SMALL_BUDGET,
+    losses=_SMALL_BUDGET_LOSSES,
     train=TrainConfig(
         k_shot=4,
         learning_rate=1e-3,
@@ -117,7 +119,7 @@ def ablate(config: Config, ablation: str) -> Config:
     return dataclasses.replace(config, name=f"{config.name}_{ablation}", **sections)
 
 
-_NAMED = (_PAPER, _FSTH, _FF, _V2_WEIGHTS, _SMALL, _SMALL_FAST, _TINY)
+_NAMED = (_PAPER, _FSTH, _FF, _V2_WEIGHTS, _SMALL, _SMALL_BUDGET, _TINY)
 _ABLATED = tuple(ablate(base, name) for base in (_PAPER, _SMALL) for name in ABLATIONS)
 PRESETS = {c.name: c for c in (*_NAMED, *_ABLATED)}
 
