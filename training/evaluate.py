@@ -29,9 +29,9 @@ from training.evaluation_metrics import EvaluationMetrics, build_metrics
 from training.evaluation_results import EvaluationFolder
 from training.evaluation_run import Evaluation
 from training.overrides import apply_overrides
-from training.stopping import DECIDES
 
-WATCHED = ("l1", "ssim", "csim", "landmark_error")  # of the metrics, while fine-tuning goes on
+# Of the metrics, those for the curves of fine-tuning.
+WATCHED = ("l1", "face_l1", "ssim", "csim", "landmark_error")
 
 FLAGS = flags.FLAGS
 evaluate_flags.define_flags()
@@ -174,8 +174,6 @@ def run() -> pathlib.Path:
     kinds = ((FT, "full"), (KNEE, "knee"), (PSI, "psi"))
     tuned = [name for name, kind in kinds if kind in FLAGS.tune]
     watched = [name for name in WATCHED if name in metrics.names]
-    if KNEE in tuned and not set(DECIDES) & set(watched):
-        raise ValueError(f"--metrics: --tune=knee needs one of {', '.join(DECIDES)}")
     watching = Watching(watched, metrics.needs, FLAGS.curve_every)
     methods = Methods(
         learned, content, tuned, FLAGS.epochs, FLAGS.seed, FLAGS.mixed_precision, watching

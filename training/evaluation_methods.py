@@ -25,7 +25,7 @@ from tf_talking.models.meta_checkpoint import MetaLearned
 from training.held_out import hold_out
 from training.person_source import PersonFrames, photo_dataset
 from training.personal_model import PersonalModel, embed_person
-from training.stopping import WatchEvery, knee_of_person, measure_on
+from training.stopping import DECIDES, WatchEvery, knee_of_person, measure_on
 
 NEAREST, FF, BEFORE, FT, KNEE, PSI = METHODS = (
     "nearest", "ff", "ft_before", "ft", "knee", "psi"
@@ -46,11 +46,11 @@ CURVE_FRAMES = 8  # hold-out frames that a curve is measured on
 
 @dataclasses.dataclass(frozen=True)
 class Watching:
-    """What is looked at while a person is fine-tuned.
+    """What is looked at on hold-out frames while FT trains.
 
     Attributes:
       metrics, needs: see `stopping.measure_on`.
-      every: epochs between looks at hold-out frames while FT trains; 0: none.
+      every: epochs between looks; 0: none.
     """
 
     metrics: Sequence[str] = ("l1", "ssim")
@@ -68,7 +68,7 @@ class Methods:
       epochs: of every tuned method, at most; None: the config's.
       seed: of the order of frames, of the frame held out for the knee and of random starts.
       precision: of the activations while a person is fine-tuned.
-      watching: for the knee and for curves.
+      watching: for curves of FT.
 
     After `draw`, `seconds` is method → seconds that few-shot learning took, without drawing frames
     and curves of FT. The first of a kind includes tracing. `curves` is method → a row a look, of FT
@@ -165,7 +165,7 @@ class Methods:
         watch = None
         if method == KNEE:
             person, held_out = hold_out(person, seed=self._seed)
-            watch = knee_of_person(held_out, watching.metrics, watching.needs)
+            watch = knee_of_person(held_out, DECIDES)
         elif method == FT and watching.every and truth is not None:
             some = truth.some(spread(len(truth), CURVE_FRAMES))
             watch = WatchEvery(measure_on(some, watching.metrics, watching.needs), watching.every)

@@ -20,7 +20,9 @@ from tf_talking.models.content_networks import build_content_networks
 from tf_talking.models.content_weights import describe
 
 DETECTORS = ("mediapipe", "face_alignment")
-ORDER = ("fid", "ssim", "csim", "l1", "psnr", "perceptual", "landmark_error", "flicker")
+ORDER = (
+    "fid", "ssim", "csim", "l1", "face_l1", "psnr", "perceptual", "landmark_error", "flicker"
+)  # fmt: skip
 
 
 @dataclasses.dataclass

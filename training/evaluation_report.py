@@ -47,7 +47,8 @@ PAPER = {
 PAPER_METRICS = ("fid", "ssim", "csim")
 _PAIRS = ((NEAREST, FF), (FF, FT), (NEAREST, FT), (FT, KNEE), (FF, PSI))
 _NAMES = {
-    "fid": "FID-768", "ssim": "SSIM", "csim": "CSIM", "l1": "L1", "psnr": "PSNR, dB",
+    "fid": "FID-768", "ssim": "SSIM", "csim": "CSIM", "l1": "L1", "face_l1": "L1 of the face",
+    "psnr": "PSNR, dB",
     "perceptual": "deep features", "landmark_error": "landmark error", "flicker": "flicker",
 }  # fmt: skip
 

@@ -41,7 +41,7 @@ def views(person: PersonFrames, count: int, seed: int = 0) -> PersonFrames:
 
 
 def hold_out(
-    person: PersonFrames, count: int = 1, num_views: int = 8, seed: int = 0
+    person: PersonFrames, count: int = 1, num_views: int = 4, seed: int = 0
 ) -> tuple[PersonFrames, PersonFrames]:
     """(frames to train on, frames to watch).
 

@@ -49,6 +49,21 @@ def test_psnr_equals_scikit_image(frames):
     np.testing.assert_allclose(registry.compute_frames("psnr", real, fake), expected)
 
 
+def test_l1_of_the_face_is_that_of_the_box_round_it():
+    real = np.zeros((3, 20, 30, 3), np.uint8)
+    fake = real.copy()
+    fake[:, 5:11, 10:21] = 51  # 0.2
+    landmarks = np.array([[(10.0, 5.0), (20.0, 10.0)], [(10.4, 5.4), (25.5, 9.6)], [(40, 2)] * 2])
+    values = registry.compute_frames("face_l1", real, fake, landmarks=landmarks)
+    # Rows 5 to 10; columns 10 to 20, then 10 to 26; beside the frame.
+    np.testing.assert_allclose(values, [0.2, 0.2 * 11 / 17, np.nan])
+    shifted = landmarks[:1] - (14, 7)  # cut off at the corner
+    assert registry.compute("face_l1", real[:1], fake[:1], landmarks=shifted) == 0.0
+    assert registry.measure("face_l1", real, fake, landmarks=landmarks).missing == 1
+    with pytest.raises(ValueError, match="face_l1: got 3 landmarks for 2 frames"):
+        registry.compute("face_l1", real[:2], fake[:2], landmarks=landmarks)
+
+
 def test_l1_by_hand():
     real = np.zeros((2, 4, 4, 3), np.uint8)
     fake = real.copy()

@@ -76,18 +76,19 @@ def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, shared_di
     """In bfloat16, with the first photo and one more; the third is watched."""
     clip = shared_dir / "data/clips/c001.mp4"
     result = finetune(
-        checkpoint, tmp_path, f"--video={clip}", "--epochs=2", "--num_frames=3", "--stop_at_knee",
+        checkpoint, tmp_path, f"--video={clip}", "--epochs=4", "--num_frames=3", "--stop_at_knee",
         "--landmark_detector=mediapipe", "--mixed_precision=bfloat16",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     card = PersonCard.load(tmp_path / "serving/people/ann.npz")
     assert (card.model, card.num_frames, card.extra["tune"]) == ("person_ann", 3, "full")
     assert (tmp_path / "serving/person_ann/1/saved_model.pb").is_file()
-    assert (tmp_path / "out/previews/epoch_0002.png").is_file()
+    assert (tmp_path / "out/previews/epoch_0004.png").is_file()
     assert "looked for on 1 frames, 2 are trained on" in result.stderr
     rows = [json.loads(line) for line in (tmp_path / "out/knee.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == [0, 2]
-    assert all(list(row) == ["epoch", "l1", "ssim", "psnr", "landmark_error"] for row in rows)
+    assert [row["epoch"] for row in rows] == [0, 4]
+    names = ["epoch", "face_l1", "ssim", "l1", "psnr", "landmark_error"]
+    assert all(list(row) == names for row in rows)
     assert not (tmp_path / "out/backup").exists()
 
 

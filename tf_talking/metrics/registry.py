@@ -17,7 +17,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-_BUILT_IN = ("csim", "fid", "flicker", "l1", "landmark_error", "perceptual", "psnr", "ssim")
+_BUILT_IN = (
+    "csim", "face_l1", "fid", "flicker", "l1", "landmark_error", "perceptual", "psnr", "ssim"
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
