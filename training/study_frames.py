@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
+from absl import logging
 
 from tf_talking.data.photos import frame_files, natural_key, write_png
 
@@ -77,18 +78,30 @@ def save_frames(folder: pathlib.Path, frames: Iterable[np.ndarray], numbers: Ite
 
 
 def read_people(frames: pathlib.Path) -> list[Person]:
-    """Everybody in the folder, in the order of names.
+    """Everybody in the folder who has real and generated frames, in the order of names.
+
+    People with one of the two are left out with a warning: real frames are written of everybody
+    with enough videos, generated ones of those who were evaluated.
 
     Raises:
       FileNotFoundError: no such folder.
-      ValueError: no person in it, or one without real or without generated frames, or a folder
-        of a sequence without pictures, or generated frames of a sequence that the person lacks.
+      ValueError: nobody is left, or a folder of a sequence has no pictures, or there are generated
+        frames of a sequence that the person lacks.
     """
     if not frames.is_dir():
         raise FileNotFoundError(f"{frames}: no such folder")
-    people = [_read_person(folder) for folder in _folders(frames)]
+    people = []
+    for folder in _folders(frames):
+        missing = [part for part in ("real", "generated") if not (folder / part).is_dir()]
+        if missing:
+            logging.warning("%s is left out: it has no folder %r", folder, missing[0])
+        else:
+            people.append(_read_person(folder))
     if not people:
-        raise ValueError(f"{frames}: no folders of people in it, expected PERSON/real/SEQUENCE")
+        raise ValueError(
+            f"{frames}: nobody in it with real and generated frames, expected "
+            "PERSON/real/SEQUENCE and PERSON/generated/METHOD/SEQUENCE"
+        )
     return people
 
 

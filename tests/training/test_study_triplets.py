@@ -84,7 +84,7 @@ def test_everybody_needs_every_method(frames, tmp_path):
 def test_what_is_missing_in_the_folder_is_named(frames, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         read_people(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="no folders of people"):
+    with pytest.raises(ValueError, match="nobody in it with real and generated frames"):
         read_people(tmp_path)
     copy = shutil.copytree(frames, tmp_path / "frames")
     person = copy / "person 0"
@@ -94,9 +94,16 @@ def test_what_is_missing_in_the_folder_is_named(frames, tmp_path):
     (person / "real" / "z").mkdir()
     with pytest.raises(ValueError, match="real/z: no pictures in it"):
         read_people(copy)
-    shutil.rmtree(person / "real")
-    with pytest.raises(ValueError, match="person 0/real: missing"):
-        read_people(copy)
+
+
+def test_people_with_half_of_the_frames_are_left_out(frames, tmp_path, caplog):
+    copy = shutil.copytree(frames, tmp_path / "frames")
+    shutil.copytree(copy / "person 0" / "real", copy / "person 2" / "real")
+    shutil.rmtree(copy / "person 0" / "real")
+    with caplog.at_level("WARNING"):
+        assert [person.name for person in read_people(copy)] == ["person 1"]
+    assert "person 0 is left out: it has no folder 'real'" in caplog.text
+    assert "person 2 is left out: it has no folder 'generated'" in caplog.text
 
 
 def test_names_of_folders(tmp_path):
