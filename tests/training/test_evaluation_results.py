@@ -109,7 +109,7 @@ def metrics(wanted=None, consecutive=False, **files):
 
 def test_metrics_without_their_files_are_left_out_with_the_reason():
     found = metrics()
-    assert found.names == ["ssim", "l1", "psnr"]
+    assert found.names == ["ssim", "l1", "face_l1", "psnr"]
     assert found.left_out == {
         "fid": "--inception is not given", "csim": "--recogniser is not given",
         "perceptual": "--vgg19 is not given",
