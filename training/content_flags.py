@@ -1,10 +1,13 @@
 """Flags that say which weight files the content loss uses; shared by meta_train and finetune."""
 
+import dataclasses
+
 from absl import flags, logging
 
 from tf_talking.config import Config
 from tf_talking.models.content_networks import build_content_networks
-from training.overrides import replace_losses
+from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+from training.overrides import apply_overrides, replace_losses
 
 FLAGS = flags.FLAGS
 
@@ -43,6 +46,20 @@ def resolve_content(config: Config) -> Config:
     if not (losses.content_vgg19 or losses.content_face or losses.content_pixel):
         logging.warning("no content term has a weight: only the adversarial terms train G")
     return config
+
+
+def load_to_finetune(checkpoint: str, overrides: list[str]) -> MetaLearned:
+    """The checkpoint with its discriminator, and a config changed by overrides and these flags.
+
+    Raises:
+      ValueError, FileNotFoundError: no such checkpoint, or an override that can not be: networks
+        and landmark images are those that were trained.
+    """
+    learned = load_meta_learned(checkpoint, with_discriminator=True)
+    config = resolve_content(apply_overrides(learned.config, overrides))
+    if (config.model, config.landmarks) != (learned.config.model, learned.config.landmarks):
+        raise ValueError("--override: model.* and landmarks.* are fixed by the checkpoint")
+    return dataclasses.replace(learned, config=config)
 
 
 def build_content(config: Config, precision: str = "float32") -> dict:

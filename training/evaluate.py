@@ -13,14 +13,13 @@ Held-out are the identities that the run kept out of training, or those of --ide
 
 import dataclasses
 import pathlib
-import sys
 
 import keras
 from absl import app, flags, logging
 
 from tf_talking.config import config_hash
 from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.models.meta_checkpoint import MetaLearned
 from training import content_flags, evaluate_flags, evaluation_frames
 from training.cross_reenactment import CrossReenactment, read_drivers
 from training.evaluation_frames import VideoFrames
@@ -28,7 +27,7 @@ from training.evaluation_methods import FT, KNEE, PSI, Methods, Watching
 from training.evaluation_metrics import EvaluationMetrics, build_metrics
 from training.evaluation_results import EvaluationFolder
 from training.evaluation_run import Evaluation
-from training.overrides import apply_overrides
+from training.program import print_result
 
 # Of the metrics, those for the curves of fine-tuning.
 WATCHED = ("l1", "face_l1", "ssim", "csim", "landmark_error")
@@ -37,15 +36,6 @@ FLAGS = flags.FLAGS
 evaluate_flags.define_flags()
 for module in (evaluate_flags, content_flags):
     flags.adopt_module_key_flags(module)  # so that --help lists them
-
-
-def load() -> MetaLearned:
-    """The checkpoint, with the overrides of how it is fine-tuned."""
-    learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
-    config = content_flags.resolve_content(apply_overrides(learned.config, FLAGS.override))
-    if (config.model, config.landmarks) != (learned.config.model, learned.config.landmarks):
-        raise ValueError("--override: model.* and landmarks.* are fixed by the checkpoint")
-    return dataclasses.replace(learned, config=config)
 
 
 def open_dataset(config) -> DatasetFolder:
@@ -150,7 +140,7 @@ def run() -> pathlib.Path:
     """The program without its exit codes."""
     shots = evaluate_flags.read_shots()
     keras.utils.set_random_seed(FLAGS.seed)
-    learned = load()
+    learned = content_flags.load_to_finetune(FLAGS.checkpoint, FLAGS.override)
     folder = open_dataset(learned.config)
     identities = FLAGS.identities
     if not identities and not FLAGS.video_ids:
@@ -191,16 +181,5 @@ def run() -> pathlib.Path:
     return evaluation.write_results(videos, left_out)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    logging.set_verbosity(logging.INFO)
-    try:
-        print(run())
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        logging.error("%s", error)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    app.run(lambda argv: print_result(run, argv))

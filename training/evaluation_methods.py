@@ -27,9 +27,7 @@ from training.person_source import PersonFrames, photo_dataset
 from training.personal_model import PersonalModel, embed_person
 from training.stopping import DECIDES, WatchEvery, knee_of_person, measure_on
 
-NEAREST, FF, BEFORE, FT, KNEE, PSI = METHODS = (
-    "nearest", "ff", "ft_before", "ft", "knee", "psi"
-)  # fmt: skip
+NEAREST, FF, BEFORE, FT, KNEE, PSI = "nearest", "ff", "ft_before", "ft", "knee", "psi"
 LABELS = {
     NEAREST: "nearest source frame",
     FF: "FF",

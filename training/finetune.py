@@ -10,7 +10,6 @@ With `--stop_at_knee` it ends where frames that are held out no longer get bette
 Killed and started again with the same flags, it goes on from its last backup.
 """
 
-import dataclasses
 import hashlib
 import pathlib
 import shutil
@@ -23,7 +22,7 @@ from absl import app, flags, logging
 from tf_talking.config import to_json
 from tf_talking.data.records import spread
 from tf_talking.landmarks.draw import draw_landmarks
-from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.models.meta_checkpoint import MetaLearned
 from tf_talking.serving_folder import ServingFolder, check_name
 from training import content_flags, person_source
 from training.callbacks import (
@@ -35,9 +34,9 @@ from training.callbacks import (
 )
 from training.evaluation_metrics import DETECTORS, build_metrics
 from training.held_out import hold_out
-from training.overrides import apply_overrides
 from training.person_source import PersonFrames
 from training.personal_model import PRECISIONS, TUNE, PersonalModel, embed_person
+from training.program import print_result
 from training.stopping import StopAtKnee, knee_of_person
 
 FLAGS = flags.FLAGS
@@ -219,11 +218,8 @@ def run() -> pathlib.Path:
     """The program without its exit codes."""
     check_name(FLAGS.person)
     keras.utils.set_random_seed(FLAGS.seed)
-    learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
-    config = content_flags.resolve_content(apply_overrides(learned.config, FLAGS.override))
-    if (config.model, config.landmarks) != (learned.config.model, learned.config.landmarks):
-        raise ValueError("--override: model.* and landmarks.* are fixed by the checkpoint")
-    learned = dataclasses.replace(learned, config=config)
+    learned = content_flags.load_to_finetune(FLAGS.checkpoint, FLAGS.override)
+    config = learned.config
     epochs = config.finetune.epochs if FLAGS.tune == "full" else config.finetune.psi_epochs
     epochs = epochs if FLAGS.epochs is None else FLAGS.epochs
     if epochs < 0:
@@ -236,16 +232,5 @@ def run() -> pathlib.Path:
     return finetune(learned, person, epochs)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    logging.set_verbosity(logging.INFO)
-    try:
-        print(run())
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        logging.error("%s", error)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    app.run(lambda argv: print_result(run, argv))

@@ -4,11 +4,16 @@ import dataclasses
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_talking.config import get_preset, to_json
+from tf_talking.models.discriminator import Discriminator
+from tf_talking.models.embedder import Embedder
+from tf_talking.models.generator import Generator
+from tf_talking.models.meta_checkpoint import MetaLearned
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +43,18 @@ def nano_config():
         train=dataclasses.replace(tiny.train, k_shot=2, batch_size=4),
         finetune=dataclasses.replace(tiny.finetune, learning_rate=1e-3),
     )
+
+
+@pytest.fixture(scope="module")
+def learned(nano_config):
+    """Untrained networks with noise on their weights, so that frames depend on ê and ψ."""
+    keras.utils.set_random_seed(3)
+    model = nano_config.model
+    networks = Embedder(model), Generator(model), Discriminator(model, num_videos=4)
+    for network in networks:
+        for weight in network.trainable_weights:
+            weight.assign_add(0.02 * tf.random.stateless_normal(weight.shape, seed=[1, 2]))
+    return MetaLearned(nano_config, "run/ckpt-1", 1, *networks)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,10 +10,6 @@ import tensorflow as tf
 from tf_talking.data.dataset_folder import DatasetFolder
 from tf_talking.data.records import decode_frames
 from tf_talking.metrics import registry
-from tf_talking.models.discriminator import Discriminator
-from tf_talking.models.embedder import Embedder
-from tf_talking.models.generator import Generator
-from tf_talking.models.meta_checkpoint import MetaLearned
 from training.cross_reenactment import CrossReenactment, Driver, ranking_method, read_drivers
 from training.evaluation_frames import split_videos
 from training.evaluation_methods import BEFORE, FF, FT, NEAREST, PSI, Methods
@@ -22,17 +17,6 @@ from training.evaluation_metrics import EvaluationMetrics
 from training.evaluation_results import REAL, EvaluationFolder
 from training.evaluation_run import Evaluation, few_shot_frames
 from training.person_source import PersonFrames
-
-
-@pytest.fixture(scope="module")
-def learned(nano_config):
-    keras.utils.set_random_seed(3)
-    model = nano_config.model
-    networks = Embedder(model), Generator(model), Discriminator(model, num_videos=4)
-    for network in networks:
-        for weight in network.trainable_weights:
-            weight.assign_add(0.02 * tf.random.stateless_normal(weight.shape, seed=[1, 2]))
-    return MetaLearned(nano_config, "run/ckpt-1", 1, *networks)
 
 
 @pytest.fixture(scope="module")

@@ -7,26 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.models.discriminator import Discriminator
-from tf_talking.models.embedder import Embedder
-from tf_talking.models.generator import Generator, neutral_adain_params
+from tf_talking.models.generator import neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
-from tf_talking.models.meta_checkpoint import MetaLearned
 from tf_talking.models.served import save_generator
 from training.callbacks import BackupEvery
 from training.person_source import PersonFrames, photo_dataset
 from training.personal_model import PersonalModel
-
-
-@pytest.fixture(scope="module")
-def learned(nano_config):
-    keras.utils.set_random_seed(3)
-    model = nano_config.model
-    networks = Embedder(model), Generator(model), Discriminator(model, num_videos=4)
-    for network in networks:
-        for weight in network.trainable_weights:
-            weight.assign_add(0.02 * tf.random.stateless_normal(weight.shape, seed=[1, 2]))
-    return MetaLearned(nano_config, "checkpoint", 1, *networks)
 
 
 @pytest.fixture(scope="module")
