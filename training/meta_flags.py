@@ -22,6 +22,10 @@ def define_flags() -> None:
         "knows; repeatable.", required=True,
     )  # fmt: skip
     flags.DEFINE_string("run", None, "Run folder; created, or continued where it exists.")
+    flags.DEFINE_string(
+        "start_from", None, "Run folder or checkpoint whose networks a new run begins with, with "
+        "a config of the same networks; W too where the videos are the same.",
+    )  # fmt: skip
     flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Named configuration.")
     flags.DEFINE_string("config", None, "config.json to use instead of a preset.")
     flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=4.")
@@ -60,8 +64,11 @@ def _define_step_flags() -> None:
         "result, less memory.", lower_bound=1,
     )  # fmt: skip
     flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
-    flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA; whole with "
-                      "--strategy=one_device, else pass by pass.")
+    flags.DEFINE_bool(
+        "jit_compile",
+        False,
+        "Compile the step with XLA; whole with --strategy=one_device, else pass by pass.",
+    )
     flags.DEFINE_integer("steps_per_call", 1, "Steps in one call from the host.", lower_bound=1)
 
 
@@ -107,6 +114,4 @@ def step_options() -> StepOptions:
                 f"--{name}: got {FLAGS[name].value}, expected a multiple of "
                 f"--steps_per_call={FLAGS.steps_per_call}: between two calls nothing is seen"
             )
-    return StepOptions(
-        FLAGS.mixed_precision, FLAGS.accumulate, FLAGS.recompute, FLAGS.jit_compile
-    )
+    return StepOptions(FLAGS.mixed_precision, FLAGS.accumulate, FLAGS.recompute, FLAGS.jit_compile)

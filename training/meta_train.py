@@ -28,6 +28,7 @@ from training.meta_trainer import MetaTrainer
 from training.run_failed import NotSaved, RunFailed
 from training.run_folder import RunFolder
 from training.safe_checkpoints import SafeCheckpoints
+from training.start_from import StartFrom
 from training.step_options import StepOptions
 from training.strategies import make_strategy, num_workers
 from training.worker import is_chief
@@ -102,6 +103,7 @@ def train(config: Config, options: StepOptions) -> int:
         skip_short=True,
         on_damage=FLAGS.on_damage,
         mirror=config.train.mirror,
+        stretch=config.train.stretch,
         color_jitter=config.train.color_jitter,
     )
     check_dataset(config, episodes.info)
@@ -118,11 +120,19 @@ def train(config: Config, options: StepOptions) -> int:
         options,
     )
     folder, chief = RunFolder(FLAGS.run), is_chief(strategy)
-    folder.start(config, run_facts(episodes, trainer), write=chief)
     checkpoints = SafeCheckpoints(
         trainer.checkpoint, folder.checkpoints, FLAGS.keep_checkpoints, strategy
     )
-    checkpoints.restore_newest()
+    facts, begin = run_facts(episodes, trainer), None
+    if FLAGS.start_from and checkpoints.latest:
+        # Its own checkpoints count; the one it began with may have gone.
+        facts["start_from"] = folder.facts.get("start_from")
+    elif FLAGS.start_from:
+        begin = StartFrom.find(FLAGS.start_from, config, facts)
+        facts["start_from"] = begin.facts
+    folder.start(config, facts, write=chief)
+    if not checkpoints.restore_newest() and begin:
+        begin.restore(trainer)
     start = int(trainer.step.numpy())
     logging.info(
         "%s at step %d of %d: %d videos, %d replica(s), batch %d, K=%d",

@@ -42,6 +42,11 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.alarms = self.path / "alarms.jsonl"
 
+    @property
+    def facts(self) -> dict:
+        """run.json. Raises ValueError where it is missing."""
+        return self._read("run.json")
+
     def start(self, config: Config, facts: dict, write: bool = True) -> bool:
         """Creates the folder, or checks that it belongs to the same run.
 
@@ -61,7 +66,7 @@ class RunFolder:
             # Through the config, so that fields which came later have their defaults.
             before = from_json(path.read_text(), str(path))
             self._check("config.json", json.loads(to_json(config)), json.loads(to_json(before)))
-            self._check("run.json", facts, self._read("run.json"))
+            self._check("run.json", facts, self.facts)
             if write:
                 self._remove_unfinished()
             return True

@@ -60,6 +60,48 @@ def test_half_of_the_episodes_are_mirrored_whole(episode):
     assert 8 <= count <= 24
 
 
+def with_marks(episode):
+    """The episode with landmarks on a coarse grid, and in each frame a bright blob at each."""
+    grid = np.stack(np.meshgrid(*[np.linspace(20, 43, 3)] * 2), -1).reshape(-1, 2)
+    y, x = np.mgrid[:64, :64]
+    near = [np.exp(-((x - px) ** 2 + (y - py) ** 2) / 4) for px, py in grid]
+    frame = np.repeat((255 * np.max(near, 0)).astype(np.uint8)[..., None], 3, -1)
+    points = tf.constant(grid, tf.float32)
+    return episode | {
+        "source_frames": tf.constant(np.stack([frame, frame])),
+        "source_landmarks": tf.stack([points, points]),
+        "target_frame": tf.constant(frame),
+        "target_landmarks": points,
+    }
+
+
+def test_stretched_landmarks_stay_on_what_they_mark(episode):
+    marked = with_marks(episode)
+    y, x = np.mgrid[:64, :64]
+    shapes = []
+    for found in several(marked, count=12, stretch=0.3):
+        frames, landmarks = all_frames(found), all_landmarks(found)
+        assert frames.dtype == np.uint8 and frames.shape == (3, 64, 64, 3)
+        for frame, points in zip(frames, landmarks, strict=True):
+            np.testing.assert_array_equal(frame, frames[0])
+            for px, py in points:
+                near = frame[..., 0] * ((x - px) ** 2 + (y - py) ** 2 < 9.0)
+                middle = (near * x).sum() / near.sum(), (near * y).sum() / near.sum()
+                np.testing.assert_allclose(middle, (px, py), atol=0.5)
+        shapes.append(np.ptp(landmarks[0], axis=0))
+    widths, heights = np.transpose(shapes)
+    # Wider and narrower, and the wider the lower.
+    assert widths.max() > 1.15 * 23 and widths.min() < 23 / 1.15
+    assert np.corrcoef(widths, heights)[0, 1] < -0.8
+
+
+def test_stretching_leaves_no_black_border(episode):
+    bright = dict(episode)
+    bright["target_frame"] = tf.fill([64, 64, 3], tf.constant(200, tf.uint8))
+    for found in several(bright, count=8, stretch=0.5):
+        assert (found["target_frame"].numpy() == 200).all()
+
+
 def test_colours_change_alike_in_all_frames_of_an_episode(episode):
     frames = all_frames(episode)
     # Pixels of one colour in two frames: whatever happens to one happens to the other.
@@ -86,7 +128,7 @@ def test_black_and_white_pixels_of_gray_stay_in_range(episode):
 
 
 def test_number_and_seed_decide(episode):
-    options = dict(mirror=True, color_jitter=0.3)
+    options = dict(mirror=True, stretch=0.2, color_jitter=0.3)
     first, again = (several(episode, 6, **options) for _ in range(2))
     other = several(episode, 6, seed=8, **options)
     for a, b, c in zip(first, again, other, strict=True):
@@ -94,6 +136,8 @@ def test_number_and_seed_decide(episode):
         assert (all_frames(a) != all_frames(c)).any()
 
 
-def test_config_refuses_a_jitter_out_of_range():
+def test_config_refuses_changes_out_of_range():
     with pytest.raises(ValueError, match="train.color_jitter: got 1.5, expected 0 to 1"):
         TrainConfig(color_jitter=1.5)
+    with pytest.raises(ValueError, match="train.stretch: got -0.1, expected 0 to 0.5"):
+        TrainConfig(stretch=-0.1)

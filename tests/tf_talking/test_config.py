@@ -38,7 +38,8 @@ def test_presets_of_the_design_exist():
 
 
 def test_only_the_preset_for_few_people_changes_what_people_look_like():
-    changed = [n for n, c in PRESETS.items() if c.train.mirror or c.train.color_jitter]
+    trains = {name: config.train for name, config in PRESETS.items()}
+    changed = [n for n, t in trains.items() if t.mirror or t.stretch or t.color_jitter]
     assert changed == ["small_budget"]
 
 
@@ -82,6 +83,11 @@ def test_hash_depends_on_what_is_served_only():
     assert len(config_hash(config)) == 12
 
 
+def test_hash_of_the_paper_stays_what_it_was():
+    """It is in every person card and exported model; a later field must not make them strangers."""
+    assert config_hash(get_preset("paper")) == "e64764f8332e"
+
+
 @pytest.mark.parametrize(
     ("section", "field", "value"),
     [
@@ -91,6 +97,7 @@ def test_hash_depends_on_what_is_served_only():
         ("losses", "vgg_pooling", "min"),
         ("losses", "face_features", "arcface"),
         ("train", "k_shot", 0),
+        ("train", "learning_rate", 0.0),
         ("landmarks", "line_thickness", 9),
     ],
 )

@@ -39,6 +39,7 @@ class ModelConfig:
     attention_up: int = 64  # pixels; likewise for up blocks
     pooling: str = "sum_relu"  # the paper: sum pooling, then ReLU; FSTH: relu_sum
     spectral_norm: bool = True
+    spectral_norm_on_projection: bool = True  # False: P moves ψ̂ as far as the losses want
     spectral_norm_on_w: bool = False  # makes the gradient of W dense: cost grows with M
 
     def __post_init__(self):
@@ -126,9 +127,7 @@ class LossConfig:
     match_detach_w: bool = True  # L_MCH moves E only; otherwise W too, in the D update
 
     def __post_init__(self):
-        _require(
-            "losses.face_features", self.face_features, ("vggface", "mobilefacenet", "none")
-        )
+        _require("losses.face_features", self.face_features, ("vggface", "mobilefacenet", "none"))
         _require("losses.vgg_layers", self.vgg_layers, ("five", "all"))
         _require("losses.vgg_pooling", self.vgg_pooling, ("max", "average"))
 
@@ -148,6 +147,7 @@ class TrainConfig:
     ema_decay: float = 0.999
     decay_steps: int = 0  # E+G's rate falls to 0 along a cosine over so many updates; 0: constant
     mirror: bool = False  # every second episode is mirrored; not in the paper
+    stretch: float = 0.0  # see data/augmentation.py; not in the paper
     color_jitter: float = 0.0  # see data/augmentation.py; not in the paper
 
     def __post_init__(self):
@@ -156,10 +156,17 @@ class TrainConfig:
                 raise ValueError(
                     f"config field train.{field}: got {getattr(self, field)}, expected >= 1"
                 )
-        if not 0.0 <= self.color_jitter <= 1.0:
-            raise ValueError(
-                f"config field train.color_jitter: got {self.color_jitter}, expected 0 to 1"
-            )
+        for field in ("learning_rate", "discriminator_learning_rate"):
+            if not getattr(self, field) > 0.0:
+                raise ValueError(
+                    f"config field train.{field}: got {getattr(self, field)}, expected above 0"
+                )
+        for field, most in (("color_jitter", 1.0), ("stretch", 0.5)):
+            if not 0.0 <= getattr(self, field) <= most:
+                raise ValueError(
+                    f"config field train.{field}: got {getattr(self, field)}, "
+                    f"expected 0 to {most:g}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +212,8 @@ def config_hash(config: Config) -> str:
         "model": dataclasses.asdict(config.model),
         "landmarks": dataclasses.asdict(config.landmarks),
     }
+    # Came later, and is folded at export: people's cards from before stay valid.
+    served["model"].pop("spectral_norm_on_projection")
     text = json.dumps(served, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,8 +1,9 @@
-"""Episodes of people who are not in the data: mirrored, and in other colours.
+"""Episodes of people who are not in the data: mirrored, of another shape, and in other colours.
 
 Not in the paper, whose thousands of people make it needless. With a hundred people E learns them by
 heart: it names the person, and G paints whom it knows. A change that all K+1 frames of an episode
-share makes a new person of the old one, whose colours can only be had from the source frames.
+share makes a new person of the old one, whose colours can only be had from the source frames, and
+whose shape in the landmark image no longer tells G who it was.
 """
 
 import tensorflow as tf
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tf_talking.landmarks.mirror import mirror_order
 
 # Streams of random numbers beside the one that samples frames.
-_MIRROR, _COLOR = 1, 2
+_MIRROR, _COLOR, _STRETCH = 1, 2, 3
 
 
 def augment(
@@ -19,6 +20,7 @@ def augment(
     *,
     seed: int,
     mirror: bool = False,
+    stretch: float = 0.0,
     color_jitter: float = 0.0,
 ) -> dict[str, tf.Tensor]:
     """The episode as another person's; what happens to it follows from (seed, number) alone.
@@ -28,6 +30,10 @@ def augment(
         number: int64 scalar, the episode's number.
         seed: of the dataset.
         mirror: every second episode is mirrored, landmarks too.
+        stretch: s; frames and landmarks are made wider by a factor in [e^-s, e^s] and lower by the
+            same one (area stays), sheared by up to s/2, and widened towards top or bottom by up to
+            s/2 of the width, about the middle of the frame. What comes in from outside repeats the
+            border. 0: shapes stay.
         color_jitter: c; saturation, gamma and brightness are multiplied by factors in
             [e^-c, e^c], each colour channel by one in [e^-c/2, e^c/2]. 0: colours stay.
 
@@ -42,6 +48,8 @@ def augment(
         frames, landmarks = tf.cond(
             draw < 0.5, lambda: _mirrored(frames, landmarks), lambda: (frames, landmarks)
         )
+    if stretch:
+        frames, landmarks = _stretched(frames, landmarks, _stream(seed, number, _STRETCH), stretch)
     if color_jitter:
         frames = _recolored(frames, _stream(seed, number, _COLOR), color_jitter)
     return episode | {
@@ -61,6 +69,32 @@ def _mirrored(frames: tf.Tensor, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     x, y = tf.unstack(turned, axis=-1)
     last = tf.cast(tf.shape(frames)[2] - 1, tf.float32)
     return frames[:, :, ::-1], tf.stack([last - x, y], -1)
+
+
+def _stretched(
+    frames: tf.Tensor, landmarks: tf.Tensor, seed: tf.Tensor, limit: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    draw = tf.random.stateless_uniform([3], seed, -limit, limit)
+    width = tf.exp(draw[0])
+    middle = tf.cast(tf.shape(frames)[1] - 1, tf.float32) / 2
+    # Homography of points [x, y, 1] about the middle: width changes by draw[2] between the borders.
+    matrix = tf.stack([[width, draw[1] / 2, 0.0], [0.0, 1 / width, 0.0], [0.0, draw[2] / 4, 1.0]])
+    points = tf.pad((landmarks - middle) / middle, [[0, 0], [0, 0], [0, 1]], constant_values=1.0)
+    points = tf.linalg.matmul(points, matrix, transpose_b=True)
+    points = middle * points[..., :2] / points[..., 2:] + middle
+    # Pixels are looked up: from the new place to the old one, in pixels from the corner.
+    to_middle = tf.stack([[1 / middle, 0.0, -1.0], [0.0, 1 / middle, -1.0], [0.0, 0.0, 1.0]])
+    lookup = tf.linalg.inv(to_middle) @ tf.linalg.inv(matrix) @ to_middle
+    lookup = tf.reshape(lookup / lookup[2, 2], [9])[:8]
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(frames, tf.float32),  # of integers it cuts fractions off
+        transforms=lookup[None],
+        output_shape=tf.shape(frames)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+    return tf.cast(tf.round(moved), tf.uint8), points
 
 
 def _recolored(frames: tf.Tensor, seed: tf.Tensor, limit: float) -> tf.Tensor:

@@ -46,6 +46,7 @@ class EpisodeDataset:
         skip_short: bool = False,
         on_damage: str = "raise",
         mirror: bool = False,
+        stretch: float = 0.0,
         color_jitter: float = 0.0,
     ):
         """Opens the folders; shards must be there, and local ones as long as they should be.
@@ -63,7 +64,7 @@ class EpisodeDataset:
                 error that names the shard and the byte. "skip" takes the next video of the
                 epoch's order in its place, and batches tell how many were passed over. A damaged
                 video keeps its index either way.
-            mirror, color_jitter: see augmentation.augment.
+            mirror, stretch, color_jitter: see augmentation.augment.
 
         Raises:
             ValueError: folders do not match, a named identity does not exist, a video is too
@@ -91,7 +92,11 @@ class EpisodeDataset:
         videos = self._long_enough(videos, skip_short)
         self.entries = [entry for _, entry in videos]
         self.on_damage = on_damage
-        self._augmentation = {"mirror": mirror, "color_jitter": color_jitter}
+        self._augmentation = {
+            "mirror": mirror,
+            "stretch": stretch,
+            "color_jitter": color_jitter,
+        }
         self._reader = EpisodeReader(
             _locate(videos, skip_damage=on_damage == "skip"),
             k_shot,

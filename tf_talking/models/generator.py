@@ -69,7 +69,7 @@ class Generator(keras.Model):
             self.projection = SpectralDense(
                 config.adain_size,
                 bias_initializer=keras.initializers.Constant(neutral_adain_params(config)),
-                spectral_norm=config.spectral_norm,
+                spectral_norm=config.spectral_norm and config.spectral_norm_on_projection,
                 name="projection",
             )
             self.projection.build((None, config.embedding_size))

@@ -21,6 +21,16 @@ class CheckpointMismatch(ValueError):
     """The checkpoint's variables and the networks of its config do not correspond one to one."""
 
 
+@dataclasses.dataclass(frozen=True)
+class CheckpointFacts:
+    """What a checkpoint says of itself. `shapes`: key → shape of every variable in it."""
+
+    prefix: str
+    config: Config
+    step: int
+    shapes: dict[str, list[int]]
+
+
 @dataclasses.dataclass
 class MetaLearned:
     """Networks of a checkpoint. `discriminator` is None where it was not asked for."""
@@ -49,17 +59,12 @@ def find_checkpoint(path: str | pathlib.Path) -> str:
     raise ValueError(f"{path}: no checkpoint here; expected a run folder or a checkpoint prefix")
 
 
-def load_meta_learned(
-    path: str | pathlib.Path, with_discriminator: bool = False
-) -> MetaLearned:
-    """Builds the networks and restores them.
+def read_facts(prefix: str) -> CheckpointFacts:
+    """Reads a checkpoint's config, step and shapes, no weights.
 
     Raises:
-      ValueError: no checkpoint, or it can not be read.
-      CheckpointMismatch: a variable of the networks is not in the checkpoint, or the other way
-        round, or a shape differs; names the variables.
+      ValueError: it can not be read, or is not one of meta_train.
     """
-    prefix = find_checkpoint(path)
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
@@ -67,7 +72,19 @@ def load_meta_learned(
         step = int(reader.get_tensor("step" + _VALUE))
     except (tf.errors.OpError, RuntimeError, ValueError, KeyError) as error:
         raise ValueError(f"{prefix}: not a readable checkpoint of meta_train ({error})") from error
-    config = from_json(text, f"{prefix} (its config)")
+    return CheckpointFacts(prefix, from_json(text, f"{prefix} (its config)"), step, shapes)
+
+
+def load_meta_learned(path: str | pathlib.Path, with_discriminator: bool = False) -> MetaLearned:
+    """Builds the networks and restores them.
+
+    Raises:
+      ValueError: no checkpoint, or it can not be read.
+      CheckpointMismatch: a variable of the networks is not in the checkpoint, or the other way
+        round, or a shape differs; names the variables.
+    """
+    facts = read_facts(find_checkpoint(path))
+    prefix, config, shapes = facts.prefix, facts.config, facts.shapes
     networks = {
         "ema_embedder": Embedder(config.model, name="embedder"),
         "ema_generator": Generator(config.model, name="generator"),
@@ -87,7 +104,7 @@ def load_meta_learned(
     return MetaLearned(
         config,
         prefix,
-        step,
+        facts.step,
         networks["ema_embedder"],
         networks["ema_generator"],
         networks.get("discriminator"),
