@@ -25,8 +25,10 @@ _CURVE_NOTE = (
 )
 _KNEE_NOTE = (
     "Stopping at the knee holds one few-shot frame out (T = 1: watches mirrored and moved views of "
-    "it) and keeps the weights that were best on it. Medians over videos, in brackets the range. "
-    "Seconds are those of few-shot learning by the two, video by video, looking included."
+    "it) and keeps the weights that were best on it: by L1 of the face, and by CSIM too where a "
+    "recogniser is given (the one that measures it, but on few-shot frames only). Medians over "
+    "videos, in brackets the range. Seconds are those of few-shot learning by the two, video by "
+    "video, looking included."
 )
 
 

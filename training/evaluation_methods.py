@@ -25,7 +25,7 @@ from tf_talking.models.meta_checkpoint import MetaLearned
 from training.held_out import hold_out
 from training.person_source import PersonFrames, photo_dataset
 from training.personal_model import PersonalModel, embed_person
-from training.stopping import DECIDES, WatchEvery, knee_of_person, measure_on
+from training.stopping import DECIDES, IDENTITY, WatchEvery, knee_of_person, measure_on
 
 NEAREST, FF, BEFORE, FT, KNEE, PSI = "nearest", "ff", "ft_before", "ft", "knee", "psi"
 LABELS = {
@@ -44,11 +44,12 @@ CURVE_FRAMES = 8  # hold-out frames that a curve is measured on
 
 @dataclasses.dataclass(frozen=True)
 class Watching:
-    """What is looked at on hold-out frames while FT trains.
+    """What is looked at while a person is fine-tuned.
 
     Attributes:
-      metrics, needs: see `stopping.measure_on`.
-      every: epochs between looks; 0: none.
+      metrics: for curves of FT on hold-out frames, see `stopping.measure_on`.
+      needs: of every metric; with a "recogniser" identity decides where the knee is, too.
+      every: epochs between looks at hold-out frames; 0: none.
     """
 
     metrics: Sequence[str] = ("l1", "ssim")
@@ -163,7 +164,8 @@ class Methods:
         watch = None
         if method == KNEE:
             person, held_out = hold_out(person, seed=self._seed)
-            watch = knee_of_person(held_out, DECIDES)
+            names = [*DECIDES, *([IDENTITY] if "recogniser" in watching.needs else [])]
+            watch = knee_of_person(held_out, names, watching.needs)
         elif method == FT and watching.every and truth is not None:
             some = truth.some(spread(len(truth), CURVE_FRAMES))
             watch = WatchEvery(measure_on(some, watching.metrics, watching.needs), watching.every)

@@ -67,14 +67,13 @@ flags.DEFINE_bool(
     "stop where it no longer gets better, keep the best weights. --epochs is then the most.",
 )  # fmt: skip
 flags.DEFINE_string(
-    "recogniser", None, "Also identity (CSIM) in the knee's curve: .keras, .onnx, InsightFace name."
-)
+    "recogniser", None, "By it identity (CSIM) too decides where the knee is: .keras, .onnx or "
+    "InsightFace name.",
+)  # fmt: skip
 flags.DEFINE_enum(
     "landmark_detector", None, DETECTORS, "Also the landmark error in the knee's curve."
 )
-flags.DEFINE_enum(
-    "mixed_precision", "float32", PRECISIONS, "Type of the activations in training."
-)
+flags.DEFINE_enum("mixed_precision", "float32", PRECISIONS, "Type of the activations in training.")
 flags.DEFINE_integer("seed", 0, "Seed of the order of photos and of the frame held out.", 0)
 flags.mark_flags_as_required(["checkpoint", "person"])
 
@@ -97,7 +96,7 @@ def job_digest(learned: MetaLearned, person: PersonFrames, epochs: int) -> str:
     """12 hexadecimal digits over all that decides the result: a backup is of one such job."""
     digest = hashlib.sha256(to_json(learned.config).encode())
     chosen = (learned.checkpoint, learned.step, FLAGS.tune, epochs, FLAGS.seed)
-    chosen += (FLAGS.stop_at_knee, FLAGS.mixed_precision)
+    chosen += (FLAGS.stop_at_knee, FLAGS.recogniser, FLAGS.mixed_precision)
     content = (FLAGS.vgg19, FLAGS.face_features, FLAGS.face_weights)
     digest.update(repr((chosen, content)).encode())
     for array in (person.frames, person.landmarks):

@@ -24,6 +24,8 @@ from training.run_folder import write_atomically
 # What tells the knee, best first: on few frames the distance of pixels is the steadiest, and that
 # of the whole frame would count the background that a mirrored view invents. They need no file.
 DECIDES = ("face_l1", "l1", "ssim")
+# Decides with it where it is measured: identity goes on growing after the pixels are done.
+IDENTITY = "csim"
 
 
 def measure_on(
@@ -88,6 +90,15 @@ class WatchEvery(keras.callbacks.Callback):
         self.seconds += time.perf_counter() - start
 
 
+def geometric_mean_error(values: Mapping[str, float], names: Sequence[str]) -> float:
+    """One error from several metrics, that falls by the same part where any of them does.
+
+    Of a metric whose best value is 1, such as SSIM and CSIM, the error is what it lacks of 1.
+    """
+    errors = [1.0 - values[n] if registry.get(n).higher_is_better else values[n] for n in names]
+    return math.prod(max(error, 0.0) for error in errors) ** (1.0 / len(errors))
+
+
 def knee_of_person(
     watch: PersonFrames,
     metrics: Sequence[str],
@@ -98,7 +109,8 @@ def knee_of_person(
 
     Args:
       watch: of `held_out.hold_out`.
-      metrics: for the curve; of them the first one in DECIDES decides.
+      metrics: for the curve; of them the first one in DECIDES decides, and with it IDENTITY: then
+        "error", their `geometric_mean_error`, stands first in the curve.
       needs: see `measure_on`.
       backup: see `StopAtKnee`.
 
@@ -109,12 +121,15 @@ def knee_of_person(
     if not decisive:
         raise ValueError(f"got metrics {list(metrics)}, expected one of {list(DECIDES)} at least")
     ordered = [decisive[0], *(name for name in metrics if name != decisive[0])]
-    return StopAtKnee(
-        measure_on(watch, ordered, needs),
-        lambda model: model.drawn_variables,
-        registry.get(decisive[0]).higher_is_better,
-        backup=backup,
-    )
+    measure, higher = measure_on(watch, ordered, needs), registry.get(decisive[0]).higher_is_better
+    if IDENTITY in metrics:
+        deciding, measure_all, higher = (decisive[0], IDENTITY), measure, False
+
+        def measure(model):
+            values = measure_all(model)
+            return {"error": geometric_mean_error(values, deciding), **values}
+
+    return StopAtKnee(measure, lambda model: model.drawn_variables, higher, backup=backup)
 
 
 def past_knee(

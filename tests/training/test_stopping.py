@@ -16,7 +16,14 @@ from tf_talking.models.generator import Generator
 from tf_talking.models.meta_checkpoint import MetaLearned
 from training.person_source import PersonFrames
 from training.personal_model import PersonalModel
-from training.stopping import StopAtKnee, WatchEvery, measure_on, past_knee
+from training.stopping import (
+    StopAtKnee,
+    WatchEvery,
+    geometric_mean_error,
+    knee_of_person,
+    measure_on,
+    past_knee,
+)
 
 
 class Counter(keras.Model):
@@ -223,3 +230,56 @@ def test_metrics_get_what_they_need():
     found = measure_on(held_out, ["l1", "landmark_error"], {"detector": Seen()})(model)
     eyes = np.linalg.norm(landmarks[:, 36] - landmarks[:, 45], axis=-1)
     assert found == {"l1": 0.0, "landmark_error": pytest.approx(np.mean(np.sqrt(2.0) / eyes))}
+
+
+def test_error_of_pixels_and_identity():
+    values = {"face_l1": 0.04, "csim": 0.75, "landmark_error": 9.0}
+    assert geometric_mean_error(values, ["face_l1"]) == pytest.approx(0.04)
+    assert geometric_mean_error(values, ["face_l1", "csim"]) == pytest.approx(0.1)
+    # A tenth less of either is worth the same.
+    less_l1, more_csim = values | {"face_l1": 0.036}, values | {"csim": 0.775}
+    assert geometric_mean_error(less_l1, ["face_l1", "csim"]) == pytest.approx(
+        geometric_mean_error(more_csim, ["face_l1", "csim"])
+    )
+    assert geometric_mean_error({"csim": 1.0 + 1e-7}, ["csim"]) == 0.0
+    assert math.isnan(geometric_mean_error({"l1": math.nan, "csim": 0.5}, ["l1", "csim"]))
+
+
+def test_identity_decides_with_the_pixels(monkeypatch):
+    """L1 of the face is best after two epochs, CSIM after six: the knee lies between."""
+    l1 = [0.30, 0.20, 0.10, 0.105, 0.11, 0.115, 0.12, 0.125, 0.13, 0.135]
+    csim = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.61, 0.61, 0.61, 0.61]
+    seen = types.SimpleNamespace(epoch=0)
+    monkeypatch.setattr(
+        "training.stopping.measure_on",
+        lambda watch, metrics, needs: lambda model: {
+            name: {"face_l1": l1, "csim": csim}[name][seen.epoch] for name in metrics
+        },
+    )
+
+    def ends(metrics):
+        model = Counter()
+        model.compile(run_eagerly=True)
+        model.drawn_variables = [model.epochs]
+        callback = knee_of_person(None, metrics)
+        callback._every = 1
+        seen.epoch = 0
+
+        class Count(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                seen.epoch = epoch + 1
+
+        model.fit(np.zeros((1, 1)), epochs=9, verbose=0, callbacks=[Count(), callback])
+        return callback
+
+    alone = ends(["face_l1"])
+    assert alone.best_epoch == 2 and list(alone.curve[0]) == ["epoch", "face_l1"]
+    both = ends(["csim", "face_l1"])
+    assert both.best_epoch == 5 and list(both.curve[0]) == ["epoch", "error", "face_l1", "csim"]
+    assert both.curve[5]["error"] == pytest.approx(math.sqrt(0.115 * 0.4))
+    assert len(both.curve) == 8  # two looks on, then it stops
+
+
+def test_something_must_decide():
+    with pytest.raises(ValueError, match="expected one of"):
+        knee_of_person(None, ["csim"])
