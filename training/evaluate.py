@@ -92,12 +92,10 @@ def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
         if not held_out:
             logging.warning("some of these identities were not kept out of the training")
     return {
-        "config_name": config.name,
-        "image_size": config.model.image_size,
         "batch_size": config.train.batch_size,
         "k_shot": config.train.k_shot,
         "num_videos": run.get("num_videos"),
-        "data_hash": run.get("data_hash"),
+        "start_from": run.get("start_from"),
         "held_out": held_out,
     }
 

@@ -112,29 +112,47 @@ _FEW_SHOT = {
 }
 
 
-def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> list[str]:
+def conditions_of_model(facts: dict) -> list[str]:
+    """Whose results these are, of evaluation.json: checkpoint, losses, how it was fine-tuned."""
+    config = facts["config"]
+    epochs = ", ".join(f"{LABELS[m]} {n}" for m, n in facts["epochs"].items())
+    return [
+        f"Model: {facts['checkpoint']}, step {facts['step']:,}, config {config['name']} "
+        f"({facts['config_hash']}), {config['model']['image_size']} pixels",
+        f"Content loss: {', '.join(facts['content'].values()) or 'no network'}",
+        f"Fine-tuning epochs: {epochs or 'none'}; in {facts['precision']}",
+        f"Config changed for fine-tuning: {', '.join(facts['override']) or 'nothing'}",
+    ]
+
+
+def _budget(facts: dict) -> str:
     training = facts["training"]
-    who = {folder.read_frames(v)["identity"] for v in video_ids}
-    budget = f"{facts['step']:,} steps of {training['batch_size']} episodes, K = " + str(
-        training["k_shot"]
-    )
-    data = training["num_videos"]
+    begun = ""
+    if training["start_from"]:
+        source = training["start_from"]
+        begun = f", begun from {source['checkpoint']} of another run (its step {source['step']:,})"
     seen = {
         True: "all evaluated identities were kept out of that training",
         False: "NOT all evaluated identities were kept out of that training: these figures do not "
         "tell how it does on new people",
         None: "whether the evaluated identities were kept out of training is not known",
     }[training["held_out"]]
-    epochs = ", ".join(f"{LABELS[m]} {n}" for m, n in facts["epochs"].items())
+    return (
+        f"Training budget: {facts['step']:,} steps of {training['batch_size']} episodes, K = "
+        f"{training['k_shot']}{begun}, on {training['num_videos'] or 'an unknown number of'} "
+        f"videos; {seen}"
+    )
+
+
+def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> list[str]:
+    who = {folder.read_frames(v)["identity"] for v in video_ids}
+    model, *tuning = conditions_of_model(facts)
     lines = [
-        f"Model: {facts['checkpoint']}, config {training['config_name']} ({facts['config_hash']}), "
-        f"{training['image_size']} pixels",
-        f"Training budget: {budget}, on {data or 'an unknown number of'} videos; {seen}",
-        f"Content loss: {', '.join(facts['content'].values()) or 'no network'}",
+        model,
+        _budget(facts),
+        *tuning,
         f"Evaluated on: {facts['dataset']} (data {facts['data_hash']}), {len(video_ids)} videos of "
         f"{len(who)} people, {facts['holdout_frames']} hold-out frames each, seed {facts['seed']}",
-        f"Fine-tuning epochs: {epochs or 'none'}; in {facts['precision']}",
-        f"Config changed for fine-tuning: {', '.join(facts['override']) or 'nothing'}",
         f"Frames: few-shot frames {_FEW_SHOT[facts['few_shot_from']]}; hold-out frames "
         f"({facts['holdout_order']}) behind a cut in the middle of the video, the same ones for "
         "every T; the two never overlap",
@@ -156,7 +174,7 @@ def _main_table(facts: dict, totals: list[dict]) -> Table:
         for method in facts["methods"]:
             own = [found[method, shots, metric] for metric in metrics]
             n = max((r["n"] for r in own), default=0)
-            rows.append([f"{LABELS[method]} ({shots})", *map(_with_interval, own), "–", str(n)])
+            rows.append([f"{LABELS[method]} ({shots})", *map(interval_cell, own), "–", str(n)])
             for name, *figures in PAPER.get((method, shots), []):
                 known = dict(zip((*PAPER_METRICS, "user"), figures, strict=True))
                 cells = [number(known.get(metric)) for metric in (*metrics, "user")]
@@ -164,7 +182,8 @@ def _main_table(facts: dict, totals: list[dict]) -> Table:
     return Table(["method (T)", *map(heading_of, metrics), "USER↓", "n"], rows)
 
 
-def _with_interval(row: dict) -> str:
+def interval_cell(row: dict) -> str:
+    """Value of a line over all videos, its interval, and frames that could not be measured."""
     missing = f" ({row['missing']} frames without)" if row["missing"] else ""
     interval = ""
     if not math.isnan(row["low"]):
@@ -188,12 +207,13 @@ def _pair_table(facts: dict, rows: list[dict]) -> Table:
                     for method in (first, second)
                 )
                 with np.errstate(invalid="ignore"):  # two infinite PSNRs
-                    cells.append(_difference(metric, b - a, facts["seed"]))
+                    cells.append(difference_cell(metric, b - a, facts["seed"]))
             table.append([f"{LABELS[second]} − {LABELS[first]} ({shots})", *cells])
     return Table(["difference (T)", *map(heading_of, metrics)], table)
 
 
-def _difference(metric: str, difference: np.ndarray, seed: int) -> str:
+def difference_cell(metric: str, difference: np.ndarray, seed: int) -> str:
+    """Mean of differences float64 [V], NaN where unknown, its interval, how many are better."""
     known = difference[~np.isnan(difference)]
     if not len(known):
         return "–"
@@ -242,7 +262,9 @@ def _strip_note(facts: dict) -> str:
     return f"Rows from top to bottom: {rows}, two hold-out frames each."
 
 
-def write_reports(blocks: list, path: pathlib.Path, write: Callable) -> None:
-    """report.md and report.html in the folder `path`, by `write(path, text)`."""
-    write(path / "report.md", to_markdown(blocks))
-    write(path / "report.html", to_html(blocks, blocks[0].text))
+def write_reports(
+    blocks: list, path: pathlib.Path, write: Callable, name: str = "report"
+) -> None:
+    """NAME.md and NAME.html in the folder `path`, by `write(path, text)`."""
+    write(path / f"{name}.md", to_markdown(blocks))
+    write(path / f"{name}.html", to_html(blocks, blocks[0].text))

@@ -57,6 +57,23 @@ class EvaluationFolder:
         self.videos.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(facts, indent=2) + "\n")
 
+    def read_facts(self) -> dict:
+        """evaluation.json.
+
+        Raises:
+          ValueError: there is none.
+        """
+        path = self.path / FACTS_FILE
+        if not path.is_file():
+            raise ValueError(f"{path}: missing; expected a folder of training.evaluate")
+        return json.loads(path.read_text())
+
+    def finished(self) -> dict[str, dict]:
+        """video_id → frames.json of every finished video, sorted by video_id."""
+        paths = [p / "frames.json" for p in self.videos.glob("*") if p.suffix != ".tmp"]
+        found = [json.loads(path.read_text()) for path in paths]
+        return {frames["video_id"]: frames for frames in sorted(found, key=lambda f: f["video_id"])}
+
     def video(self, video_id: str) -> pathlib.Path:
         """Folder of a finished video; readable, and no two videos have the same."""
         readable = re.sub(r"[^\w.-]+", "_", video_id)[-60:].strip("._")

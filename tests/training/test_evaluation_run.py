@@ -42,11 +42,11 @@ def make(learned, methods, parts, path, with_fid=True):
     metrics = EvaluationMetrics(["fid", "l1"] if with_fid else ["l1"], needs, {}, {})
     drivers = read_drivers(folder, videos, 3, 2, 0)
     training = {
-        "config_name": "nano", "image_size": 32, "batch_size": 4, "k_shot": 2, "num_videos": 2,
-        "held_out": False,
+        "batch_size": 4, "k_shot": 2, "num_videos": 2, "start_from": None, "held_out": False,
     }  # fmt: skip
     facts = {
         "checkpoint": "run/ckpt-1", "step": 1, "config_hash": "abc", "dataset": "people",
+        "config": {"name": "nano", "model": {"image_size": 32}},
         "data_hash": folder.data_hash, "shots": [1, 2], "holdout_frames": 3,
         "holdout_order": "spread", "methods": methods.names, "epochs": {},
         "before_equals_ff": True, "content": {}, "metrics": metrics.names, "metric_sources": {},
