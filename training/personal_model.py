@@ -27,7 +27,10 @@ from tf_talking.models.discriminator import W_START, DiscriminatorFeatures, real
 from tf_talking.models.generator import Generator, neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.meta_checkpoint import MetaLearned
+from training.adam import Adam
 from training.callbacks import PersonToServe
+from training.gradients import Tensors
+from training.guarded_updates import GuardedUpdates
 from training.person_source import PersonFrames
 
 TUNE = ("full", "psi")
@@ -126,15 +129,25 @@ class PersonalModel(keras.Model):
     def compile(self, **kwargs):
         """Makes the two Adam optimisers of the config; arguments go to `keras.Model.compile`."""
         train, finetune = self.config.train, self.config.finetune
-        adam = dict(beta_1=train.adam_beta_1, beta_2=train.adam_beta_2, epsilon=train.adam_epsilon)
+        adam = (train.adam_beta_1, train.adam_beta_2, train.adam_epsilon)
         rate = finetune.learning_rate if self.tune == "full" else finetune.psi_learning_rate
-        self.generator_optimizer = keras.optimizers.Adam(rate, **adam)
-        self.generator_optimizer.build(self._generator_variables)
-        self.discriminator_optimizer = keras.optimizers.Adam(
-            finetune.discriminator_learning_rate, **adam
-        )
-        self.discriminator_optimizer.build(self._discriminator_variables)
+        generator = Adam(self._generator_variables, rate, *adam)
+        rate = finetune.discriminator_learning_rate
+        discriminator = Adam(self._discriminator_variables, rate, *adam)
+        # In backups, but not among the model's weights.
+        self._optimizers = tf.train.Checkpoint(generator=generator, discriminator=discriminator)
+        self._guard = _Untracked(GuardedUpdates())
         super().compile(**kwargs)
+
+    @property
+    def generator_optimizer(self):
+        """Adam of ψ and ψ', or of ψ' alone."""
+        return self._optimizers.generator
+
+    @property
+    def discriminator_optimizer(self):
+        """Adam of θ, w' and b."""
+        return self._optimizers.discriminator
 
     def restart(self, embedding: np.ndarray, seed: int = 0) -> None:
         """Back to where fine-tuning begins, for another ê_NEW; what was traced for `fit` stays.
@@ -152,7 +165,7 @@ class PersonalModel(keras.Model):
         self.w.assign(w)
         self.bias.assign(learned.discriminator.head.bias)
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            for variable in (optimizer.iterations, *optimizer._momentums, *optimizer._velocities):
+            for variable in optimizer.variables:
                 variable.assign(tf.zeros_like(variable))
 
     @property
@@ -167,14 +180,35 @@ class PersonalModel(keras.Model):
         return to_uint8(self.ema_generator(images, psi))
 
     def train_step(self, data):
-        """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}."""
-        real = to_float(data["frames"])
-        drawn = landmark_images(self.config, data["landmarks"])
-        fake, values = self.generator_update(real, drawn)
+        """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}.
+
+        As in meta-learning (`meta_passes.py`), one pass of D over real and generated frames gives
+        the gradients of eq. (9) and those of eq. (10) for D's first update.
+        """
+        real, drawn = to_float(data["frames"]), landmark_images(self.config, data["landmarks"])
         adversarial = self.config.finetune.adversarial
-        for _ in range(self.config.finetune.discriminator_steps if adversarial else 0):
-            values.update(self.discriminator_update(real, tf.stop_gradient(fake), drawn))
+        if self._own_generators:  # the shared kernels and their σ stay as they are served
+            power_iteration(self.generator)
+        if adversarial:
+            power_iteration(self.features)
+        fake, generator, discriminator, values = self._first_pass(real, drawn)
+        skipped = self._apply(
+            self.generator_optimizer, generator, self._generator_variables, values["generator_loss"]
+        )
+        for update in range(self.config.finetune.discriminator_steps if adversarial else 0):
+            if update:
+                power_iteration(self.features)
+                discriminator, more = self._second_pass(real, fake, drawn)
+                values.update(more)
+            skipped += self._apply(
+                self.discriminator_optimizer, discriminator, self._discriminator_variables,
+                values["discriminator_loss"],
+            )  # fmt: skip
         self._update_ema()
+        return self.log_means({**values, "skipped": skipped})
+
+    def log_means(self, values: Tensors) -> Tensors:
+        """Takes a step's values into the means over the epoch; returns these."""
         means = self._means.value
         for name, value in values.items():
             if name not in means:
@@ -187,48 +221,64 @@ class PersonalModel(keras.Model):
         vector, activations = self.features(frames, drawn)
         return realism_score(vector, self.w, self.bias), activations
 
-    def generator_update(self, real, drawn):
-        """One update of ψ and ψ', or of ψ', on eq. (9). Returns (fake frames, named values)."""
+    def _first_pass(self, real, drawn):
+        """x̂, gradients of ψ and ψ' (eq. 9), of θ, w' and b (eq. 10; None: D rests), values."""
         losses = self.config.losses
-        if self._own_generators:  # the shared kernels and their σ stay as they are served
-            power_iteration(self.generator)
-        adversarial = self.config.finetune.adversarial
-        if adversarial:
-            _, real_activations = self.features(real, drawn)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._generator_variables)
+        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
+            generator_tape.watch(self._generator_variables)
             psi = tf.repeat(self.adain_params[tf.newaxis], tf.shape(real)[0], axis=0)
-            fake = self.generator(drawn, psi)
-            terms = image_terms(losses, self._content.value, real, fake)
-            if adversarial:
-                scores, activations = self.score(fake, drawn)
-                terms.update(discriminator_terms(losses, scores, activations, real_activations))
-            loss = weighted_sum(losses, terms)
-        gradients = tape.gradient(loss, self._generator_variables)
-        self.generator_optimizer.apply_gradients(
-            zip(gradients, self._generator_variables, strict=True)
+            generated = self.generator(drawn, psi)
+        fake = tf.stop_gradient(generated)
+        frame_gradient, terms, discriminator, values = tf.zeros_like(fake), {}, None, {}
+        if self.config.finetune.adversarial:
+            with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+                tape.watch([fake, *self._discriminator_variables])
+                scores, activations = self._score_both(real, fake, drawn)
+                halves = [tf.split(a, 2) for a in activations]
+                terms = discriminator_terms(
+                    losses, scores[1], [h[1] for h in halves], [h[0] for h in halves]
+                )
+                to_generator = weighted_sum(losses, terms) if terms else None
+                hinge = hinge_loss(*scores)
+            discriminator = tape.gradient(hinge, self._discriminator_variables)
+            if terms:
+                frame_gradient += tape.gradient(to_generator, fake)
+            del tape
+            values = _discriminator_values(hinge, *scores)
+        with tf.GradientTape(watch_accessed_variables=False) as content_tape:
+            content_tape.watch(fake)
+            content_terms = image_terms(losses, self._content.value, real, fake)
+            content = weighted_sum(losses, content_terms) if content_terms else None
+        if content_terms:
+            frame_gradient += content_tape.gradient(content, fake)
+        generator = generator_tape.gradient(
+            generated, self._generator_variables, output_gradients=frame_gradient
         )
-        values = {**terms, "generator_loss": loss}
+        terms = {**content_terms, **terms}
+        values |= {**terms, "generator_loss": weighted_sum(losses, terms)}
         values["l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
-        return fake, values
+        return fake, generator, discriminator, values
 
-    def discriminator_update(self, real, fake, drawn):
-        """One update of θ, w' and b on eq. (10). Returns named values."""
-        power_iteration(self.features)
+    def _second_pass(self, real, fake, drawn):
+        """Gradients of θ, w' and b for a further update (eq. 10), and values."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._discriminator_variables)
-            real_scores, _ = self.score(real, drawn)
-            fake_scores, _ = self.score(fake, drawn)
-            loss = hinge_loss(real_scores, fake_scores)
-        gradients = tape.gradient(loss, self._discriminator_variables)
-        self.discriminator_optimizer.apply_gradients(
-            zip(gradients, self._discriminator_variables, strict=True)
-        )
-        return {
-            "discriminator_loss": loss,
-            "score_real": tf.reduce_mean(real_scores),
-            "score_fake": tf.reduce_mean(fake_scores),
-        }
+            scores, _ = self._score_both(real, fake, drawn)
+            hinge = hinge_loss(*scores)
+        gradients = tape.gradient(hinge, self._discriminator_variables)
+        return gradients, _discriminator_values(hinge, *scores)
+
+    def _score_both(self, real, fake, drawn):
+        """((scores of real [B], of generated frames [B]), activations of both [2B, …])."""
+        frames, images = tf.concat([real, fake], axis=0), tf.concat([drawn, drawn], axis=0)
+        scores, activations = self.score(frames, images)
+        return tf.split(scores, 2), activations
+
+    def _apply(self, optimizer: Adam, gradients, variables, loss) -> tf.Tensor:
+        """One update with the mean over the replicas; returns 1 where it was left out, else 0."""
+        share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+        gradients = [share * gradient for gradient in gradients] if share < 1.0 else gradients
+        return self._guard.value.apply(optimizer.apply, gradients, variables, loss)[1]
 
     def person(self, num_frames: int, source: str = "", source_frame=None) -> PersonToServe:
         """What `ExportForServing` publishes: the EMA copy of ψ (where it is trained) and ψ'."""
@@ -252,7 +302,15 @@ class PersonalModel(keras.Model):
             for ema, value in zip(spectral, self.generator.non_trainable_variables, strict=True):
                 ema.assign(value)
         for ema, value in zip(averaged, self._generator_variables, strict=True):
-            ema.assign(decay * ema + (1.0 - decay) * value)
+            ema.assign_sub((1.0 - decay) * (ema - value))
+
+
+def _discriminator_values(hinge, real_scores, fake_scores) -> Tensors:
+    return {
+        "discriminator_loss": hinge,
+        "score_real": tf.reduce_mean(real_scores),
+        "score_fake": tf.reduce_mean(fake_scores),
+    }
 
 
 def embed_person(learned: MetaLearned, person: PersonFrames) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.reference_finetuning import StraightforwardPersonalModel
 from tf_talking.models.generator import neutral_adain_params
 from tf_talking.models.images import landmark_images, to_float, to_uint8
 from tf_talking.models.served import save_generator
@@ -26,11 +27,11 @@ def photos(nano_config):
     return {"frames": frames, "landmarks": landmarks}
 
 
-def make(learned, photos, **options):
+def make(learned, photos, model=PersonalModel, **options):
     drawn = landmark_images(learned.config, tf.constant(photos["landmarks"][np.newaxis]))
     frames = to_float(tf.constant(photos["frames"][np.newaxis]))
     embedding = learned.embedder.embed(frames, drawn)[0].numpy()
-    return PersonalModel(learned, embedding, **options), embedding, drawn[0]
+    return model(learned, embedding, **options), embedding, drawn[0]
 
 
 def test_generator_starts_at_the_feed_forward_result(learned, photos):
@@ -70,13 +71,53 @@ def test_updates_touch_what_the_paper_says(learned, photos):
         [*model.features.variables, model.w, model.bias],
     )
     before = [state(side) for side in sides]
-    fake, _ = model.generator_update(real, drawn)
+    _, generator, discriminator, _ = model._first_pass(real, drawn)
+    for side, values in zip(sides, before, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(values, state(side), strict=True))
+    model._apply(model.generator_optimizer, generator, model._generator_variables, 0.0)
     assert all(np.array_equal(a, b) for a, b in zip(before[1], state(sides[1]), strict=True))
     assert not np.array_equal(before[0][-1], model.adain_params)  # ψ' itself is trained
     before[0] = state(sides[0])
-    model.discriminator_update(real, fake, drawn)
+    model._apply(model.discriminator_optimizer, discriminator, model._discriminator_variables, 0.0)
     assert all(np.array_equal(a, b) for a, b in zip(before[0], state(sides[0]), strict=True))
     assert not np.array_equal(before[1][-2], model.w)
+
+
+@pytest.mark.parametrize("fields", [{}, {"discriminator_steps": 1}, {"adversarial": False}])
+def test_step_equals_the_straightforward_one(learned, photos, fields):
+    """Keras' Adam, D apart for real frames, for generated ones and for each objective."""
+    ours, theirs = (
+        make(with_finetune(learned, **fields), photos, model=model)[0]
+        for model in (PersonalModel, StraightforwardPersonalModel)
+    )
+    found = []
+    for model in (ours, theirs):
+        model.compile()
+        data = tf.data.Dataset.from_tensor_slices(photos).batch(8)
+        history = model.fit(data, epochs=3, verbose=0).history
+        values = {name: h for name, h in history.items() if name != "skipped"}
+        weights = [*model.generator.trainable_variables, *model.drawn_variables, model.w]
+        found.append((values, [v.numpy() for v in weights]))
+    assert set(found[0][0]) == set(found[1][0])
+    for name, values in found[0][0].items():
+        np.testing.assert_allclose(values, found[1][0][name], rtol=2e-3, atol=1e-4, err_msg=name)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4)
+    start = learned.generator.project(ours.embedding[np.newaxis])[0]
+    assert np.abs(ours.adain_params - start).max() > 1e-3  # what is compared has moved by more
+
+
+def test_update_that_is_not_finite_is_left_out(learned, photos):
+    model, _, _ = make(learned, photos)
+    model.compile(run_eagerly=True)
+    drawing = [*model.ema_generator.trainable_variables, model.ema_adain_params]
+    before = [v.numpy() for v in drawing]
+    model.w.assign(tf.fill(model.w.shape, np.inf))
+    data = tf.data.Dataset.from_tensor_slices(photos).batch(8)
+    history = model.fit(data, epochs=1, verbose=0).history
+    assert history["skipped"] == [1.0 + model.config.finetune.discriminator_steps]
+    for a, b in zip(before, drawing, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_meta_learned_networks_are_not_changed(learned, photos):
@@ -84,7 +125,7 @@ def test_meta_learned_networks_are_not_changed(learned, photos):
     before = [[w.numpy() for w in n.weights] for n in networks]
     model, _, drawn = make(learned, photos)
     model.compile()
-    model.generator_update(to_float(tf.constant(photos["frames"])), drawn)
+    model.train_step({name: tf.constant(value) for name, value in photos.items()})
     for weights, network in zip(before, networks, strict=True):
         for a, b in zip(weights, network.weights, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -110,8 +151,7 @@ def test_bfloat16_computes_the_same_objective_and_draws_in_float32(learned, phot
         model.compile()
         start = model(photos["landmarks"]).numpy()
         real = to_float(tf.constant(photos["frames"]))
-        fake, values = model.generator_update(real, drawn)
-        values.update(model.discriminator_update(real, fake, drawn))
+        *_, values = model._first_pass(real, drawn)
         found[precision] = start, {name: float(value) for name, value in values.items()}
     np.testing.assert_array_equal(found["float32"][0], found["bfloat16"][0])
     assert found["float32"][1] == pytest.approx(found["bfloat16"][1], rel=0.05, abs=0.01)
@@ -255,11 +295,9 @@ def with_finetune(learned, **fields):
 
 def test_restarted_model_equals_a_new_one(learned, photos):
     """After another person's update: the same weights at the start, and after an update."""
-    real = to_float(tf.constant(photos["frames"]))
 
     def update(model):
-        fake, _ = model.generator_update(real, drawn)
-        model.discriminator_update(real, tf.stop_gradient(fake), drawn)
+        model.train_step({name: tf.constant(value) for name, value in photos.items()})
         optimizers = (model.generator_optimizer, model.discriminator_optimizer)
         return [v.numpy() for v in (*model.weights, *(v for o in optimizers for v in o.variables))]
 
@@ -305,7 +343,7 @@ def test_without_the_adversarial_term_the_discriminator_rests(learned, photos):
     model.compile(run_eagerly=True)
     before = [v.numpy() for v in (*model.features.variables, model.w)]
     history = model.fit(tf.data.Dataset.from_tensor_slices(photos).batch(8), verbose=0)
-    assert set(history.history) == {"content_pixel", "generator_loss", "l1"}
+    assert set(history.history) == {"content_pixel", "generator_loss", "l1", "skipped"}
     for a, b in zip(before, (*model.features.variables, model.w), strict=True):
         np.testing.assert_array_equal(a, b)
     start = learned.generator.project(model.embedding[np.newaxis])[0]
