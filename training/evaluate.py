@@ -41,13 +41,7 @@ for module in (evaluate_flags, content_flags):
 def open_dataset(config) -> DatasetFolder:
     """--dataset, after a look at whether it was made for this model."""
     folder = DatasetFolder.open(FLAGS.dataset)
-    wanted = (config.model.image_size, config.landmarks.detector, config.landmarks.scheme)
-    found = (folder.info.image_size, folder.info.detector, folder.info.scheme)
-    if wanted != found:
-        raise ValueError(
-            f"--dataset {FLAGS.dataset}: (size, detector, scheme) is {found}, the checkpoint has "
-            f"{wanted}"
-        )
+    folder.info.check_made_for(config)
     return folder
 
 

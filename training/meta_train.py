@@ -48,20 +48,6 @@ _LOST_WORKER_ERRORS = (
 )
 
 
-def check_dataset(config: Config, info) -> None:
-    """Raises ValueError where the records were not made for this config."""
-    for name, wanted, found in (
-        ("image_size", config.model.image_size, info.image_size),
-        ("scheme", config.landmarks.scheme, info.scheme),
-        ("detector", config.landmarks.detector, info.detector),
-    ):
-        if wanted != found:
-            raise ValueError(
-                f"--dataset: its {name} is {found!r}, the config has {wanted!r}; preprocess with "
-                f"--{name}={wanted}, or train with --override for {name}"
-            )
-
-
 def distribute(strategy, episodes: EpisodeDataset, start: int):
     """An iterator over the replicas' shares; each worker reads its own episodes only."""
 
@@ -106,7 +92,7 @@ def train(config: Config, options: StepOptions) -> int:
         stretch=config.train.stretch,
         color_jitter=config.train.color_jitter,
     )
-    check_dataset(config, episodes.info)
+    episodes.info.check_made_for(config)
     options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)
     if FLAGS.dry_run:
         print(describe(make_plan(config, options, episodes, strategy)))

@@ -83,12 +83,7 @@ def from_video(
 def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> PersonFrames:
     """`num_frames` frames spread over one video of a dataset folder."""
     folder = DatasetFolder.open(path)
-    wanted = (config.model.image_size, config.landmarks.detector, config.landmarks.scheme)
-    found = (folder.info.image_size, folder.info.detector, folder.info.scheme)
-    if wanted != found:
-        raise ValueError(
-            f"--dataset {path}: (size, detector, scheme) is {found}, the checkpoint has {wanted}"
-        )
+    folder.info.check_made_for(config)
     try:
         record = folder.read_video(video_id)
     except KeyError:

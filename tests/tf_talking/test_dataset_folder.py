@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_talking.config import get_preset
 from tf_talking.data import dataset_folder, records, shards
 from tf_talking.data.dataset_folder import DatasetFolder, DatasetWriter, rejected_entry
 
@@ -52,6 +53,17 @@ def test_written_videos_are_read_back(folder):
     assert record.num_frames == 4 and record.landmarks[0, 0, 0] == 4
     with pytest.raises(KeyError, match="nobody"):
         data.read_video("nobody")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("image_size", 32), ("detector", "face_alignment"), ("scheme", "gaze70")]
+)
+def test_records_made_for_another_model_are_refused(field, value):
+    config = get_preset("tiny")  # 64 px, mediapipe, ibug68
+    made_for = dict(INFO, image_size=64)
+    dataset_folder.DatasetInfo(**made_for).check_made_for(config)
+    with pytest.raises(ValueError, match=f"--dataset: its {field} is {value!r}, the model's"):
+        dataset_folder.DatasetInfo(**made_for | {field: value}).check_made_for(config)
 
 
 def test_data_hash_follows_the_content(folder):

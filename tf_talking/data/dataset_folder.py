@@ -17,6 +17,7 @@ import os
 import pathlib
 from collections.abc import Iterable
 
+from tf_talking.config import Config
 from tf_talking.data import paths, records, shards
 
 INFO_FILE = "dataset.json"
@@ -34,6 +35,19 @@ class DatasetInfo:
     scheme: str
     num_points: int
     format_version: int = records.FORMAT_VERSION
+
+    def check_made_for(self, config: Config) -> None:
+        """Raises ValueError, naming the field, where a model of `config` can not take them."""
+        for name, wanted, found in (
+            ("image_size", config.model.image_size, self.image_size),
+            ("scheme", config.landmarks.scheme, self.scheme),
+            ("detector", config.landmarks.detector, self.detector),
+        ):
+            if wanted != found:
+                raise ValueError(
+                    f"--dataset: its {name} is {found!r}, the model's config has {wanted!r}; "
+                    f"preprocess with --{name}={wanted}, or take a config with {found!r}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
