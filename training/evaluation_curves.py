@@ -63,7 +63,7 @@ def curve_blocks(
         best = {t: _known([s["best"].get(KNEE) for s in own]) for t, own in stops.items()}
         path = folder.path / CURVES_FILE
         draw_curves(path, curves, metrics, best, heading)
-        picture = Picture(path, pathlib.PurePath(CURVES_FILE), metrics, 280)
+        picture = Picture(path, pathlib.PurePath(CURVES_FILE), metrics, 280, False)
         blocks += [Heading("Epoch by epoch"), Text(_CURVE_NOTE), picture]
     if KNEE in facts["methods"]:
         blocks += [Heading(LABELS[KNEE]), Text(_KNEE_NOTE), _knee_table(facts, frames, stops)]

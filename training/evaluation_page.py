@@ -55,13 +55,14 @@ class Table:
 class Picture:
     """A picture file, its address beside the Markdown file, and what its equal columns are.
 
-    `cell`: pixels of a column on the page.
+    `cell`: pixels of a column on the page. `titled`: the columns' names stand over it.
     """
 
     path: pathlib.Path
     link: pathlib.PurePath
     columns: list[str]
     cell: int = _CELL
+    titled: bool = True
 
 
 def number(value: float | None) -> str:
@@ -133,7 +134,8 @@ def _html_picture(picture: Picture) -> str:
     count, cell = len(picture.columns), picture.cell
     image = _fitted(read_photo(picture.path), count * cell)
     data = base64.b64encode(encode_jpeg(image, 90)).decode()
-    names = "".join(f"<span>{html.escape(name)}</span>" for name in picture.columns)
+    shown = picture.columns if picture.titled else []
+    names = "".join(f"<span>{html.escape(name)}</span>" for name in shown)
     return (
         "<div class=wide>"
         f"<div class=strip style='grid-template-columns: repeat({count}, {cell}px)'>"

@@ -19,6 +19,7 @@ import shutil
 
 import numpy as np
 
+from tf_talking.config import from_json, to_json
 from tf_talking.data.photos import write_png
 from tf_talking.metrics.bootstrap import mean_interval
 from tf_talking.metrics.registry import Measurement
@@ -50,7 +51,11 @@ class EvaluationFolder:
         path = self.path / FACTS_FILE
         facts = json.loads(json.dumps(facts))
         if path.is_file():
-            check_same(path, facts, json.loads(path.read_text()))
+            before = json.loads(path.read_text())
+            if "config" in before:  # through the config: fields that came later have their defaults
+                config = from_json(json.dumps(before["config"]), f"{path} (its config)")
+                before["config"] = json.loads(to_json(config))
+            check_same(path, facts, before)
             for leftover in self.videos.glob("*.tmp"):
                 shutil.rmtree(leftover)
             return

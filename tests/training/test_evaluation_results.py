@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tf_talking.config import get_preset, to_json
 from tf_talking.metrics import fid
 from tf_talking.metrics.registry import Measurement
 from training.evaluation_metrics import build_metrics
@@ -17,8 +18,9 @@ from training.evaluation_results import (
     parse_line,
 )
 
+CONFIG = json.loads(to_json(get_preset("tiny")))
 FACTS = {
-    "checkpoint": "run/ckpt-7", "step": 7, "config": {"finetune": {"epochs": 3}},
+    "checkpoint": "run/ckpt-7", "step": 7, "config": CONFIG,
     "config_hash": "abc", "data_hash": "def", "seed": 0, "shots": [1], "methods": ["ff", "ft"],
     "epochs": {"ft": 3}, "metric_sources": {"fid": "inception.npz"},
 }  # fmt: skip
@@ -82,6 +84,7 @@ def test_fid_is_taken_over_the_frames_of_all_videos(folder):
 
 
 def test_same_facts_go_on_and_others_are_named(folder):
+    more = CONFIG | {"finetune": CONFIG["finetune"] | {"epochs": 41}}
     (folder.videos / "v0-half.tmp").mkdir()
     write(folder, "v0", 0.5)
     folder.start(json.loads(json.dumps(FACTS)))
@@ -89,10 +92,18 @@ def test_same_facts_go_on_and_others_are_named(folder):
     assert [p.suffix for p in folder.videos.iterdir()] == [""]  # what a kill left is gone
     for other, message in (
         ({"seed": 1}, "seed is 0, this command has 1"),
-        ({"config": {"finetune": {"epochs": 4}}}, "config.finetune.epochs is 3, this command has"),
+        ({"config": more}, "config.finetune.epochs is 40, this command has 41"),
     ):
         with pytest.raises(ValueError, match=message):
             folder.start({**FACTS, **other})
+
+
+def test_a_field_of_the_config_that_came_later_has_its_default(folder):
+    path = folder.path / "evaluation.json"
+    facts = json.loads(path.read_text())
+    del facts["config"]["train"]["stretch"]
+    path.write_text(json.dumps(facts))
+    folder.start(FACTS)
 
 
 def test_video_folders_are_never_shared(folder):

@@ -46,7 +46,7 @@ def make(learned, methods, parts, path, with_fid=True):
     }  # fmt: skip
     facts = {
         "checkpoint": "run/ckpt-1", "step": 1, "config_hash": "abc", "dataset": "people",
-        "config": {"name": "nano", "model": {"image_size": 32}},
+        "config": dataclasses.asdict(learned.config),
         "data_hash": folder.data_hash, "shots": [1, 2], "holdout_frames": 3,
         "holdout_order": "spread", "methods": methods.names, "epochs": {},
         "before_equals_ff": True, "content": {}, "metrics": metrics.names, "metric_sources": {},
