@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from tf_talking.config import Config
-from tf_talking.data.dataset_folder import DatasetFolder
+from tf_talking.data.dataset_folder import DatasetFolder, ManifestEntry
 from tf_talking.data.records import decode_frames, spread
 from tf_talking.metrics.face_recognition import Recogniser
 from tf_talking.metrics.registry import Measurement
@@ -34,25 +34,23 @@ class Driver:
     frames: np.ndarray
     landmarks: np.ndarray
 
+    @classmethod
+    def read(cls, folder: DatasetFolder, entry: ManifestEntry, chosen: np.ndarray) -> "Driver":
+        """The frames of a video with the numbers in `chosen`."""
+        record = folder.read_video(entry.video_id)
+        frames, landmarks = decode_frames(record, chosen), record.landmarks[chosen]
+        return cls(entry.video_id, entry.identity, frames, landmarks)
+
 
 def read_drivers(
     folder: DatasetFolder, videos: list[VideoFrames], count: int, frames: int, seed: int
 ) -> list[Driver]:
     """Up to `count` of the videos, drawn at random, each with `frames` of its hold-out frames."""
     order = np.random.default_rng(seed).permutation(len(videos))[:count]
-    drivers = []
-    for video in (videos[i] for i in sorted(order)):
-        record = folder.read_video(video.entry.video_id)
-        chosen = video.holdout[spread(len(video.holdout), frames)]
-        drivers.append(
-            Driver(
-                video.entry.video_id,
-                video.entry.identity,
-                decode_frames(record, chosen),
-                record.landmarks[chosen],
-            )
-        )
-    return drivers
+    return [
+        Driver.read(folder, video.entry, video.holdout[spread(len(video.holdout), frames)])
+        for video in (videos[i] for i in sorted(order))
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +67,7 @@ class CrossReenactment:
 
     def measure(
         self, person: PersonFrames, frames: dict[str, np.ndarray], drivers: list[Driver],
-        facts: dict, video: VideoFrames,
+        facts: dict, name: str, identity: str,
     ) -> tuple[list[str], np.ndarray]:  # fmt: skip
         """(result lines, picture strip) of one person.
 
@@ -78,7 +76,7 @@ class CrossReenactment:
           frames: method → uint8, the drivers' frames one after the other.
           drivers: in that order.
           facts: of the evaluation, for the lines.
-          video: that the person comes from.
+          name, identity: the video that the person comes from, or the photo; whose it is.
         """
         ends = np.cumsum([len(driver.landmarks) for driver in drivers])[:-1]
         parts = {m: np.split(frames[m], ends) for m in strip_methods(list(frames))}
@@ -95,8 +93,8 @@ class CrossReenactment:
                 Measurement("csim", values[method][i], len(driver.landmarks)),
                 method,
                 len(person),
-                video.entry.video_id,
-                identity=video.entry.identity,
+                name,
+                identity=identity,
                 driver=driver.video_id,
                 driver_identity=driver.identity,
             )

@@ -92,7 +92,7 @@ class EvaluationFolder:
         video_id: str,
         lines: list[str],
         frames: dict,
-        strip: np.ndarray,
+        strip: np.ndarray | None,
         features: dict[str, np.ndarray],
         cross: tuple[list[str], np.ndarray] | None = None,
     ) -> None:
@@ -102,7 +102,7 @@ class EvaluationFolder:
           video_id: of the dataset.
           lines: of `result_line`.
           frames: which frames were used and what took how long, for frames.json.
-          strip: uint8 picture.
+          strip: uint8 picture, or None.
           features: `REAL` and "METHOD T" → Inception features [N, D]; empty without FID.
           cross: lines and strip of cross-reenactment.
         """
@@ -111,7 +111,8 @@ class EvaluationFolder:
         folder.mkdir()
         (folder / "results.jsonl").write_text("".join(f"{line}\n" for line in lines))
         (folder / "frames.json").write_text(json.dumps(frames) + "\n")
-        write_png(folder / "strip.png", strip)
+        if strip is not None:
+            write_png(folder / "strip.png", strip)
         if cross is not None:
             (folder / "cross.jsonl").write_text("".join(f"{line}\n" for line in cross[0]))
             write_png(folder / "cross.png", cross[1])

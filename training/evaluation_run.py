@@ -92,7 +92,9 @@ class Evaluation:
                     features[feature_key(method, shots)] = self.metrics.features(fakes)
             if drivers:
                 others = {method: frames[len(driving) :] for method, frames in results.items()}
-                cross = self.cross.measure(person, others, drivers, self.facts, video)
+                cross = self.cross.measure(
+                    person, others, drivers, self.facts, video_id, identity
+                )
             if self.study_frames:
                 self._write_for_study(own, shots, video)
             strips.append(draw_strip(person.frames[0], drawn, truth, own))

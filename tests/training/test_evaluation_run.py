@@ -143,13 +143,11 @@ def test_the_most_similar_drivers_are_shown_first(nano_config):
     cross = CrossReenactment(nano_config, mean_colour, drivers)
     person = PersonFrames(frames(200, 100, 100), landmarks, "me")
     generated = {FF: np.concatenate([frames(*c) for c in colours])}
-    entry = dataclasses.make_dataclass("Entry", ["video_id", "identity"])("me", "p9")
     facts = {
         "checkpoint": "c", "config_hash": "h", "data_hash": "d", "seed": 0, "epochs": {},
         "step": 1, "metric_sources": {},
     }  # fmt: skip
-    video = dataclasses.make_dataclass("Video", ["entry"])(entry)
-    lines, strip = cross.measure(person, generated, drivers, facts, video)
+    lines, strip = cross.measure(person, generated, drivers, facts, "me.mp4", "me")
     values = [json.loads(line)["value"] for line in lines]
     assert values[2] == pytest.approx(1.0) and values[3] == pytest.approx(0.0)
     assert strip.shape == (3 * 32, 4 * 32, 3)
