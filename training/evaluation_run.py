@@ -86,10 +86,14 @@ class Evaluation:
             seconds[shots] = {name: round(value, 4) for name, value in self.methods.seconds.items()}
             stops[shots] = {"curves": self.methods.curves, "best": self.methods.best_epochs}
             own = {method: frames[: len(driving)] for method, frames in results.items()}
+            measured: dict[str, tuple] = {}
             for method, fakes in own.items():
-                lines += self._measure(truth, fakes, driving, method, shots, video)
+                # FT before fine-tuning drew what FF drew: the same figures, measured once.
+                twin = next((m for m in measured if np.array_equal(own[m], fakes)), None)
+                measured[method] = measured[twin] if twin else self._measure(truth, fakes, driving)
+                lines += self._lines(measured[method][0], method, shots, video)
                 if "fid" in self.metrics.names:
-                    features[feature_key(method, shots)] = self.metrics.features(fakes)
+                    features[feature_key(method, shots)] = measured[method][1]
             if drivers:
                 others = {method: frames[len(driving) :] for method, frames in results.items()}
                 cross = self.cross.measure(
@@ -118,11 +122,15 @@ class Evaluation:
             folder = generated_folder(self.study_frames, *condition)
             save_frames(folder, own[method], video.holdout)
 
-    def _measure(self, truth, fakes, driving, method: str, shots: int, video: VideoFrames):
+    def _measure(self, truth, fakes, driving) -> tuple:
+        """(measurements, Inception features or None) of the frames of one method."""
+        return self.metrics.measure(truth, fakes, driving), self.metrics.features(fakes)
+
+    def _lines(self, measured, method: str, shots: int, video: VideoFrames) -> list[str]:
         entry = video.entry
         return [
             make_line(self.facts, found, method, shots, entry.video_id, identity=entry.identity)
-            for found in self.metrics.measure(truth, fakes, driving)
+            for found in measured
         ]
 
     def write_results(self, videos: list[VideoFrames], left_out: dict[str, str]) -> pathlib.Path:
