@@ -136,11 +136,7 @@ def run() -> pathlib.Path:
     folder = open_dataset(learned.config)
     identities = FLAGS.identities
     if not identities and not FLAGS.video_ids:
-        present = {entry.identity for entry in folder.accepted}
-        excluded = evaluation_frames.read_run_facts(learned.checkpoint).get(
-            "excluded_identities", []
-        )
-        identities = [name for name in excluded if name in present]
+        identities = evaluation_frames.kept_out_identities(folder, learned.checkpoint)
     entries = evaluation_frames.held_out_entries(
         folder, identities, FLAGS.video_ids, FLAGS.max_videos, FLAGS.seed
     )

@@ -66,6 +66,13 @@ def read_run_facts(checkpoint: str) -> dict:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def kept_out_identities(folder: DatasetFolder, checkpoint: str) -> list[str]:
+    """Those of the people whom the run kept out of training who are in the dataset."""
+    excluded = read_run_facts(checkpoint).get("excluded_identities", [])
+    present = {entry.identity for entry in folder.accepted}
+    return [name for name in excluded if name in present]
+
+
 def held_out_entries(
     folder: DatasetFolder,
     identities: Sequence[str],

@@ -73,9 +73,7 @@ def read_drivers(folder: DatasetFolder, checkpoint: str) -> list[Driver]:
     """The driving videos that the flags name, or those of people whom the run kept out."""
     identities = FLAGS.identities
     if not identities and not FLAGS.video_ids:
-        excluded = evaluation_frames.read_run_facts(checkpoint).get("excluded_identities", [])
-        present = {entry.identity for entry in folder.accepted}
-        identities = [name for name in excluded if name in present]
+        identities = evaluation_frames.kept_out_identities(folder, checkpoint)
     entries = evaluation_frames.held_out_entries(
         folder, identities, FLAGS.video_ids, FLAGS.max_drivers, FLAGS.seed
     )
