@@ -164,7 +164,7 @@ class Methods:
         watch = None
         if method == KNEE:
             person, held_out = hold_out(person, seed=self._seed)
-            names = [*DECIDES, *([IDENTITY] if "recogniser" in watching.needs else [])]
+            names = [DECIDES[0], *([IDENTITY] if "recogniser" in watching.needs else [])]
             watch = knee_of_person(held_out, names, watching.needs)
         elif method == FT and watching.every and truth is not None:
             some = truth.some(spread(len(truth), CURVE_FRAMES))

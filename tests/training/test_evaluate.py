@@ -157,7 +157,8 @@ def test_curves_are_of_hold_out_frames_and_of_watched_ones(evaluated):
             ft, knee = stop["curves"]["ft"], stop["curves"]["knee"]
             assert [row["epoch"] for row in ft] == [0, 1, 2, 3, 4]
             assert [row["epoch"] for row in knee] == [0, 4]
-            assert set(ft[0]) == set(knee[0]) == {"epoch", "l1", "face_l1", "ssim"}
+            assert set(ft[0]) == {"epoch", "l1", "face_l1", "ssim"}
+            assert set(knee[0]) == {"epoch", "face_l1"}  # what decides
             for row, method in ((ft[0], "ff"), (ft[-1], "ft")):
                 expected = lines[method, shots, used["video_id"]]
                 assert row["l1"] == pytest.approx(expected, abs=1e-4)

@@ -232,6 +232,25 @@ def test_metrics_get_what_they_need():
     assert found == {"l1": 0.0, "landmark_error": pytest.approx(np.mean(np.sqrt(2.0) / eyes))}
 
 
+def test_real_frames_are_recognised_once():
+    seen = []
+
+    def recogniser(frames, landmarks):
+        seen.append(frames.mean())
+        return frames.mean(axis=(1, 2)) - 100.0
+
+    real = np.full((2, 8, 8, 3), (200, 100, 100), np.uint8)
+    held_out = PersonFrames(real, np.zeros((2, 68, 2), np.float32), "red")
+    fakes = [np.full((2, 8, 8, 3), c, np.uint8) for c in ((200, 100, 100), (100, 200, 100))]
+    measure = measure_on(held_out, ["csim"], {"recogniser": recogniser})
+    found = [
+        measure(types.SimpleNamespace(predict_on_batch=lambda _, f=fake: f))["csim"]
+        for fake in fakes
+    ]
+    assert found == [pytest.approx(1.0), pytest.approx(0.0)]
+    assert seen == [real.mean(), fakes[0].mean(), fakes[1].mean()]
+
+
 def test_error_of_pixels_and_identity():
     values = {"face_l1": 0.04, "csim": 0.75, "landmark_error": 9.0}
     assert geometric_mean_error(values, ["face_l1"]) == pytest.approx(0.04)
