@@ -28,6 +28,7 @@ from training.evaluation_metrics import EvaluationMetrics, build_metrics
 from training.evaluation_results import EvaluationFolder
 from training.evaluation_run import Evaluation
 from training.program import print_result
+from training.run_folder import read_run_facts
 
 # Of the metrics, those for the curves of fine-tuning.
 WATCHED = ("l1", "face_l1", "ssim", "csim", "landmark_error")
@@ -78,7 +79,7 @@ def load_cross(
 
 def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
     """What the report says about the model's budget, and whether these people are new to it."""
-    run = evaluation_frames.read_run_facts(learned.checkpoint)
+    run = read_run_facts(learned.checkpoint)
     config, held_out = learned.config, None
     if run:
         excluded = set(run.get("excluded_identities", []))

@@ -8,14 +8,13 @@ evaluated on the same videos, so that rows of different T compare.
 """
 
 import dataclasses
-import json
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from tf_talking.data.dataset_folder import DatasetFolder, ManifestEntry
 from tf_talking.data.records import spread
+from training.run_folder import read_run_facts
 
 ORDERS = ("spread", "consecutive")
 FEW_SHOT_FROM = ("same", "other")
@@ -58,12 +57,6 @@ def choose_frames(
     cut = min(max(num_frames // 2, largest), num_frames - holdout)
     behind = spread(num_frames - cut, holdout) if order == "spread" else np.arange(holdout)
     return {t: spread(cut, t) for t in shots}, cut + behind
-
-
-def read_run_facts(checkpoint: str) -> dict:
-    """run.json beside RUN/checkpoints/ckpt-N; empty where the checkpoint has no run folder."""
-    path = pathlib.Path(checkpoint).parent.parent / "run.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def kept_out_identities(folder: DatasetFolder, checkpoint: str) -> list[str]:

@@ -27,6 +27,12 @@ def write_atomically(path: pathlib.Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def read_run_facts(checkpoint: str) -> dict:
+    """run.json beside RUN/checkpoints/ckpt-N; empty where the checkpoint has no run folder."""
+    path = pathlib.Path(checkpoint).parent.parent / "run.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 class RunFolder:
     """Paths of one run, and reading and checking its two JSON files.
 

@@ -6,7 +6,6 @@ have the same ones. P can be freed of its spectral norm on the way: it begins as
 """
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
@@ -21,6 +20,7 @@ from tf_talking.models.meta_checkpoint import (
     read_facts,
 )
 from training.meta_trainer import MetaTrainer
+from training.run_folder import read_run_facts
 
 # What says which videos a run was trained on, in run.json.
 _VIDEOS = ("data_hash", "num_videos", "excluded_identities")
@@ -60,7 +60,7 @@ class StartFrom:
         found = read_facts(find_checkpoint(path))
         frees = _projection_normed(found.config) and not _projection_normed(config)
         _check_config(found, config, frees)
-        other = _read_run(found.prefix)
+        other = read_run_facts(found.prefix)
         same = bool(other) and all(other.get(name) == run_facts[name] for name in _VIDEOS)
         name = pathlib.Path(found.prefix).name
         return cls(found.prefix, {"checkpoint": name, "step": found.step, "with_w": same}, frees)
@@ -123,9 +123,3 @@ def _check_config(found: CheckpointFacts, config: Config, frees_projection: bool
                     f"--start_from: {found.prefix} has {section}.{field} {theirs[field]!r}, this "
                     f"config {value!r}; networks go on as they were made"
                 )
-
-
-def _read_run(prefix: str) -> dict:
-    """run.json of the run that a checkpoint lies in; empty where it was copied out of it."""
-    path = pathlib.Path(prefix).parent.parent / "run.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
