@@ -124,6 +124,14 @@ def build(evaluations: list[Named]) -> list:
         }
         for e in evaluations
     ]
+    values = {
+        e.name: {
+            (row["method"], row["shots"], row["metric"], row["video"]): row["value"]
+            for video in videos
+            for row in e.folder.read_lines(video)
+        }
+        for e in evaluations
+    }
     rows, differences = [], []
     for t in shots:
         for method in LABELS:
@@ -142,7 +150,7 @@ def build(evaluations: list[Named]) -> list:
                 continue
             rows += own
             if having[:1] == evaluations[:1]:
-                differences += _differences(having, method, t, metrics, videos)
+                differences += _differences(having, values, method, t, metrics, videos)
     compared = [m for m in metrics if m != "fid"]
     blocks = [
         Heading("Evaluations compared", 1),
@@ -169,22 +177,16 @@ def build(evaluations: list[Named]) -> list:
     return blocks
 
 
-def _differences(having, method, shots, metrics, videos) -> list[list[str]]:
-    values = [
-        {
-            (row["metric"], row["video"]): row["value"]
-            for video in videos
-            for row in evaluation.folder.read_lines(video)
-            if (row["method"], row["shots"]) == (method, shots)
-        }
-        for evaluation in having
-    ]
+def _differences(having, values, method, shots, metrics, videos) -> list[list[str]]:
     table = []
-    for evaluation, own in zip(having[1:], values[1:], strict=True):
+    for evaluation in having[1:]:
         cells = []
         for metric in metrics:
             if metric != "fid":
-                a, b = (np.array([v[metric, video] for video in videos]) for v in (values[0], own))
+                a, b = (
+                    np.array([values[e.name][method, shots, metric, video] for video in videos])
+                    for e in (having[0], evaluation)
+                )
                 with np.errstate(invalid="ignore"):  # two infinite PSNRs
                     cells.append(difference_cell(metric, b - a, having[0].facts["seed"]))
         table.append([f"{LABELS[method]} ({shots})", evaluation.name, *cells])
