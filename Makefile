@@ -30,6 +30,7 @@ test: $(STAMP)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 
 bench: $(STAMP)
 	[ -d demo/run ] || $(MAKE) demo

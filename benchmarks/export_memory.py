@@ -16,8 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from benchmarks.peak_memory import peak_gib
-from benchmarks.server_under_test import resident_mib
+from benchmarks.attacks.server import resident_mib
+from benchmarks.measuring.peak_memory import peak_gib
 
 FLAGS = flags.FLAGS
 
@@ -25,9 +25,9 @@ FLAGS = flags.FLAGS
 def export(folder: pathlib.Path, preset: str, model: str) -> None:
     """Writes the version folder of a generator or an embedder with random weights."""
     from tf_talking.config import get_preset
-    from tf_talking.models.embedder import Embedder
-    from tf_talking.models.generator import Generator
-    from tf_talking.models.served import save_embedder, save_generator
+    from tf_talking.networks.embedder import Embedder
+    from tf_talking.networks.generator import Generator
+    from tf_talking.served.graphs import save_embedder, save_generator
 
     config = get_preset(preset)
     generator = Generator(config.model)
@@ -41,9 +41,9 @@ def serve(folder: pathlib.Path, preset: str, model: str) -> None:
     """Loads a version in a session and plays its warm-up requests."""
     import tensorflow as tf
 
-    from serving import warmup
-    from serving.memory import release_free_memory
-    from serving.servable import Servable
+    from serving.server.models import warmup
+    from serving.server.models.memory import release_free_memory
+    from serving.server.models.servable import Servable
 
     servable = Servable(model, 1, str(folder / model), tf.compat.v1.ConfigProto())
     warmup.play(servable, str(folder / model))

@@ -16,13 +16,13 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks.machine import describe_machine
-from benchmarks.network_times import procedural_person, random_networks
-from benchmarks.reference_finetuning import StraightforwardPersonalModel
+from benchmarks.measuring.machine import describe_machine
+from benchmarks.measuring.network_times import procedural_person, random_networks
+from benchmarks.reference.finetuning import StraightforwardPersonalModel
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.models.content_networks import build_content_networks
-from training.person_source import photo_dataset
-from training.personal_model import PersonalModel, embed_person
+from tf_talking.content.networks import build_content_networks
+from training.finetuning.model import PersonalModel, embed_person
+from training.person.sources import photo_dataset
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration.")
@@ -44,8 +44,12 @@ def make_models(config, learned) -> dict[str, PersonalModel]:
         content = build_content_networks(
             "random" if losses.content_vgg19 else None,
             "vggface" if losses.content_face else "none",
-            "random", losses.vgg_layers, losses.vgg_pooling, config.model.image_size, precision,
-        )  # fmt: skip
+            "random",
+            losses.vgg_layers,
+            losses.vgg_pooling,
+            config.model.image_size,
+            precision,
+        )
         embedding = np.zeros(config.model.embedding_size, np.float32)
         models[name] = model(learned, embedding, content, precision=precision)
         models[name].compile()

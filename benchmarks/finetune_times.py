@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import keras
 from absl import logging
 
-from tf_talking.models.meta_checkpoint import MetaLearned
-from training.person_source import PersonFrames, photo_dataset
-from training.personal_model import PersonalModel, embed_person
+from tf_talking.networks.meta_checkpoint import MetaLearned
+from training.finetuning.model import PersonalModel, embed_person
+from training.person.sources import PersonFrames, photo_dataset
 
 
 def finetuning_seconds(
@@ -111,6 +111,9 @@ class EpochClock(keras.callbacks.Callback):
         self.seconds.append(now - self._last)
         self._last = now
         logging.info(
-            "%s: epoch %d of %d: %.2f s", self._name, epoch + 1, self.params["epochs"],
+            "%s: epoch %d of %d: %.2f s",
+            self._name,
+            epoch + 1,
+            self.params["epochs"],
             self.seconds[-1],
-        )  # fmt: skip
+        )

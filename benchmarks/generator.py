@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from absl import app, flags
 
-from benchmarks.generator_graphs import has_bfloat16, inputs, make_generator, write_graphs
+from benchmarks.measuring.generator_graphs import has_bfloat16, inputs, make_generator, write_graphs
 
 FLAGS = flags.FLAGS
 
@@ -45,7 +45,7 @@ def define_flags() -> None:
 def keras_call(folder: pathlib.Path, preset: str, batch: int):
     import tensorflow as tf
 
-    from tf_talking.models.images import to_float, to_uint8
+    from tf_talking.networks.images import to_float, to_uint8
 
     generator = make_generator(preset)
     call = tf.function(lambda x, psi: to_uint8(generator(to_float(x), psi, training=False)))
@@ -174,8 +174,7 @@ def main(argv):
         process.join()
         seconds, frames = measure(folder, names)
     milliseconds = {
-        name: 1e3 * statistics.median(values) / FLAGS.batch_size
-        for name, values in seconds.items()
+        name: 1e3 * statistics.median(values) / FLAGS.batch_size for name, values in seconds.items()
     }
     fastest = {name: 1e3 * min(values) / FLAGS.batch_size for name, values in seconds.items()}
     for name, value in milliseconds.items():
@@ -190,9 +189,7 @@ def main(argv):
         own = milliseconds["exported"]
         results["times_exported"] = {k: round(v / own, 2) for k, v in milliseconds.items()}
         results["giga_multiply_adds"] = {k: round(v, 1) for k, v in counts.items()}
-        results["peak_giga_multiply_adds_per_second"] = {
-            k: round(v, 1) for k, v in rates.items()
-        }
+        results["peak_giga_multiply_adds_per_second"] = {k: round(v, 1) for k, v in rates.items()}
         results["share_of_peak"] = {
             name: round(counts[name] / (milliseconds[name] / 1e3) / rate, 2)
             for name, rate in rates.items()

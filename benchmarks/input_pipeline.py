@@ -22,9 +22,9 @@ import tensorflow as tf
 from absl import app, flags
 
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.data import procedural
-from tf_talking.data.dataset_folder import DatasetWriter
-from tf_talking.data.episodes import EpisodeDataset
+from tf_talking.dataset.episodes import EpisodeDataset
+from tf_talking.dataset.folder import DatasetWriter
+from tf_talking.procedural import render as procedural
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("presets", ["paper", "small"], f"Some of {', '.join(sorted(PRESETS))}.")
@@ -116,9 +116,14 @@ def main(argv: list[str]) -> None:
             frame_bytes = make_dataset(pathlib.Path(folder) / "data", size, length)
             figures = measure(pathlib.Path(folder) / "data", k_shot, batch_size)
         result = {
-            "preset": config.name, "image_size": size, "k_shot": k_shot, "batch_size": batch_size,
-            "frames_per_video": length, "frame_bytes": frame_bytes, **figures,
-        }  # fmt: skip
+            "preset": config.name,
+            "image_size": size,
+            "k_shot": k_shot,
+            "batch_size": batch_size,
+            "frames_per_video": length,
+            "frame_bytes": frame_bytes,
+            **figures,
+        }
         line = (
             f"{config.name}: {size} px, K={k_shot}, {length} frames a video: "
             f"{figures['frames_per_second']} frames/s on {figures['cores']} cores"

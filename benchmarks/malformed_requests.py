@@ -16,9 +16,9 @@ import tempfile
 
 from absl import app, flags
 
-from benchmarks.fuzzer import Fuzzer, attack
-from benchmarks.server_under_test import export_tiny_models, resident_mib
-from serving.local_server import local_server_process
+from benchmarks.attacks.fuzzer import Fuzzer, attack
+from benchmarks.attacks.server import export_tiny_models, resident_mib
+from serving.server.child import local_server_process
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("requests", 1000, "Malformed requests, of each server.", lower_bound=1)
@@ -60,9 +60,13 @@ def main(_):
         servers = {}
         for name, arguments in (("plain", ()), ("batching", batching)):
             servers[name] = measure(
-                config, ("embedder", "generator"), FLAGS.requests, FLAGS.seed, FLAGS.clients,
+                config,
+                ("embedder", "generator"),
+                FLAGS.requests,
+                FLAGS.seed,
+                FLAGS.clients,
                 *arguments,
-            )  # fmt: skip
+            )
             print(f"{name}: {servers[name]}")
     passed = all(
         figures["alive"]

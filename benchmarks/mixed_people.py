@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks.peak_memory import peak_gib
+from benchmarks.measuring.peak_memory import peak_gib
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.data import procedural
-from tf_talking.models.generator import Generator, neutral_adain_params
-from tf_talking.models.images import landmark_images, to_uint8
-from tf_talking.models.served import read_metadata, save_generator
+from tf_talking.networks.generator import Generator, neutral_adain_params
+from tf_talking.networks.images import landmark_images, to_uint8
+from tf_talking.procedural import render as procedural
+from tf_talking.served.graphs import read_metadata, save_generator
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration.")

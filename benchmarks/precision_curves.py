@@ -19,13 +19,13 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from tf_talking.config import get_preset
-from tf_talking.data.episodes import EpisodeDataset
+from tf_talking.config.overrides import apply_overrides
+from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.metrics.l1 import l1
 from tf_talking.metrics.ssim import ssim
-from tf_talking.models.images import landmark_images, to_float, to_uint8
-from training.meta_trainer import MetaTrainer
-from training.overrides import apply_overrides
-from training.step_options import PRECISIONS, StepOptions
+from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from training.meta.options import PRECISIONS, StepOptions
+from training.meta.step import MetaTrainer
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -42,19 +42,31 @@ flags.DEFINE_string("data", None, "Folder for the procedural people; default: a 
 HELD_OUT = 16
 # The demo's: see serving/demo.py.
 OVERRIDES = [
-    "landmarks.detector=procedural", "model.attention=false", "train.k_shot=2",
-    "train.discriminator_steps=1", "losses.face_features=none", "losses.content_face=0",
+    "landmarks.detector=procedural",
+    "model.attention=false",
+    "train.k_shot=2",
+    "train.discriminator_steps=1",
+    "losses.face_features=none",
+    "losses.content_face=0",
     "losses.content_vgg19=0",
-]  # fmt: skip
+]
 
 
 def make_people(folder: pathlib.Path, first: int, count: int) -> pathlib.Path:
     if not (folder / "dataset.json").exists():
         subprocess.run(
-            [sys.executable, "-m", "training.make_procedural", f"--output={folder}",
-             f"--num_identities={count}", f"--first_identity={first}", "--frames_per_video=12"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "training.make_procedural",
+                f"--output={folder}",
+                f"--num_identities={count}",
+                f"--first_identity={first}",
+                "--frames_per_video=12",
+            ],
+            check=True,
+            capture_output=True,
+        )
     return folder
 
 
@@ -99,9 +111,12 @@ def draw_curves(runs: dict, path: str) -> None:
         for (precision, seed), curves in runs.items():
             style = {"float32": "-", "bfloat16": "--", "float16": ":"}[precision]
             axis.plot(
-                curves["step"], curves[name], style, label=f"{precision}, seed {seed}",
+                curves["step"],
+                curves[name],
+                style,
+                label=f"{precision}, seed {seed}",
                 color=f"C{FLAGS.seeds.index(str(seed))}",
-            )  # fmt: skip
+            )
         axis.set_title(name if "/" in name else f"{name}, people kept out")
         axis.set_xlabel("step")
     axes[0].legend()

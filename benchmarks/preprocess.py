@@ -15,10 +15,14 @@ import time
 import tqdm
 from absl import app, flags
 
-from tf_talking.data import dataset_folder, extract, inputs, procedural, records, video
+from tf_talking.dataset import folder as dataset_folder
+from tf_talking.dataset import records
+from tf_talking.extraction import extract, inputs
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import get_detector
-from training import local_runner
+from tf_talking.media import video
+from tf_talking.procedural import render as procedural
+from training.preprocessing import local_runner
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input", None, "Folder of clips; none: procedural ones are rendered.")

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from tf_talking.data import procedural
 from tf_talking.landmarks.draw import draw_landmarks
 from tf_talking.landmarks.rasterizer import rasterize
+from tf_talking.procedural import render as procedural
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 256, "Pixels.", lower_bound=16)

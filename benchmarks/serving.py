@@ -31,16 +31,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from absl import app, flags
 
-from benchmarks.serving_load import (
-    DirectCall,
-    Load,
-    ServerUnderLoad,
-    export,
-    landmark_sets,
-)
-from serving.client import TalkingHeadClient
-from serving.local_server import local_server_process
-from serving.signatures import adain_size
+from benchmarks.attacks.load import DirectCall, Load, ServerUnderLoad, export, landmark_sets
+from serving.client.blocking import TalkingHeadClient
+from serving.client.signatures import adain_size
+from serving.server.child import local_server_process
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("preset", "paper", "Preset of the generator.")

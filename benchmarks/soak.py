@@ -28,10 +28,10 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from benchmarks.server_under_test import config_text, export_tiny_models, resident_mib
-from serving import signatures, tensors
-from serving.client import TalkingHeadClient
-from serving.local_server import local_server_process
+from benchmarks.attacks.server import config_text, export_tiny_models, resident_mib
+from serving.client import TalkingHeadClient, signatures
+from serving.protocol import tensors
+from serving.server.child import local_server_process
 
 FLAGS = flags.FLAGS
 flags.DEFINE_float("minutes", 30, "Length.", lower_bound=0.05)

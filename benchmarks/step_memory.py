@@ -1,4 +1,4 @@
-"""Memory of a training step beside the estimate of `training.dry_run`.
+"""Memory of a training step beside the estimate of `training.plan.run_plan`.
 
     python -m benchmarks.step_memory --preset tiny [--content random] [--override train.k_shot=2]
 
@@ -12,9 +12,9 @@ import multiprocessing
 import numpy as np
 from absl import app, flags
 
-from benchmarks.peak_memory import peak_gib
+from benchmarks.measuring.peak_memory import peak_gib
 from tf_talking.config import PRESETS, get_preset, to_json
-from training.overrides import apply_overrides, replace_losses
+from tf_talking.config.overrides import apply_overrides, replace_losses
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "tiny", sorted(PRESETS), "Configuration to measure.")
@@ -28,8 +28,8 @@ def run_steps(config_text: str, content: str, num_videos: int, answers) -> None:
     import tensorflow as tf
 
     from tf_talking.config import from_json
-    from tf_talking.models.content_networks import build_content_networks
-    from training.meta_trainer import MetaTrainer
+    from tf_talking.content.networks import build_content_networks
+    from training.meta.step import MetaTrainer
 
     tf.constant(1.0) + 1.0
     baseline = peak_gib() * 2**30
@@ -82,7 +82,7 @@ def main(argv):
         raise SystemExit(f"the step ended with exit code {child.exitcode}")
     baseline, built, peak = answers.get()
 
-    from training.memory_estimate import estimate_memory
+    from training.plan.memory import estimate_memory
 
     estimate = estimate_memory(config, FLAGS.num_videos)
     print(estimate.table())

@@ -23,8 +23,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app, flags, logging
 
 from benchmarks.finetune_times import finetuning_seconds
-from benchmarks.machine import describe_machine, machine_line
-from benchmarks.network_times import (
+from benchmarks.measuring.machine import describe_machine, machine_line
+from benchmarks.measuring.network_times import (
     exported_calls,
     feed_forward_seconds,
     inference_seconds,
@@ -32,10 +32,10 @@ from benchmarks.network_times import (
     procedural_person,
     random_networks,
 )
-from benchmarks.peak_memory import peak_gib
+from benchmarks.measuring.peak_memory import peak_gib
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
-from training import content_flags
+from tf_talking.networks.meta_checkpoint import MetaLearned, load_meta_learned
+from training import flags as content_flags
 
 FLAGS = flags.FLAGS
 OPTIONS = ("epochs", "measured_epochs", "rounds", "jit_compile", "precision")
@@ -62,9 +62,11 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("rounds", 5, "Timed calls of FF and inference.", lower_bound=1)
     flags.DEFINE_enum(
-        "precision", "float32", ["float32", "bfloat16"],
+        "precision",
+        "float32",
+        ["float32", "bfloat16"],
         "Of fine-tuning and of the exported generator; the rest stays float32.",
-    )  # fmt: skip
+    )
     flags.DEFINE_bool("jit_compile", False, "Compile inference and the training step with XLA.")
 
 
@@ -148,9 +150,7 @@ def report(facts: dict, figures: dict) -> str:
         f"Ours: {machine_line(machine)}; {facts['preset']}, {facts['image_size']} px, "
         f"{facts['precision']}, {how}."
     )
-    everything = {
-        **facts, **figures, "paper": PAPER, "machine": machine, "peak_gib": peak_gib()
-    }  # fmt: skip
+    everything = {**facts, **figures, "paper": PAPER, "machine": machine, "peak_gib": peak_gib()}
     return f"{table(figures)}\n\n{where}\n\n{json.dumps(rounded(everything))}"
 
 

@@ -18,14 +18,14 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
-from benchmarks.peak_memory import peak_gib
-from benchmarks.procedural_batch import make_batch
-from benchmarks.reference_step import ReferenceTrainer
+from benchmarks.measuring.peak_memory import peak_gib
+from benchmarks.measuring.procedural_batch import make_batch
+from benchmarks.reference.step import ReferenceTrainer
 from tf_talking.config import PRESETS, get_preset
+from tf_talking.content.networks import build_content_networks
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.models.content_networks import build_content_networks
-from training.meta_trainer import MetaTrainer
-from training.step_options import StepOptions
+from training.meta.options import StepOptions
+from training.meta.step import MetaTrainer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration.")
@@ -48,9 +48,12 @@ def make_trainer(variant: str, content: dict):
         content[precision] = build_content_networks(
             "random" if config.losses.content_vgg19 else None,
             "vggface" if config.losses.content_face else "none",
-            "random", config.losses.vgg_layers, config.losses.vgg_pooling,
-            config.model.image_size, precision,
-        )  # fmt: skip
+            "random",
+            config.losses.vgg_layers,
+            config.losses.vgg_pooling,
+            config.model.image_size,
+            precision,
+        )
     keras.utils.set_random_seed(0)
     cls = ReferenceTrainer if variant == "reference" else MetaTrainer
     parts = [int(m.removeprefix("accumulate")) for m in more if m.startswith("accumulate")]
@@ -90,9 +93,13 @@ def timed_step(trainer, batch) -> tuple[float, dict]:
 def peak_memory(variant: str) -> float:
     """GiB, of a fresh process that does two steps."""
     command = [
-        sys.executable, "-m", "benchmarks.train_step", f"--measure={variant}",
-        f"--preset={FLAGS.preset}", f"--batch_size={FLAGS.batch_size}",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "benchmarks.train_step",
+        f"--measure={variant}",
+        f"--preset={FLAGS.preset}",
+        f"--batch_size={FLAGS.batch_size}",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])["peak_gib"]
 
@@ -127,10 +134,12 @@ def main(_):
             times[variant].append(timed_step(trainer, batch)[0])
     seconds = {variant: float(np.median(t)) for variant, t in times.items()}
     figures = {
-        "preset": FLAGS.preset, "batch_size": FLAGS.batch_size, "k_shot": config.train.k_shot,
+        "preset": FLAGS.preset,
+        "batch_size": FLAGS.batch_size,
+        "k_shot": config.train.k_shot,
         "seconds": {v: round(s, 3) for v, s in seconds.items()},
         "steps_per_second": {v: round(1 / s, 3) for v, s in seconds.items()},
-    }  # fmt: skip
+    }
     if "reference" in trainers:
         figures["speedup"] = {
             v: round(float(np.median(np.array(times["reference"]) / np.array(t))), 2)

@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from serving.comparison import nearest_source
-from tf_talking.data import procedural
-from tf_talking.data.records import decode_frames, spread
+from serving.drive.comparison import nearest_source
+from tf_talking.dataset.records import decode_frames, spread
 from tf_talking.metrics import registry
-from tf_talking.models.images import landmark_images, to_float, to_uint8
-from tf_talking.models.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from tf_talking.networks.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.procedural import render as procedural
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "demo/run", "Run folder, trained on procedural people.")

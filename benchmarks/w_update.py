@@ -16,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks.peak_memory import peak_gib
-from benchmarks.procedural_batch import make_batch
+from benchmarks.measuring.peak_memory import peak_gib
+from benchmarks.measuring.procedural_batch import make_batch
 from tf_talking.config import get_preset
-from training.meta_trainer import MetaTrainer
-from training.row_adam import RowAdam
+from training.meta.step import MetaTrainer
+from training.updates.row_adam import RowAdam
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("videos", ["1000", "20000", "150000", "1100000"], "Values of M.")
@@ -94,10 +94,17 @@ class Child:
 
     def __init__(self, num_videos: str):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.w_update", f"--serve={num_videos}",
-             f"--preset={FLAGS.preset}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.w_update",
+                f"--serve={num_videos}",
+                f"--preset={FLAGS.preset}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.peak_gib = json.loads(self.process.stdout.readline())
         self.seconds = {"rows": [], "dense": [], "step": []}
 
@@ -110,9 +117,7 @@ class Child:
 
     def figures(self) -> dict:
         median = {f"{n}_ms": 1e3 * float(np.median(s)) for n, s in self.seconds.items() if s}
-        return {
-            "peak_gib": round(self.peak_gib, 2), **{n: round(v, 3) for n, v in median.items()}
-        }
+        return {"peak_gib": round(self.peak_gib, 2), **{n: round(v, 3) for n, v in median.items()}}
 
 
 def main(_):

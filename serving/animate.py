@@ -14,12 +14,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from absl import app, flags
 
-from serving import client_flags
-from serving.animation import animate_video
-from serving.client import TalkingHeadClient, TalkingHeadError
-from serving.driving import crop_photo, open_driving
-from tf_talking.data.photos import read_photo
-from tf_talking.person_card import PersonCard
+from serving import flags as client_flags
+from serving.client.blocking import TalkingHeadClient, TalkingHeadError
+from serving.drive.animation import animate_video
+from serving.drive.driving import crop_photo, open_driving
+from tf_talking.media.photos import read_photo
+from tf_talking.people.card import PersonCard
 
 FLAGS = flags.FLAGS
 

@@ -13,9 +13,9 @@ import time
 import numpy as np
 from absl import app, flags
 
-from serving import client_flags
-from serving.client import CardMismatchError, TalkingHeadClient, TalkingHeadError
-from serving.signatures import adain_size, row_shape
+from serving import flags as client_flags
+from serving.client.blocking import CardMismatchError, TalkingHeadClient, TalkingHeadError
+from serving.client.signatures import adain_size, row_shape
 
 FLAGS = flags.FLAGS
 

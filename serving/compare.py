@@ -17,11 +17,11 @@ import json
 
 from absl import app, flags
 
-from serving import client_flags
-from serving.client import TalkingHeadError
-from serving.comparison import compare, format_table, without_frames, write_sheet
-from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.records import spread
+from serving import flags as client_flags
+from serving.client.blocking import TalkingHeadError
+from serving.drive.comparison import compare, format_table, without_frames, write_sheet
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.records import spread
 
 FLAGS = flags.FLAGS
 

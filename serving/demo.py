@@ -17,10 +17,10 @@ import time
 
 from absl import app, flags
 
-from serving.comparison import compare, format_table, write_sheet
-from serving.local_server import local_server
-from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.records import VideoRecord
+from serving.drive.comparison import compare, format_table, write_sheet
+from serving.server.child import local_server
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.records import VideoRecord
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "demo", "Folder; created, or continued where it exists.")

@@ -22,15 +22,19 @@ def define_flags() -> None:
         "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
     )
     flags.DEFINE_enum(
-        "device", "cpu", ["cpu", "gpu"],
+        "device",
+        "cpu",
+        ["cpu", "gpu"],
         "What the server computes on: a graph for CPUs draws the frames of a batch one after the "
         "other, one for GPUs all at once.",
-    )  # fmt: skip
+    )
     flags.DEFINE_enum(
-        "dtype", "float32", ["float32", "bfloat16", "float16"],
+        "dtype",
+        "float32",
+        ["float32", "bfloat16", "float16"],
         "Of the generator's activations. bfloat16 for CPUs with avx512_bf16 or amx, float16 for "
         "GPUs; the PSNR to float32 is printed and recorded.",
-    )  # fmt: skip
+    )
     flags.mark_flags_as_required(["checkpoint", "output"])
 
 
@@ -43,9 +47,9 @@ def export(
     dtype: str = "float32",
 ) -> list[pathlib.Path]:
     """Returns the two version folders. Raises ValueError (CheckpointMismatch among them)."""
-    from tf_talking.models.meta_checkpoint import load_meta_learned
-    from tf_talking.models.served import read_metadata, save_embedder, save_generator
-    from tf_talking.serving_folder import ServingFolder
+    from tf_talking.networks.meta_checkpoint import load_meta_learned
+    from tf_talking.served.folder import ServingFolder
+    from tf_talking.served.graphs import read_metadata, save_embedder, save_generator
 
     # With the discriminator: a checkpoint that fine-tuning could not use is not a good one.
     learned = load_meta_learned(checkpoint, with_discriminator=True)
@@ -77,9 +81,9 @@ def export(
 
 def sample_adain_params(learned) -> np.ndarray:
     """ψ̂ of one painted person, float32 [1, L]: what a precision is measured with."""
-    from tf_talking.data import procedural
-    from tf_talking.models.images import landmark_images, to_float
-    from tf_talking.models.warmup import in_scheme
+    from tf_talking.networks.images import landmark_images, to_float
+    from tf_talking.procedural import render as procedural
+    from tf_talking.served.warmup import in_scheme
 
     frame, points = procedural.render(
         procedural.Identity.sample(0), procedural.Pose(), learned.config.model.image_size

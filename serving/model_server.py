@@ -23,16 +23,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 from absl import app, flags
 
-from serving.batching import Batcher
-from serving.batching_parameters import BatchingOptions, read_options
-from serving.errors import ServingError, invalid_argument
-from serving.grpc_server import GrpcServer, read_credentials
-from serving.loader import Loader
-from serving.metrics import Metrics, metrics_path, serve_metrics
-from serving.model_config import read_config, watch_config
-from serving.model_service import ModelService
-from serving.model_store import ModelStore
-from serving.prediction_service import PredictionService
+from serving.server.batching.batcher import Batcher
+from serving.server.batching.parameters import BatchingOptions, read_options
+from serving.server.errors import ServingError, invalid_argument
+from serving.server.grpc_server import GrpcServer, read_credentials
+from serving.server.metrics import Metrics, metrics_path, serve_metrics
+from serving.server.model_service import ModelService
+from serving.server.models.loader import Loader
+from serving.server.models.model_config import read_config, watch_config
+from serving.server.models.model_store import ModelStore
+from serving.server.prediction_service import PredictionService
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model_config_file", None, "Text proto ModelServerConfig: what to serve.")

@@ -17,13 +17,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-from serving import client_flags
-from serving.async_client import AsyncTalkingHeadClient
-from serving.client import TalkingHeadError
-from serving.driving import Driving, detected_live, open_driving
-from serving.live import Playback, camera_frames
-from serving.webcam_session import Recorder, Report, Window, run_session
-from tf_talking.person_card import PersonCard
+from serving import flags as client_flags
+from serving.client.asynchronous import AsyncTalkingHeadClient
+from serving.client.blocking import TalkingHeadError
+from serving.drive.driving import Driving, detected_live, open_driving
+from serving.drive.live import Playback, camera_frames
+from serving.drive.session import Recorder, Report, Window, run_session
+from tf_talking.people.card import PersonCard
 
 FLAGS = flags.FLAGS
 
@@ -81,9 +81,7 @@ async def run() -> tuple[Report, int]:
             keys = asyncio.create_task(window.wait_for_quit())
             keys.add_done_callback(lambda _: stop.set())
             stack.callback(keys.cancel)
-        client = AsyncTalkingHeadClient(
-            FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options()
-        )
+        client = AsyncTalkingHeadClient(FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options())
         await stack.enter_async_context(client)
         report = await run_session(
             client,

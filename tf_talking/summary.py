@@ -5,7 +5,7 @@ import json
 from absl import app, flags
 
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.parameters import count_parameters
+from tf_talking.networks.parameters import count_parameters
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration to summarise.")

@@ -10,16 +10,18 @@ import pathlib
 
 from absl import app, flags
 
-from training.evaluation_comparison import Named, build
-from training.evaluation_report import write_reports
-from training.program import print_result
-from training.run_folder import write_atomically
+from tf_talking.program import print_result
+from training.evaluation.comparison import Named, build
+from training.evaluation.report import write_reports
+from training.runs.folder import write_atomically
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
-    "evaluation", [], "NAME=DIR, a folder of training.evaluate; at least two, the others are "
+    "evaluation",
+    [],
+    "NAME=DIR, a folder of training.evaluate; at least two, the others are "
     "compared with the first.",
-)  # fmt: skip
+)
 flags.DEFINE_string("output", None, "Folder for compare.md and compare.html.", required=True)
 
 

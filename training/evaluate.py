@@ -18,17 +18,19 @@ import keras
 from absl import app, flags, logging
 
 from tf_talking.config import config_hash
-from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.models.meta_checkpoint import MetaLearned
-from training import content_flags, evaluate_flags, evaluation_frames
-from training.cross_reenactment import CrossReenactment, read_drivers
-from training.evaluation_frames import VideoFrames
-from training.evaluation_methods import FT, KNEE, PSI, Methods, Watching
-from training.evaluation_metrics import EvaluationMetrics, build_metrics
-from training.evaluation_results import EvaluationFolder
-from training.evaluation_run import Evaluation
-from training.program import print_result
-from training.run_folder import read_run_facts
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.metrics.available import EvaluationMetrics, build_metrics
+from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.program import print_result
+from training import evaluate_flags
+from training import flags as content_flags
+from training.evaluation import frames as evaluation_frames
+from training.evaluation.cross import CrossReenactment, read_drivers
+from training.evaluation.folder import EvaluationFolder
+from training.evaluation.frames import VideoFrames
+from training.evaluation.methods import FT, KNEE, PSI, Methods, Watching
+from training.evaluation.run import Evaluation
+from training.runs.folder import read_run_facts
 
 # Of the metrics, those for the curves of fine-tuning.
 WATCHED = ("l1", "face_l1", "ssim", "csim", "landmark_error")
@@ -96,9 +98,13 @@ def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
 
 
 def describe(
-    learned: MetaLearned, folder: DatasetFolder, methods: Methods, metrics: EvaluationMetrics,
-    content: dict, cross: CrossReenactment | None,
-) -> dict:  # fmt: skip
+    learned: MetaLearned,
+    folder: DatasetFolder,
+    methods: Methods,
+    metrics: EvaluationMetrics,
+    content: dict,
+    cross: CrossReenactment | None,
+) -> dict:
     """What decides the results of a video, for evaluation.json and the result lines."""
     return {
         "checkpoint": learned.checkpoint,

@@ -2,9 +2,10 @@
 
 from absl import flags
 
-from training import content_flags, evaluation_frames
-from training.evaluation_metrics import DETECTORS
-from training.personal_model import PRECISIONS
+from tf_talking.metrics.available import DETECTORS
+from training import flags as content_flags
+from training.evaluation import frames as evaluation_frames
+from training.finetuning.model import PRECISIONS
 
 FLAGS = flags.FLAGS
 
@@ -23,23 +24,32 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", ["1", "8", "32"], "T: numbers of few-shot frames.")
     flags.DEFINE_integer("holdout_frames", 32, "Hold-out frames of each video.", lower_bound=1)
     flags.DEFINE_enum(
-        "holdout_order", "spread", evaluation_frames.ORDERS,
+        "holdout_order",
+        "spread",
+        evaluation_frames.ORDERS,
         "Hold-out frames spread evenly over the second part of a video, or the first ones of it, "
         "which flicker needs.",
-    )  # fmt: skip
+    )
     flags.DEFINE_enum(
-        "few_shot_from", "same", evaluation_frames.FEW_SHOT_FROM,
+        "few_shot_from",
+        "same",
+        evaluation_frames.FEW_SHOT_FROM,
         "Few-shot frames from the first part of the same video, as in the paper, or from another "
         "video of the person.",
-    )  # fmt: skip
+    )
     flags.DEFINE_multi_enum(
-        "tune", ["full"], ["full", "knee", "psi", "none"],
+        "tune",
+        ["full"],
+        ["full", "knee", "psi", "none"],
         "Fine-tuning of ψ and ψ', the same stopped at the knee, of ψ' alone, or none; repeatable.",
-    )  # fmt: skip
+    )
     flags.DEFINE_integer(
-        "curve_every", 0, "Epochs between looks at hold-out frames while ψ and ψ' are fine-tuned; "
-        "the report shows the curves. 0: none.", 0,
-    )  # fmt: skip
+        "curve_every",
+        0,
+        "Epochs between looks at hold-out frames while ψ and ψ' are fine-tuned; "
+        "the report shows the curves. 0: none.",
+        0,
+    )
     flags.DEFINE_enum(
         "mixed_precision", "float32", PRECISIONS, "Type of the activations in fine-tuning."
     )

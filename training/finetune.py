@@ -20,24 +20,25 @@ import numpy as np
 from absl import app, flags, logging
 
 from tf_talking.config import to_json
-from tf_talking.data.records import spread
+from tf_talking.dataset.records import spread
 from tf_talking.landmarks.draw import draw_landmarks
-from tf_talking.models.meta_checkpoint import MetaLearned
-from tf_talking.serving_folder import ServingFolder, check_name
-from training import content_flags, person_source
-from training.callbacks import (
+from tf_talking.metrics.available import DETECTORS, build_metrics
+from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.program import print_result
+from tf_talking.served.folder import ServingFolder, check_name
+from training import flags as content_flags
+from training.finetuning.knee import StopAtKnee, knee_of_person
+from training.finetuning.model import PRECISIONS, TUNE, PersonalModel, embed_person
+from training.finetuning.publish import (
     BackupEvery,
     ExportForServing,
     PersonToServe,
     PreviewPictures,
     publish_person,
 )
-from training.evaluation_metrics import DETECTORS, build_metrics
-from training.held_out import hold_out
-from training.person_source import PersonFrames
-from training.personal_model import PRECISIONS, TUNE, PersonalModel, embed_person
-from training.program import print_result
-from training.stopping import StopAtKnee, knee_of_person
+from training.person import sources as person_source
+from training.person.held_out import hold_out
+from training.person.sources import PersonFrames
 
 FLAGS = flags.FLAGS
 content_flags.define_content_flags()
@@ -63,13 +64,16 @@ flags.DEFINE_integer(
     "backup_every", 10, "Epochs between backups, from which a killed job goes on; 0: none.", 0
 )
 flags.DEFINE_bool(
-    "stop_at_knee", False, "Hold a frame out (of one photo: watch mirrored and moved views of it), "
+    "stop_at_knee",
+    False,
+    "Hold a frame out (of one photo: watch mirrored and moved views of it), "
     "stop where it no longer gets better, keep the best weights. --epochs is then the most.",
-)  # fmt: skip
+)
 flags.DEFINE_string(
-    "recogniser", None, "By it identity (CSIM) too decides where the knee is: .keras, .onnx or "
-    "InsightFace name.",
-)  # fmt: skip
+    "recogniser",
+    None,
+    "By it identity (CSIM) too decides where the knee is: .keras, .onnx or InsightFace name.",
+)
 flags.DEFINE_enum(
     "landmark_detector", None, DETECTORS, "Also the landmark error in the knee's curve."
 )
@@ -112,9 +116,15 @@ def stop_at_knee(
         return person, None
     config = learned.config
     metrics = build_metrics(
-        None, None, FLAGS.recogniser, None, FLAGS.landmark_detector, config.landmarks.scheme,
-        config.model.image_size, consecutive=False,
-    )  # fmt: skip
+        None,
+        None,
+        FLAGS.recogniser,
+        None,
+        FLAGS.landmark_detector,
+        config.landmarks.scheme,
+        config.model.image_size,
+        consecutive=False,
+    )
     train, watch = hold_out(person, seed=FLAGS.seed)
     logging.info("the knee is looked for on %d frames, %d are trained on", len(watch), len(train))
     return train, knee_of_person(watch, metrics.names, metrics.needs, backup)
@@ -127,11 +137,14 @@ def draw_preview(person: PersonFrames, config):
     drawing = config.landmarks
     drawn = [
         draw_landmarks(
-            points, config.model.image_size, drawing.scheme, drawing.line_thickness,
+            points,
+            config.model.image_size,
+            drawing.scheme,
+            drawing.line_thickness,
             drawing.inner_lips,
         )
         for points in landmarks
-    ]  # fmt: skip
+    ]
 
     def draw(model: PersonalModel) -> np.ndarray:
         results = model(landmarks).numpy()
@@ -181,9 +194,13 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
 
 
 def fit(
-    model: PersonalModel, person: PersonFrames, epochs: int, output: pathlib.Path, more: list,
+    model: PersonalModel,
+    person: PersonFrames,
+    epochs: int,
+    output: pathlib.Path,
+    more: list,
     job: str,
-) -> None:  # fmt: skip
+) -> None:
     """Keras' fit with `more` callbacks, which goes on where the same job was killed."""
     output.mkdir(parents=True, exist_ok=True)
     backups = output / "backup"
@@ -226,8 +243,13 @@ def run() -> pathlib.Path:
     person = read_person(config)
     logging.info(
         "%s: %d frames from %s, checkpoint step %d, %d epochs, tune=%s",
-        FLAGS.person, len(person), person.source, learned.step, epochs, FLAGS.tune,
-    )  # fmt: skip
+        FLAGS.person,
+        len(person),
+        person.source,
+        learned.step,
+        epochs,
+        FLAGS.tune,
+    )
     return finetune(learned, person, epochs)
 
 

@@ -16,10 +16,10 @@ import cv2
 import tqdm
 from absl import app, flags, logging
 
-from tf_talking.data import procedural
-from tf_talking.data.dataset_folder import ACCEPTED, DatasetWriter
-from tf_talking.data.records import VideoRecord
-from tf_talking.data.video import VideoWriter
+from tf_talking.dataset.folder import ACCEPTED, DatasetWriter
+from tf_talking.dataset.records import VideoRecord
+from tf_talking.media.video import VideoWriter
+from tf_talking.procedural import render as procedural
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Dataset folder; created, or continued where it exists.")
@@ -124,13 +124,19 @@ def main(argv: list[str]) -> None:
     first, count = FLAGS.first_identity, FLAGS.num_identities
     if FLAGS.output:
         jobs = list_jobs(
-            range(first, first + count), FLAGS.videos_per_identity, FLAGS.frames_per_video,
-            FLAGS.image_size, FLAGS.seed,
-        )  # fmt: skip
+            range(first, first + count),
+            FLAGS.videos_per_identity,
+            FLAGS.frames_per_video,
+            FLAGS.image_size,
+            FLAGS.seed,
+        )
         writer = DatasetWriter(
-            FLAGS.output, FLAGS.image_size, procedural.DETECTOR, procedural.SCHEME,
+            FLAGS.output,
+            FLAGS.image_size,
+            procedural.DETECTOR,
+            procedural.SCHEME,
             procedural.NUM_POINTS,
-        )  # fmt: skip
+        )
         made = make_dataset(writer, jobs, FLAGS.workers)
         logging.info("%s: %d new videos, %d were there", FLAGS.output, made, len(jobs) - made)
     if FLAGS.video:

@@ -5,11 +5,11 @@ import pathlib
 from absl import flags
 
 from tf_talking.config import PRESETS, Config, from_json, get_preset
-from training import content_flags
-from training.overrides import apply_overrides
-from training.step_options import PRECISIONS, StepOptions
-from training.strategies import STRATEGIES
-from training.watch_rules import RULES
+from tf_talking.config.overrides import apply_overrides
+from training import flags as content_flags
+from training.meta.options import PRECISIONS, StepOptions
+from training.runs.devices import STRATEGIES
+from training.watch.rules import RULES
 
 FLAGS = flags.FLAGS
 
@@ -18,14 +18,18 @@ def define_flags() -> None:
     """Defines every flag of the program."""
     content_flags.define_content_flags()
     flags.DEFINE_multi_string(
-        "dataset", None, "Dataset folder of training.preprocess, on any path that TensorFlow "
-        "knows; repeatable.", required=True,
-    )  # fmt: skip
+        "dataset",
+        None,
+        "Dataset folder of training.preprocess, on any path that TensorFlow knows; repeatable.",
+        required=True,
+    )
     flags.DEFINE_string("run", None, "Run folder; created, or continued where it exists.")
     flags.DEFINE_string(
-        "start_from", None, "Run folder or checkpoint whose networks a new run begins with, with "
+        "start_from",
+        None,
+        "Run folder or checkpoint whose networks a new run begins with, with "
         "a config of the same networks; W too where the videos are the same.",
-    )  # fmt: skip
+    )
     flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Named configuration.")
     flags.DEFINE_string("config", None, "config.json to use instead of a preset.")
     flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=4.")
@@ -52,17 +56,24 @@ def define_flags() -> None:
 
 def _define_step_flags() -> None:
     flags.DEFINE_enum(
-        "strategy", "mirrored", STRATEGIES,
+        "strategy",
+        "mirrored",
+        STRATEGIES,
         "Devices: one; all GPUs of this machine; several machines (TF_CONFIG).",
-    )  # fmt: skip
+    )
     flags.DEFINE_enum(
-        "mixed_precision", "float32", PRECISIONS,
+        "mixed_precision",
+        "float32",
+        PRECISIONS,
         "Type of the activations; weights, norms' statistics, W and losses stay float32.",
-    )  # fmt: skip
+    )
     flags.DEFINE_integer(
-        "accumulate", 1, "Parts of a batch that go through the networks one after the other: same "
-        "result, less memory.", lower_bound=1,
-    )  # fmt: skip
+        "accumulate",
+        1,
+        "Parts of a batch that go through the networks one after the other: same "
+        "result, less memory.",
+        lower_bound=1,
+    )
     flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
     flags.DEFINE_bool(
         "jit_compile",
@@ -74,9 +85,11 @@ def _define_step_flags() -> None:
 
 def _define_data_flags() -> None:
     flags.DEFINE_enum(
-        "on_damage", "raise", ["raise", "skip"],
+        "on_damage",
+        "raise",
+        ["raise", "skip"],
         "Damaged records and missing shards: end, or pass over and count.",
-    )  # fmt: skip
+    )
     flags.DEFINE_bool(
         "ordered_input", True, "False: episodes as they become ready; resuming is not exact."
     )
@@ -89,9 +102,11 @@ def _define_watch_flags() -> None:
     )
     flags.DEFINE_list("stop_on_alarm", [], f"Alarms that end the run: {', '.join(sorted(RULES))}.")
     flags.DEFINE_integer(
-        "max_skipped", 20, "Steps in a row with an update left out, before the run goes back to a "
-        "checkpoint.", lower_bound=1,
-    )  # fmt: skip
+        "max_skipped",
+        20,
+        "Steps in a row with an update left out, before the run goes back to a checkpoint.",
+        lower_bound=1,
+    )
     flags.DEFINE_integer(
         "max_rollbacks", 3, "Returns to one checkpoint before the run is given up.", lower_bound=0
     )

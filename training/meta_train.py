@@ -19,19 +19,20 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from tf_talking.config import Config
-from tf_talking.data.episodes import EpisodeDataset
-from training import content_flags, meta_flags
-from training.dry_run import describe, plan_run
-from training.loop import AgreedStop, StopRequest, run_loop
-from training.meta_hooks import make_hooks
-from training.meta_trainer import MetaTrainer
-from training.run_failed import NotSaved, RunFailed
-from training.run_folder import RunFolder
-from training.safe_checkpoints import SafeCheckpoints
-from training.start_from import StartFrom
-from training.step_options import StepOptions
-from training.strategies import make_strategy, num_workers
-from training.worker import is_chief
+from tf_talking.dataset.episodes import EpisodeDataset
+from training import flags as content_flags
+from training import meta_flags
+from training.meta.hooks import make_hooks
+from training.meta.loop import AgreedStop, StopRequest, run_loop
+from training.meta.options import StepOptions
+from training.meta.start_from import StartFrom
+from training.meta.step import MetaTrainer
+from training.plan.run_plan import describe, plan_run
+from training.runs.checkpoints import SafeCheckpoints
+from training.runs.devices import make_strategy, num_workers
+from training.runs.ends import NotSaved, RunFailed
+from training.runs.folder import RunFolder
+from training.runs.worker import is_chief
 
 FLAGS = flags.FLAGS
 meta_flags.define_flags()
@@ -122,9 +123,14 @@ def train(config: Config, options: StepOptions) -> int:
     start = int(trainer.step.numpy())
     logging.info(
         "%s at step %d of %d: %d videos, %d replica(s), batch %d, K=%d",
-        "continuing" if start else "starting", start, FLAGS.steps, episodes.num_videos,
-        strategy.num_replicas_in_sync, config.train.batch_size, config.train.k_shot,
-    )  # fmt: skip
+        "continuing" if start else "starting",
+        start,
+        FLAGS.steps,
+        episodes.num_videos,
+        strategy.num_replicas_in_sync,
+        config.train.batch_size,
+        config.train.k_shot,
+    )
     if start >= FLAGS.steps:
         logging.info("nothing to do: the run is at step %d", start)
         return 0
@@ -218,8 +224,9 @@ def run_program() -> int:
             raise
         logging.error(
             "another worker was lost (%s); start all workers again, they go on from the newest "
-            "checkpoint", str(error).splitlines()[0],
-        )  # fmt: skip
+            "checkpoint",
+            str(error).splitlines()[0],
+        )
         return LOST_WORKER
 
 

@@ -18,17 +18,21 @@ import sys
 
 from absl import app, flags, logging
 
-from tf_talking.data import dataset_folder, dataset_parts, inputs, voxceleb
-from tf_talking.data.extract import ExtractSettings
-from tf_talking.data.identities import Identities
+from tf_talking.dataset import folder as dataset_folder
+from tf_talking.dataset import parts as dataset_parts
+from tf_talking.extraction import inputs, voxceleb
+from tf_talking.extraction.extract import ExtractSettings
+from tf_talking.extraction.identities import Identities
 from tf_talking.landmarks.scheme import get_scheme
-from training import local_runner
-from training.video_worker import Throughput
+from training.preprocessing import local_runner
+from training.preprocessing.video_worker import Throughput
 
 _INPUT = flags.DEFINE_multi_string(
-    "input", None, "File or folder; give it several times, or several separated by commas.",
+    "input",
+    None,
+    "File or folder; give it several times, or several separated by commas.",
     required=True,
-)  # fmt: skip
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Dataset folder, new or begun.", required=True)
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels, S.", lower_bound=16)
 _DETECTOR = flags.DEFINE_enum(
@@ -41,32 +45,40 @@ _IDENTITIES = flags.DEFINE_string(
     "identities", None, "CSV file with the columns file and identity."
 )
 _IDENTITY_FROM = flags.DEFINE_enum(
-    "identity_from", "file", ["file", "folder"],
+    "identity_from",
+    "file",
+    ["file", "folder"],
     "Who an input shows if --identities does not say: a person of its own, or the person that the "
     "first folder below --input is named after.",
-)  # fmt: skip
+)
 _IMAGES_AS = flags.DEFINE_enum(
-    "images_as", "auto", inputs.IMAGES_AS,
+    "images_as",
+    "auto",
+    inputs.IMAGES_AS,
     "What the images of one folder are: frames of one video; photos, each an input of its own; "
     "photos that form one input for each known identity; auto: frames where at least ten images "
     "of one size are numbered, else as identity.",
-)  # fmt: skip
+)
 _LAYOUT = flags.DEFINE_enum(
-    "layout", "auto", voxceleb.LAYOUTS,
+    "layout",
+    "auto",
+    voxceleb.LAYOUTS,
     "voxceleb: <identity>/<video>/<clip> (one record a video), <identity>/<video>, and frames in "
     "<identity>/1.6/<video>; auto: so where folders have names as VoxCeleb's; generic: never.",
-)  # fmt: skip
+)
 _BOXES = flags.DEFINE_string(
-    "boxes", None,
+    "boxes",
+    None,
     "VoxCeleb: folder with the face boxes, <identity>/<video>/<clip>.txt. Only listed frames are "
     "used, and the face in the box. For clips cut out of the videos at their full size, or for "
     "whole videos, not for VoxCeleb2's own mp4 (these are cut to the box already).",
-)  # fmt: skip
+)
 _SPLIT_LIST = flags.DEFINE_string(
-    "split_list", None,
+    "split_list",
+    None,
     "VoxCeleb: iden_split.txt, veri_test.txt, vox1_meta.csv, vox2_meta.csv, or a list of "
     "<identity>[/<video>[/<clip>]].",
-)  # fmt: skip
+)
 _SPLIT = flags.DEFINE_enum("split", "train", voxceleb.SPLITS, "What of --split_list is taken.")
 _NAMES = flags.DEFINE_string(
     "names", None, "VoxCeleb1's folders of frames: vox1_meta.csv, to get identities from names."
@@ -82,9 +94,11 @@ _MIN_FACE = flags.DEFINE_integer(
     "min_face", 64, "Smallest face, pixels in the original frame.", lower_bound=8
 )
 _RUNNER = flags.DEFINE_enum(
-    "runner", "local", ["local", "direct", "dataflow", "flink", "spark"],
+    "runner",
+    "local",
+    ["local", "direct", "dataflow", "flink", "spark"],
     "local: processes on this machine; others: Apache Beam (an extra, see requirements.txt).",
-)  # fmt: skip
+)
 _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", 'Flags of Beam in one string: "--project=x --region=y".'
 )
@@ -93,16 +107,18 @@ _VIDEOS_PER_SHARD = flags.DEFINE_integer(
     "videos_per_shard", 8, "Also what a kill can cost.", lower_bound=1
 )
 _DETECTION_BATCH = flags.DEFINE_integer(
-    "detection_batch", None,
+    "detection_batch",
+    None,
     "Frames that the detector gets at once; default 16 for face_alignment, 1 for mediapipe.",
     lower_bound=1,
-)  # fmt: skip
+)
 _DETECTOR_DEVICE = flags.DEFINE_string(
     "detector_device", None, "face_alignment: PyTorch device; default cuda if there is one."
 )
 _PATH_TO_DETECTOR = flags.DEFINE_string(
     "path_to_detector", None, "face_alignment: file of its face detector's network."
 )
+
 
 def _given_paths() -> list[str]:
     paths = []
@@ -160,7 +176,7 @@ def _process(items: list[inputs.InputItem], writer: dataset_folder.DatasetWriter
     common = (units, writer, _detector_spec(), _settings(), _WORKERS.value)
     if _RUNNER.value == "local":
         return local_runner.run(*common)
-    from training import beam_runner  # Beam is an extra
+    from training.preprocessing import beam_runner  # Beam is an extra
 
     return beam_runner.run(*common, _RUNNER.value, shlex.split(_BEAM_OPTIONS.value))
 

@@ -13,17 +13,19 @@ import keras
 from absl import app, flags, logging
 
 from tf_talking.config import config_hash
-from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.photos import frame_files, is_image
-from tf_talking.data.records import spread
-from training import content_flags, evaluation_frames, person_source
-from training.cross_reenactment import CrossReenactment, Driver
-from training.evaluation_methods import FT, PSI, Methods
-from training.evaluation_metrics import build_metrics
-from training.evaluation_results import EvaluationFolder
-from training.personal_model import PRECISIONS
-from training.program import print_result
-from training.puppeteering import Puppeteering
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.records import spread
+from tf_talking.media.photos import frame_files, is_image
+from tf_talking.metrics.available import build_metrics
+from tf_talking.program import print_result
+from training import flags as content_flags
+from training.evaluation import frames as evaluation_frames
+from training.evaluation.cross import CrossReenactment, Driver
+from training.evaluation.folder import EvaluationFolder
+from training.evaluation.methods import FT, PSI, Methods
+from training.evaluation.puppeteering import Puppeteering
+from training.finetuning.model import PRECISIONS
+from training.person import sources as person_source
 
 FLAGS = flags.FLAGS
 
@@ -44,9 +46,11 @@ def define_flags() -> None:
     flags.DEFINE_integer("frames", 8, "Frames taken of each driving video.", lower_bound=1)
     flags.DEFINE_integer("min_face", person_source.MIN_FACE, "Smallest face, pixels.", 1)
     flags.DEFINE_multi_enum(
-        "tune", ["full"], ["full", "psi", "none"],
+        "tune",
+        ["full"],
+        ["full", "psi", "none"],
         "Fine-tuning of ψ and ψ', of ψ' alone, or none; repeatable.",
-    )  # fmt: skip
+    )
     flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40).", lower_bound=0)
     flags.DEFINE_multi_string("override", [], "section.field=value of losses or finetune.")
     flags.DEFINE_enum(
@@ -90,9 +94,15 @@ def run() -> pathlib.Path:
     folder.info.check_made_for(config)
     drivers = read_drivers(folder, learned.checkpoint)
     metrics = build_metrics(
-        ["csim"], None, FLAGS.recogniser, None, None, config.landmarks.scheme,
-        config.model.image_size, consecutive=False,
-    )  # fmt: skip
+        ["csim"],
+        None,
+        FLAGS.recogniser,
+        None,
+        None,
+        config.landmarks.scheme,
+        config.model.image_size,
+        consecutive=False,
+    )
     content = content_flags.build_content(config, FLAGS.mixed_precision)
     tuned = [name for name, kind in ((FT, "full"), (PSI, "psi")) if kind in FLAGS.tune]
     methods = Methods(learned, content, tuned, FLAGS.epochs, FLAGS.seed, FLAGS.mixed_precision)

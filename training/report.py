@@ -9,8 +9,8 @@ import sys
 
 from absl import app, flags, logging
 
-from training.report_page import build_report
-from training.run_folder import write_atomically
+from training.run_report.page import build_report
+from training.runs.folder import write_atomically
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "The page; default: report.html in the run folder.")

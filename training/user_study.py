@@ -23,12 +23,12 @@ import sys
 
 from absl import app, flags, logging
 
-from training import study_score
-from training.run_folder import write_atomically
-from training.study_dataset import write_real_frames
-from training.study_frames import read_people
-from training.study_page import write_study
-from training.study_triplets import conditions_of, draw_triplets
+from training.runs.folder import write_atomically
+from training.study import score as study_score
+from training.study.dataset import write_real_frames
+from training.study.frames import read_people
+from training.study.page import write_study
+from training.study.triplets import conditions_of, draw_triplets
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, "real: dataset folder.")
@@ -117,8 +117,10 @@ def format_table(result: dict) -> str:
         f"{'method':<16}{'T':>4}{'USER':>8}  {'Wilson 95 %':<14}{'participants 95 %':<19}{'n':>6}"
     ]
     for row in result["results"]:
-        wilson, drawn = ("–" if i is None else f"{i[0]:.3f}–{i[1]:.3f}"
-                         for i in (row["wilson_95"], row["bootstrap_95"]))  # fmt: skip
+        wilson, drawn = (
+            "–" if i is None else f"{i[0]:.3f}–{i[1]:.3f}"
+            for i in (row["wilson_95"], row["bootstrap_95"])
+        )
         lines.append(
             f"{row['method']:<16}{row['t'] or '':>4}{row['user']:>8.3f}  {wilson:<14}{drawn:<19}"
             f"{row['n']:>6}"

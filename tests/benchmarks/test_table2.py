@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import table2
 from benchmarks.finetune_times import of_epochs, timed_epochs
-from benchmarks.network_times import random_networks
+from benchmarks.measuring.network_times import random_networks
 from tf_talking.config import get_preset
 
 
@@ -16,9 +16,16 @@ def figures():
     """Of `tiny`, made smaller still, without D': two personal models are traced."""
     tiny = get_preset("tiny")
     model = dataclasses.replace(
-        tiny.model, image_size=32, min_channels=8, max_channels=16, embedder_bottleneck=16,
-        generator_bottleneck=16, num_residual_blocks=1, attention=False, spectral_norm=False,
-    )  # fmt: skip
+        tiny.model,
+        image_size=32,
+        min_channels=8,
+        max_channels=16,
+        embedder_bottleneck=16,
+        generator_bottleneck=16,
+        num_residual_blocks=1,
+        attention=False,
+        spectral_norm=False,
+    )
     losses = dataclasses.replace(tiny.losses, content_vgg19=0.0, content_face=0.0)
     finetune = dataclasses.replace(tiny.finetune, adversarial=False)
     config = dataclasses.replace(tiny, model=model, losses=losses, finetune=finetune)

@@ -9,8 +9,8 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from serving.tensors import decode, encode
-from tf_talking.person_card import PersonCard
+from serving.protocol.tensors import decode, encode
+from tf_talking.people.card import PersonCard
 
 SIZE, POINTS, ADAIN = 64, 68, 6
 BACKGROUND = (40, 80, 120)

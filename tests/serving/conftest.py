@@ -13,10 +13,7 @@ import threading
 
 import grpc
 import pytest
-from tensorflow_serving.apis import (
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from tests.serving import toy_models as toy
 

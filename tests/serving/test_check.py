@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving import check as program
-from serving.client import CardMismatchError, TalkingHeadClient, TalkingHeadError
+from serving.client.blocking import CardMismatchError, TalkingHeadClient, TalkingHeadError
 
 
 @pytest.fixture
@@ -53,9 +53,13 @@ def test_frames_of_another_size_are_noticed(client, monkeypatch):
 
 def run(repo_root, *flags):
     return subprocess.run(
-        [sys.executable, "-m", "serving.check", *flags], cwd=repo_root,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "serving.check", *flags],
+        cwd=repo_root,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_the_program_ends_with_json_or_with_code_1(toy_server, repo_root):

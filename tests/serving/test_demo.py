@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tf_talking.data.video import read_frames
-from tf_talking.person_card import PersonCard
+from tf_talking.media.video import read_frames
+from tf_talking.people.card import PersonCard
 
 FRAMES = 8
 
@@ -19,10 +19,20 @@ FRAMES = 8
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     result = subprocess.run(
-        [sys.executable, "-m", "serving.demo", f"--output={folder}", "--identities=6", "--steps=4",
-         "--epochs=2", f"--driving_frames={FRAMES}"],
-        stdout=subprocess.PIPE, text=True, timeout=900,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "serving.demo",
+            f"--output={folder}",
+            "--identities=6",
+            "--steps=4",
+            "--epochs=2",
+            f"--driving_frames={FRAMES}",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=900,
+    )
     assert result.returncode == 0
     return folder, result.stdout
 

@@ -13,24 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
-from tensorflow_serving.apis import (
-    get_model_status_pb2,
-    model_management_pb2,
-    predict_pb2,
-)
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, predict_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import (
-    grpc_server,
-    loader,
-    model_config,
-    model_service,
-    model_store,
-    prediction_service,
-)
-from serving.errors import ServingError
-from serving.metrics import Metrics, serve_metrics
-from serving.tensors import decode, encode
+from serving.protocol.tensors import decode, encode
+from serving.server import grpc_server, model_service, prediction_service
+from serving.server.errors import ServingError
+from serving.server.metrics import Metrics, serve_metrics
+from serving.server.models import loader, model_config, model_store
 
 State = get_model_status_pb2.ModelVersionStatus.State
 
@@ -161,9 +151,7 @@ def test_version_policies_and_labels(gates):
     gates.reload(models, gate="model_version_policy { specific { versions: 1 versions: 4 } }")
     until(lambda: gates.state_numbers().get(1) == State.AVAILABLE)
     until(lambda: gates.state_numbers()[2] == State.END)
-    labels = (
-        'version_labels { key: "stable" value: 1 } version_labels { key: "canary" value: 4 } '
-    )
+    labels = 'version_labels { key: "stable" value: 1 } version_labels { key: "canary" value: 4 } '
     policy = "model_version_policy { latest { num_versions: 4 } }"
     gates.reload(models, gate=labels + policy)
     assert gates.answer(label="stable") == 1
@@ -221,10 +209,10 @@ def test_wrong_configurations_end_the_program_with_a_message(tmp_path, toys, sta
 
 def test_server_and_client_know_nothing_of_the_networks(repo_root):
     code = (
-        "import sys, serving.model_server, serving.client\n"
+        "import sys, serving.model_server, serving.client.blocking\n"
         "ours = ('tf_talking', 'training', 'torch')\n"
         "names = [name for name in sys.modules if name.split('.')[0] in ours]\n"
-        "allowed = {'tf_talking', 'tf_talking.person_card'}\n"
+        "allowed = {'tf_talking', 'tf_talking.people.card'}\n"
         "sys.exit(repr(set(names) - allowed) if set(names) - allowed else 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repo_root, check=True)

@@ -12,11 +12,11 @@ import time
 import numpy as np
 import pytest
 
-from serving import driving
-from serving.async_client import AsyncTalkingHeadClient
-from serving.driving import DrivingFrame
-from serving.live import Playback, camera_frames, in_thread
-from serving.webcam_session import Recorder, Report, Window, compose, run_session
+from serving.client.asynchronous import AsyncTalkingHeadClient
+from serving.drive import driving
+from serving.drive.driving import DrivingFrame
+from serving.drive.live import Playback, camera_frames, in_thread
+from serving.drive.session import Recorder, Report, Window, compose, run_session
 from tests.serving.client_helpers import (
     BACKGROUND,
     SIZE,
@@ -27,8 +27,8 @@ from tests.serving.client_helpers import (
     signatures_of,
     track,
 )
-from tf_talking.data import video
 from tf_talking.landmarks.detector import Detection
+from tf_talking.media import video
 
 
 class Clock:

@@ -14,10 +14,17 @@ import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--remote-debugging-pipe",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
 _TIMEOUT = 60  # seconds for one answer, or for what a page is waited for
 
 
@@ -39,8 +46,10 @@ class Browser:
         # bash gives the pipes the numbers that the browser expects.
         self._process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "browser", *command],
-            pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(to_read, to_write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(to_read)
         os.close(to_write)
         self._buffer, self._number, self._context, self._page = b"", 0, None, None
@@ -53,9 +62,11 @@ class Browser:
         self._context = self._call("Target.createBrowserContext")["browserContextId"]
         shared = {"browserContextId": self._context}
         self._call(
-            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads),
+            "Browser.setDownloadBehavior",
+            behavior="allow",
+            downloadPath=str(self.downloads),
             **shared,
-        )  # fmt: skip
+        )
         page = self._call("Target.createTarget", url="about:blank", **shared)["targetId"]
         attached = self._call("Target.attachToTarget", targetId=page, flatten=True)
         self._page = attached["sessionId"]
@@ -88,8 +99,12 @@ class Browser:
             if answer.get("method") == "Page.javascriptDialogOpening":
                 # Answered without waiting: the call above may be waiting for it.
                 self._number += 1
-                accept = {"id": self._number, "method": "Page.handleJavaScriptDialog",
-                          "params": {"accept": True}, "sessionId": self._page}  # fmt: skip
+                accept = {
+                    "id": self._number,
+                    "method": "Page.handleJavaScriptDialog",
+                    "params": {"accept": True},
+                    "sessionId": self._page,
+                }
                 os.write(self._write, json.dumps(accept).encode() + b"\0")
                 self._number -= 1
 
@@ -136,9 +151,13 @@ class Browser:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self._call(
-                "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left",
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=box[0],
+                y=box[1],
+                button="left",
                 clickCount=1,
-            )  # fmt: skip
+            )
 
     def press(self, key: str, repeat: bool = False) -> None:
         """Presses a key and lets it go; `repeat`: as one that is held down."""
@@ -152,9 +171,12 @@ class Browser:
     def resize(self, width: int, height: int) -> None:
         """Size of the page, CSS pixels, as on a phone."""
         self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
             mobile=width < 600,
-        )  # fmt: skip
+        )
 
     def screenshot(self, path: pathlib.Path) -> None:
         """Writes what is to be seen, as PNG."""

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from tf_talking.config import get_preset, to_json
-from tf_talking.models.discriminator import Discriminator
-from tf_talking.models.embedder import Embedder
-from tf_talking.models.generator import Generator
-from tf_talking.models.meta_checkpoint import MetaLearned
+from tf_talking.networks.discriminator import Discriminator
+from tf_talking.networks.embedder import Embedder
+from tf_talking.networks.generator import Generator
+from tf_talking.networks.meta_checkpoint import MetaLearned
 
 
 @pytest.fixture(scope="session")
@@ -85,11 +85,20 @@ def people(tmp_path_factory, nano_config, repo_root):
     """A dataset folder: five procedural people, one video of six frames each."""
     folder = tmp_path_factory.mktemp("data") / "people"
     subprocess.run(
-        [sys.executable, "-m", "training.make_procedural", f"--output={folder}",
-         "--num_identities=5", "--frames_per_video=6", "--workers=1",
-         f"--image_size={nano_config.model.image_size}"],
-        check=True, timeout=300, cwd=repo_root,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "training.make_procedural",
+            f"--output={folder}",
+            "--num_identities=5",
+            "--frames_per_video=6",
+            "--workers=1",
+            f"--image_size={nano_config.model.image_size}",
+        ],
+        check=True,
+        timeout=300,
+        cwd=repo_root,
+    )
     return folder
 
 

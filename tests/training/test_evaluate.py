@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.records import decode_frames
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.records import decode_frames
 from tf_talking.metrics import registry
-from training.meta_trainer import MetaTrainer
-from training.study_frames import generated_folder
+from training.meta.step import MetaTrainer
+from training.study.frames import generated_folder
 
 FLAGS = ("--shots=1,2", "--holdout_frames=3", "--epochs=4", "--holdout_order=consecutive")
 
@@ -35,11 +35,20 @@ def run_folder(nano_config, people, tmp_path_factory):
 
 def evaluate(run_folder, people, output, *more):
     return subprocess.run(
-        [sys.executable, "-m", "training.evaluate",
-         f"--checkpoint={run_folder / 'checkpoints/ckpt-0'}", f"--dataset={people}",
-         f"--output={output}", *FLAGS, *more],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "training.evaluate",
+            f"--checkpoint={run_folder / 'checkpoints/ckpt-0'}",
+            f"--dataset={people}",
+            f"--output={output}",
+            *FLAGS,
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +57,15 @@ def evaluated(run_folder, people, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluation") / "out"
     # Batches of one for every T: the step is traced once.
     result = evaluate(
-        run_folder, people, output, "--override=finetune.batch_size=1", "--tune=full",
-        "--tune=knee", "--curve_every=1", f"--study_frames={output.parent / 'study'}",
-    )  # fmt: skip
+        run_folder,
+        people,
+        output,
+        "--override=finetune.batch_size=1",
+        "--tune=full",
+        "--tune=knee",
+        "--curve_every=1",
+        f"--study_frames={output.parent / 'study'}",
+    )
     assert result.returncode == 0, result.stderr
     return output, result
 
@@ -95,10 +110,11 @@ def test_values_of_the_nearest_source_frame_are_the_metrics_own(evaluated, peopl
         only = decode_frames(record, used["shots"]["1"] * 3)
         for metric in ("l1", "ssim"):
             [row] = [
-                r for r in rows
+                r
+                for r in rows
                 if (r["metric"], r["method"], r["shots"], r["video"])
                 == (metric, "nearest", 1, entry.video_id)
-            ]  # fmt: skip
+            ]
             assert row["value"] == pytest.approx(registry.compute(metric, truth, only))
 
 
@@ -148,8 +164,11 @@ def test_reports_say_what_was_measured_on_what(evaluated):
 def test_curves_are_of_hold_out_frames_and_of_watched_ones(evaluated):
     """FT at every epoch on hold-out frames, which its last row repeats; the knee every fourth."""
     output, _ = evaluated
-    lines = {(r["method"], r["shots"], r["video"]): r["value"]
-             for r in read(output) if r["metric"] == "l1"}  # fmt: skip
+    lines = {
+        (r["method"], r["shots"], r["video"]): r["value"]
+        for r in read(output)
+        if r["metric"] == "l1"
+    }
     for path in (output / "videos").glob("*/frames.json"):
         used = json.loads(path.read_text())
         for shots in (1, 2):

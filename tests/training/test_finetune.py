@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.data.records import spread
-from tf_talking.person_card import PersonCard
-from training.meta_trainer import MetaTrainer
-from training.person_source import from_photos, from_video
+from tf_talking.dataset.records import spread
+from tf_talking.people.card import PersonCard
+from training.meta.step import MetaTrainer
+from training.person.sources import from_photos, from_video
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,20 @@ def photos(shared_dir, tmp_path_factory):
 
 def finetune(checkpoint, tmp_path, *more):
     return subprocess.run(
-        [sys.executable, "-m", "training.finetune", f"--checkpoint={checkpoint}", "--person=ann",
-         f"--serving={tmp_path / 'serving'}", f"--output={tmp_path / 'out'}", *more],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "training.finetune",
+            f"--checkpoint={checkpoint}",
+            "--person=ann",
+            f"--serving={tmp_path / 'serving'}",
+            f"--output={tmp_path / 'out'}",
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def test_feed_forward_person_from_photos(checkpoint, photos, tmp_path, config):
@@ -76,9 +86,15 @@ def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, shared_di
     """In bfloat16, with the first photo and one more; the third is watched."""
     clip = shared_dir / "data/clips/c001.mp4"
     result = finetune(
-        checkpoint, tmp_path, f"--video={clip}", "--epochs=4", "--num_frames=3", "--stop_at_knee",
-        "--landmark_detector=mediapipe", "--mixed_precision=bfloat16",
-    )  # fmt: skip
+        checkpoint,
+        tmp_path,
+        f"--video={clip}",
+        "--epochs=4",
+        "--num_frames=3",
+        "--stop_at_knee",
+        "--landmark_detector=mediapipe",
+        "--mixed_precision=bfloat16",
+    )
     assert result.returncode == 0, result.stderr
     card = PersonCard.load(tmp_path / "serving/people/ann.npz")
     assert (card.model, card.num_frames, card.extra["tune"]) == ("person_ann", 3, "full")

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from tf_talking.data import procedural, video
-from tf_talking.data.dataset_folder import DatasetFolder, DatasetWriter
+from tf_talking.dataset.folder import DatasetFolder, DatasetWriter
+from tf_talking.media import video
+from tf_talking.procedural import render as procedural
 from training import make_procedural
 
 
@@ -19,18 +20,30 @@ def test_program_writes_a_dataset_and_a_film(tmp_path, repo_root):
     data, film = tmp_path / "data", tmp_path / "person.mp4"
     done = subprocess.run(
         [
-            sys.executable, "-m", "training.make_procedural", f"--output={data}",
-            f"--video={film}", "--num_identities=4", "--first_identity=20",
-            "--videos_per_identity=2", "--frames_per_video=3", "--image_size=64", "--seed=5",
+            sys.executable,
+            "-m",
+            "training.make_procedural",
+            f"--output={data}",
+            f"--video={film}",
+            "--num_identities=4",
+            "--first_identity=20",
+            "--videos_per_identity=2",
+            "--frames_per_video=3",
+            "--image_size=64",
+            "--seed=5",
             "--workers=2",
         ],
-        cwd=repo_root, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=repo_root,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     folder = DatasetFolder.open(data)
     assert (folder.info.detector, folder.info.scheme, folder.info.num_points) == (
-        "procedural", "ibug68", 68,
-    )  # fmt: skip
+        "procedural",
+        "ibug68",
+        68,
+    )
     people = [entry.identity for entry in folder.accepted]
     assert people == [f"procedural_{i:06d}" for i in range(20, 24) for _ in range(2)]
     # Worker processes give what this process gives.
@@ -53,9 +66,7 @@ def test_second_run_makes_only_what_is_missing(tmp_path, monkeypatch):
     more = make_procedural.list_jobs(range(4), 1, 2, 64, 0)
     assert make_procedural.make_dataset(open_writer(tmp_path), more, 1) == 1
     folder = DatasetFolder.open(tmp_path)
-    assert sorted(e.identity for e in folder.accepted) == [
-        f"procedural_{i:06d}" for i in range(4)
-    ]
+    assert sorted(e.identity for e in folder.accepted) == [f"procedural_{i:06d}" for i in range(4)]
 
 
 def test_other_length_in_an_existing_folder_is_an_error(tmp_path):
@@ -70,7 +81,9 @@ def test_other_length_in_an_existing_folder_is_an_error(tmp_path):
 def test_nothing_to_do_is_a_usage_error(repo_root):
     done = subprocess.run(
         [sys.executable, "-m", "training.make_procedural"],
-        cwd=repo_root, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=repo_root,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode != 0
     assert "give --output DIR" in done.stderr + done.stdout

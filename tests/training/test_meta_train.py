@@ -18,11 +18,23 @@ STEPS = 60
 def command(people, nano_config_file):
     def make(run, *more):
         return [
-            sys.executable, "-m", "training.meta_train", f"--dataset={people}", f"--run={run}",
-            f"--config={nano_config_file}", "--vgg19=none", f"--steps={STEPS}",
-            "--checkpoint_every=10", "--preview_every=50", "--log_every=1", "--watch_every=20",
-            "--deterministic", "--seed=3", "--exclude_identities=procedural_000004", *more,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "training.meta_train",
+            f"--dataset={people}",
+            f"--run={run}",
+            f"--config={nano_config_file}",
+            "--vgg19=none",
+            f"--steps={STEPS}",
+            "--checkpoint_every=10",
+            "--preview_every=50",
+            "--log_every=1",
+            "--watch_every=20",
+            "--deterministic",
+            "--seed=3",
+            "--exclude_identities=procedural_000004",
+            *more,
+        ]
 
     return make
 
@@ -99,8 +111,10 @@ def test_run_folder_holds_config_facts_logs_and_previews(runs, nano_config):
 def test_resuming_with_another_config_names_the_field(runs, command):
     result = subprocess.run(
         command(runs[0] / "whole", "--override=train.k_shot=3"),
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert result.returncode == 2
     assert "config.json: train.k_shot is 2, this command has 3" in result.stderr
 
@@ -129,10 +143,20 @@ def test_bad_flags_end_with_a_message(command, tmp_path, flag, message):
 
 def test_dry_run_prints_the_plan_and_trains_nothing(people, nano_config_file):
     result = subprocess.run(
-        [sys.executable, "-m", "training.meta_train", f"--dataset={people}",
-         f"--config={nano_config_file}", "--vgg19=none", "--dry_run", "--accumulate=2"],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "training.meta_train",
+            f"--dataset={people}",
+            f"--config={nano_config_file}",
+            "--vgg19=none",
+            "--dry_run",
+            "--accumulate=2",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert result.returncode == 0, result.stderr
     assert '"k_shot": 2' in result.stdout
     assert "5 videos, 30 frames" in result.stdout and "in 2 part(s)" in result.stdout
@@ -146,11 +170,21 @@ def test_several_steps_per_call_and_damaged_data(command, people, tmp_path):
     data = bytearray(shard.read_bytes())
     data[200] ^= 255
     shard.write_bytes(data)
-    flags = ["--steps_per_call=4", "--log_every=8", "--watch_every=8", "--checkpoint_every=8",
-             "--preview_every=100", "--nopreview_film", "--steps=10",
-             f"--dataset={damaged}"]  # fmt: skip
-    skip = [f for f in command(tmp_path / "run", *flags, "--on_damage=skip")
-            if f != f"--dataset={people}"]  # fmt: skip
+    flags = [
+        "--steps_per_call=4",
+        "--log_every=8",
+        "--watch_every=8",
+        "--checkpoint_every=8",
+        "--preview_every=100",
+        "--nopreview_film",
+        "--steps=10",
+        f"--dataset={damaged}",
+    ]
+    skip = [
+        f
+        for f in command(tmp_path / "run", *flags, "--on_damage=skip")
+        if f != f"--dataset={people}"
+    ]
     subprocess.run(skip, check=True, timeout=300)
     lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [8]

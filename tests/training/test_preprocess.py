@@ -15,9 +15,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tf_talking.data import photos, video
-from tf_talking.data.dataset_folder import DatasetFolder
-from tf_talking.data.episodes import EpisodeDataset
+from tf_talking.dataset.episodes import EpisodeDataset
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.media import photos, video
 
 
 def command(*arguments) -> list[str]:
@@ -74,9 +74,22 @@ def inputs(tmp_path_factory, shared_dir):
 def done(inputs, repo_root):
     output = inputs.parent / "data"
     result = preprocess(
-        repo_root, "--input", inputs, "--output", output, "--image_size", 64, "--max_frames", 12,
-        "--identities", inputs.parent / "people.csv", "--workers", 2, "--videos_per_shard", 3,
-    )  # fmt: skip
+        repo_root,
+        "--input",
+        inputs,
+        "--output",
+        output,
+        "--image_size",
+        64,
+        "--max_frames",
+        12,
+        "--identities",
+        inputs.parent / "people.csv",
+        "--workers",
+        2,
+        "--videos_per_shard",
+        3,
+    )
     return output, result
 
 
@@ -217,9 +230,12 @@ def test_full_disk_ends_clearly_and_nothing_is_lost(inputs, repo_root, tmp_path)
     kept = {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
     shutil.copy(inputs / "c001.mp4", source / "c.mp4")
     full = subprocess.run(
-        command(*arguments, 78), cwd=repo_root, capture_output=True, text=True,
+        command(*arguments, 78),
+        cwd=repo_root,
+        capture_output=True,
+        text=True,
         preexec_fn=small_files_only,
-    )  # fmt: skip
+    )
     assert full.returncode == 1
     assert "videos-00002.tfrecord could not be written, is the disk full?" in full.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == kept

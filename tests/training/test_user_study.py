@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.training.study_helpers import answers_of, make_frames, write_json
+from tests.training.study.study_helpers import answers_of, make_frames, write_json
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,10 @@ def test_build_and_score(repo_root, folder):
     assert list(result["refused"]) == [str(answers / "c.json")]
     assert "c.json is left out: " in done.stderr
     assert [(r["method"], r["t"], r["found"]) for r in result["results"]] == [
-        ("FT", 1, 2), ("FT", 8, 2), ("other", None, 0),
-    ]  # fmt: skip
+        ("FT", 1, 2),
+        ("FT", 8, 2),
+        ("other", None, 0),
+    ]
     assert sum(row["n"] for row in result["results"]) == 11
     again = run(repo_root, "build", f"--frames={folder}/frames", f"--output={page}", "--triplets=2")
     assert again.returncode == 2 and "study: exists already" in again.stderr

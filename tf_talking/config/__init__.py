@@ -1,6 +1,6 @@
 """Configuration of networks, losses and training, and the named presets.
 
-    from tf_talking.config import Config, get_preset, config_hash
+from tf_talking.config import Config, get_preset, config_hash
 """
 
 from tf_talking.config.config import (

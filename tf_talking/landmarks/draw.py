@@ -58,9 +58,7 @@ def draw_landmarks(
         if np.isnan(start).any() or np.isnan(end).any():
             continue
         colour = definition.parts[line.part].colour
-        cv2.line(
-            canvas, _pixel(start), _pixel(end), colour, line_thickness, lineType=cv2.LINE_8
-        )
+        cv2.line(canvas, _pixel(start), _pixel(end), colour, line_thickness, lineType=cv2.LINE_8)
     return canvas
 
 

@@ -78,9 +78,7 @@ def get_scheme(name: str, inner_lips: bool = False) -> Scheme:
       ValueError: unknown name; the message lists the known ones.
     """
     if name not in _NUM_POINTS:
-        raise ValueError(
-            f"unknown landmark scheme {name!r}, expected one of {sorted(_NUM_POINTS)}"
-        )
+        raise ValueError(f"unknown landmark scheme {name!r}, expected one of {sorted(_NUM_POINTS)}")
     parts = _FACE + (_INNER_LIPS if inner_lips else ())
     if name == "ibug68_gaze":
         parts += _GAZE

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tf_talking.addons import InstanceNormalization
 from tf_talking.layers.adain import EPSILON, AdaIN
+from tf_talking.layers.addons import InstanceNormalization
 from tf_talking.layers.input_typed import InputTypedLayer
 from tf_talking.layers.spectral_conv2d import SpectralConv2D, upsample_nearest
 
@@ -38,9 +38,7 @@ class ResidualBlock(InputTypedLayer):
         if resample not in (None, "down", "up"):
             raise ValueError(f"ResidualBlock resample: got {resample!r}, expected None, down, up")
         if norm not in (None, "instance", "adaptive"):
-            raise ValueError(
-                f"ResidualBlock norm: got {norm!r}, expected None, instance, adaptive"
-            )
+            raise ValueError(f"ResidualBlock norm: got {norm!r}, expected None, instance, adaptive")
         self.filters = filters
         self.resample = resample
         self.norm = norm

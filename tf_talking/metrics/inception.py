@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.models import content_weights
+from tf_talking.content import weights as content_weights
 
 SIZE = 299  # pixels
 FEATURES = 768

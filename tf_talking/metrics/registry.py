@@ -18,8 +18,16 @@ from collections.abc import Callable
 import numpy as np
 
 _BUILT_IN = (
-    "csim", "face_l1", "fid", "flicker", "l1", "landmark_error", "perceptual", "psnr", "ssim"
-)  # fmt: skip
+    "csim",
+    "face_l1",
+    "fid",
+    "flicker",
+    "l1",
+    "landmark_error",
+    "perceptual",
+    "psnr",
+    "ssim",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from serving.config_protos import MonitoringConfig, read_text_proto
+from serving.server.config_protos import MonitoringConfig, read_text_proto
 
 IMAGE = "tensorflow/serving:2.15.1"
 # Flags of tensorflow_model_server 2.15, from its model_servers/main.cc.

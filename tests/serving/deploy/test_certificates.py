@@ -9,7 +9,7 @@ import grpc
 import pytest
 from cryptography import x509
 
-from serving.config_protos import SSLConfig, read_text_proto
+from serving.server.config_protos import SSLConfig, read_text_proto
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,11 @@ def script(repo_root):
 def run(script, *arguments, **environment):
     return subprocess.run(
         ["bash", str(script), *map(str, arguments)],
-        env=os.environ | environment, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +119,14 @@ def test_certificates_say_what_they_are_for(folder, config):
 
 def test_keys_are_for_their_owner_only_and_nothing_else_lies_about(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
-        "ca.crt", "ca.key", "client.crt", "client.key", "server.crt", "server.key", "ssl.config",
-    ]  # fmt: skip
+        "ca.crt",
+        "ca.key",
+        "client.crt",
+        "client.key",
+        "server.crt",
+        "server.key",
+        "ssl.config",
+    ]
     for name in ("ca.key", "server.key", "client.key", "ssl.config"):
         assert (folder / name).stat().st_mode & 0o077 == 0
     assert list(folder.parent.iterdir()) == [folder]

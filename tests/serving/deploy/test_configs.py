@@ -6,9 +6,9 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.config_protos import BatchingParameters, read_text_proto
-from tf_talking.models import warmup
-from tf_talking.serving_folder import ServingFolder
+from serving.server.config_protos import BatchingParameters, read_text_proto
+from tf_talking.served import warmup
+from tf_talking.served.folder import ServingFolder
 
 
 @pytest.mark.parametrize("name", ["models.config", "models_canary.config"])

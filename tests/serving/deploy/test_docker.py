@@ -84,8 +84,12 @@ def test_compose_is_healthy_with_an_available_version_only(compose):
     server.server_close()
     answers["nobody there"] = healthy()
     assert answers == {
-        "AVAILABLE": True, "LOADING": False, "END": False, None: False, "nobody there": False,
-    }  # fmt: skip
+        "AVAILABLE": True,
+        "LOADING": False,
+        "END": False,
+        None: False,
+        "nobody there": False,
+    }
 
 
 # Names under which packages of requirements.txt are imported.
@@ -130,7 +134,7 @@ def test_the_image_of_the_embedded_server_has_what_it_imports(deploy, repo_root)
     assert installed == asked
     seen = set()
     imports = imported_by("serving.model_server", repo_root, seen)
-    assert {"serving.model_server", "serving.prediction_service"} <= seen
+    assert {"serving.model_server", "serving.server.prediction_service"} <= seen
     ours = {"serving"}  # what the image copies
     assert "COPY serving serving" in dockerfile
     third_party = imports - ours - set(sys.stdlib_module_names)
@@ -143,8 +147,10 @@ def test_the_image_starts_the_server_with_flags_it_has(deploy, repo_root):
     commands = [json.loads(text) for text in re.findall(r"(?:ENTRYPOINT|CMD) (\[.*\])", dockerfile)]
     used = {
         re.match(r"--(\w+)", argument)[1]
-        for command in commands for argument in command if argument.startswith("--")
-    }  # fmt: skip
+        for command in commands
+        for argument in command
+        if argument.startswith("--")
+    }
     seen = set()
     imported_by("serving.model_server", repo_root, seen)
     sources = [(repo_root / (name.replace(".", "/") + ".py")).read_text() for name in seen]

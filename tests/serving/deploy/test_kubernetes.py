@@ -9,8 +9,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving.config_protos import BatchingParameters, read_text_proto
-from tf_talking.models.warmup import MAX_BATCH_SIZE
+from serving.server.config_protos import BatchingParameters, read_text_proto
+from tf_talking.served.warmup import MAX_BATCH_SIZE
 
 # The oldest Kubernetes that the manifests are meant for, and the newest with a schema at hand.
 KUBERNETES_VERSIONS = ("1.29", "1.37")
@@ -38,8 +38,10 @@ def test_kustomize_gives_the_same_deployments(deploy, deployments):
     for name, expected in deployments.items():
         done = subprocess.run(
             [kubectl, "kustomize", str(deploy / "kubernetes" / name)],
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr
         (built,) = [d for d in yaml.safe_load_all(done.stdout) if d["kind"] == "Deployment"]
         assert built == expected
@@ -57,8 +59,10 @@ def test_labels_and_selectors_agree(base):
     scaler = base["HorizontalPodAutoscaler", "tf-serving"]["spec"]
     target = base["Deployment", scaler["scaleTargetRef"]["name"]]
     assert scaler["scaleTargetRef"] == {
-        "kind": target["kind"], "name": "tf-serving", "apiVersion": target["apiVersion"],
-    }  # fmt: skip
+        "kind": target["kind"],
+        "name": "tf-serving",
+        "apiVersion": target["apiVersion"],
+    }
     assert "replicas" not in spec  # the autoscaler's
     # One pod may always go: with a single one the budget would take the service down.
     assert base["PodDisruptionBudget", "tf-serving"]["spec"]["maxUnavailable"] == 1
@@ -116,9 +120,7 @@ def test_clients_have_left_before_the_pod_is_killed(base, facts):
     flags = facts.flags_of(facts.container(base["Deployment", "tf-serving"])["args"])
     pairs = flags["grpc_channel_arguments"]
     milliseconds = {key: int(value) for key, value in (p.split("=") for p in pairs.split(","))}
-    assert set(milliseconds) == {
-        "grpc.max_connection_age_ms", "grpc.max_connection_age_grace_ms",
-    }  # fmt: skip
+    assert set(milliseconds) == {"grpc.max_connection_age_ms", "grpc.max_connection_age_grace_ms"}
     age, grace = (milliseconds[f"grpc.max_connection_age{suffix}_ms"] for suffix in ("", "_grace"))
     assert spec["terminationGracePeriodSeconds"] * 1000 > 2 * 1.1 * age + grace  # 10 % of jitter
 

@@ -1,0 +1,27 @@
+"""A batch of episodes of procedural people, for benchmarks that need no data set."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_talking.config import Config
+from tf_talking.dataset.records import decode_frames
+from tf_talking.procedural import render as procedural
+
+
+def make_batch(config: Config, num_videos: int = 100) -> dict[str, tf.Tensor]:
+    """One batch as `EpisodeDataset` yields it; the videos' indices lie below `num_videos`."""
+    size, k_shot = config.model.image_size, config.train.k_shot
+    frames, landmarks = [], []
+    for person in range(config.train.batch_size):
+        record = procedural.render_video(person, k_shot + 1, size)
+        frames.append(decode_frames(record, range(k_shot + 1)))
+        landmarks.append(record.landmarks)
+    frames, landmarks = np.stack(frames), np.stack(landmarks)
+    index = np.arange(config.train.batch_size) % num_videos
+    return {
+        "source_frames": tf.constant(frames[:, :-1]),
+        "source_landmarks": tf.constant(landmarks[:, :-1]),
+        "target_frame": tf.constant(frames[:, -1]),
+        "target_landmarks": tf.constant(landmarks[:, -1]),
+        "video_index": tf.constant(index, tf.int32),
+    }

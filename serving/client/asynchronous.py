@@ -1,0 +1,191 @@
+"""The client for asyncio, and live streams.
+
+    async with AsyncTalkingHeadClient("localhost:8500") as client:
+        await client.wait_until_ready()
+        async with contextlib.aclosing(client.stream(source, card, keep_up=True)) as frames:
+            async for frame in frames:     # StreamFrame: RGB uint8 [S, S, 3], index, latency
+                ...
+
+Conventions, checks and errors are those of `serving.client.blocking`.
+"""
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+
+import grpc
+import numpy as np
+
+from serving.client import messages
+from serving.client.frame_requests import Drawing, drawing, model_of
+from serving.client.messages import TalkingHeadError
+from serving.client.streaming import StreamFrame, Taken, batches, in_order
+from serving.client.stubs import AsyncStatusClient
+from tf_talking.people.card import PersonCard
+
+__all__ = ["AsyncTalkingHeadClient", "StreamFrame", "TalkingHeadError"]
+
+# A live picture halts while these last; other errors end the stream at once.
+_PASSING = (
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAVAILABLE,
+)
+
+
+class AsyncTalkingHeadClient(AsyncStatusClient):
+    """Speaks to one server, or to several that serve the same, from one event loop.
+
+    Arguments and methods are those of `TalkingHeadClient`; `stream` is new.
+    """
+
+    async def embed(
+        self, frames: np.ndarray, landmarks: np.ndarray, model: str = "embedder"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `TalkingHeadClient`."""
+        request, single = messages.embed_request(frames, landmarks, model)
+        return messages.read_embedding(await self._predict(request, "embed"), model, single)
+
+    async def embed_jpeg(
+        self, images: Sequence[bytes], landmarks: np.ndarray, model: str = "embedder"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `TalkingHeadClient`."""
+        request = messages.embed_jpeg_request(images, landmarks, model)
+        return messages.read_embedding(await self._predict(request, "embed_jpeg"), model, True)
+
+    async def animate(
+        self,
+        landmarks: AsyncIterable[np.ndarray] | Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        batch_size: int = 1,
+    ) -> AsyncGenerator[np.ndarray, None]:
+        """See `TalkingHeadClient`; the landmarks may come from an asynchronous source."""
+        async with contextlib.aclosing(
+            self.animate_jpeg(landmarks, person, model, batch_size)
+        ) as files:
+            async for data in files:
+                yield messages.read_jpeg(data)
+
+    async def animate_jpeg(
+        self,
+        landmarks: AsyncIterable[np.ndarray] | Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        batch_size: int = 1,
+    ) -> AsyncGenerator[bytes, None]:
+        """Like `animate`, but yields the JPEG files as the server encoded them."""
+        what = await self._drawing(person, model, True)
+        async with contextlib.aclosing(self._draw(landmarks, what, batch_size)) as results:
+            async for result in results:
+                yield result
+
+    async def render(
+        self,
+        landmark_images: AsyncIterable[np.ndarray] | Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        batch_size: int = 1,
+    ) -> AsyncGenerator[np.ndarray, None]:
+        """Like `animate`, from drawn landmark images uint8 [S, S, 3]; frames are not encoded."""
+        what = await self._drawing(person, model, False)
+        async with contextlib.aclosing(self._draw(landmark_images, what, batch_size)) as results:
+            async for result in results:
+                yield result
+
+    async def stream(
+        self,
+        source: AsyncIterable[np.ndarray] | Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        *,
+        max_in_flight: int | None = None,
+        max_latency: float | None = None,
+        keep_up: bool = False,
+    ) -> AsyncGenerator[StreamFrame, None]:
+        """Frames of the person for landmark sets as they come, in order.
+
+        Closing the generator cancels the requests under way and closes the source.
+
+        Args:
+          source: landmark sets float [P, 2].
+          person, model: as for `TalkingHeadClient.animate`.
+          max_in_flight: requests under way, or answered and not yet taken; the client's by
+            default. With a server that draws one frame after the other, latency is about that
+            many frames.
+          max_latency: seconds from a landmark set to its frame. Later ones are given up: an error
+            DEADLINE_EXCEEDED, or with `keep_up` a dropped set.
+          keep_up: for live sources. Sets that come while `max_in_flight` are under way are
+            dropped, the newest is sent next: a slow server means fewer frames a second and no
+            growing delay. A server that is busy or away for less than the client's timeout makes
+            the picture halt, not end.
+
+        Raises:
+          CardMismatchError, ValueError: before anything is sent; ValueError also for a wrong
+            landmark set, after the frames before it.
+          TalkingHeadError: the frames before the failing one have been yielded.
+        """
+        if max_in_flight is not None and max_in_flight < 1:
+            raise ValueError(f"max_in_flight: got {max_in_flight}, expected at least 1")
+        what = await self._drawing(person, model, True)
+
+        async def send(taken: Taken) -> bytes:
+            row = what.checked(taken.item, taken.index)
+            left = self._timeout
+            if max_latency is not None:
+                left = min(left, taken.time + max_latency - time.monotonic())
+            return (await self._draw_rows(what, [row], taken.index, left))[0]
+
+        entries = in_order(source, send, max_in_flight or self._max_in_flight, keep_up)
+        next_index = dropped = 0
+        failing_since: float | None = None
+        async with contextlib.aclosing(entries):
+            async for taken, answer in entries:
+                now = time.monotonic()
+                dropped += taken.index - next_index
+                next_index = taken.index + 1
+                error = answer.exception()
+                if keep_up and isinstance(error, TalkingHeadError) and error.code in _PASSING:
+                    failing_since = failing_since or now
+                    if now - failing_since < self._timeout:
+                        dropped += 1
+                        continue
+                if error is not None:
+                    raise error
+                failing_since = None
+                frame = messages.read_jpeg(answer.result())
+                yield StreamFrame(taken.index, frame, time.monotonic() - taken.time, dropped)
+
+    # Below: how.
+
+    async def _predict(self, request, what: str, timeout: float | None = None):
+        with self._errors(f"{what} by model {request.model_spec.name}"):
+            return await self._prediction.Predict(request, timeout=timeout or self._timeout)
+
+    async def _drawing(self, person: PersonCard | np.ndarray, model: str | None, encoded: bool):
+        model = model_of(person, model)
+        return drawing(person, model, await self.metadata(model), self.target, encoded)
+
+    async def _draw_rows(self, what: Drawing, rows: list, first: int, timeout: float):
+        if timeout <= 0:
+            raise TalkingHeadError(
+                f"frame {first}", grpc.StatusCode.DEADLINE_EXCEEDED, "late before it was sent"
+            )
+        response = await self._predict(what.request(rows), f"frame {first}", timeout)
+        return what.read(response)
+
+    async def _draw(self, rows, what: Drawing, size: int) -> AsyncGenerator:
+        """Yields the rows' results in order, `max_in_flight` requests under way."""
+        if size < 1:
+            raise ValueError(f"batch_size: got {size}, expected at least 1")
+
+        async def send(taken: Taken) -> Iterable:
+            first = taken.index * size
+            batch = [what.checked(row, first + place) for place, row in enumerate(taken.item)]
+            return await self._draw_rows(what, batch, first, self._timeout)
+
+        entries = in_order(batches(rows, size), send, self._max_in_flight)
+        async with contextlib.aclosing(entries):
+            async for _, answer in entries:
+                for result in answer.result():
+                    yield result

@@ -1,0 +1,167 @@
+"""Client of a talking-head server: TensorFlow Serving or the embedded one.
+
+    with TalkingHeadClient("localhost:8500") as client:
+        client.wait_until_ready()
+        embedding, adain_params = client.embed(frames, landmarks)
+        for frame in client.animate(landmark_track, card):   # RGB uint8 [S, S, 3], in order
+            ...
+
+Conventions: frames RGB uint8, landmarks float32 [N, P, 2], (x, y) in pixels of the S×S frame.
+Several requests are in flight at a time; results come back in order. Every call has a deadline;
+every refusal is a `TalkingHeadError` with gRPC's status code. `AsyncTalkingHeadClient` has the
+same for asyncio, and live streams.
+"""
+
+import collections
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import grpc
+import numpy as np
+
+from serving.client import messages
+from serving.client.channels import TlsOptions
+from serving.client.frame_requests import Drawing, drawing, model_of
+from serving.client.messages import TalkingHeadError, VersionStatus
+from serving.client.signatures import CardMismatchError, Signature, TensorSpec
+from serving.client.stubs import StatusClient
+from tf_talking.people.card import PersonCard
+
+__all__ = [
+    "CardMismatchError",
+    "Signature",
+    "TalkingHeadClient",
+    "TalkingHeadError",
+    "TensorSpec",
+    "TlsOptions",
+    "VersionStatus",
+]
+
+
+class TalkingHeadClient(StatusClient):
+    """Speaks to one server, or to several that serve the same. Safe to share between threads.
+
+    Args:
+      target: HOST:PORT, several with commas between them, dns:///SERVICE:PORT, or any gRPC
+        target; see `serving.client.channels`.
+      timeout: deadline of one request in seconds, its retries included.
+      max_message_bytes: largest message in either direction.
+      max_in_flight: requests that `animate` and its like keep under way.
+      tls: how to speak TLS; None: plain text.
+      retries: further attempts at a call that failed with UNAVAILABLE, 0 to 4.
+
+    Raises:
+      ValueError: names the argument or file that is wrong.
+    """
+
+    def embed(
+        self, frames: np.ndarray, landmarks: np.ndarray, model: str = "embedder"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """ê and ψ̂ of a person.
+
+        Args:
+          frames: uint8 [K, S, S, 3], K frames of one person; or [B, K, S, S, 3] of B people.
+          landmarks: float32 [K, P, 2] or [B, K, P, 2].
+          model: name of the served embedder.
+
+        Returns:
+          embedding float32 [N] and adain_params float32 [L], or [B, N] and [B, L].
+        """
+        request, single = messages.embed_request(frames, landmarks, model)
+        return messages.read_embedding(self._predict(request, "embed"), model, single)
+
+    def embed_jpeg(
+        self, images: Sequence[bytes], landmarks: np.ndarray, model: str = "embedder"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """ê and ψ̂ of a person from whole photos; the server decodes and crops them.
+
+        Args:
+          images: K files, JPEG or PNG.
+          landmarks: float32 [K, P, 2], in pixels of each photo.
+          model: name of the served embedder.
+
+        Returns:
+          embedding float32 [N] and adain_params float32 [L].
+        """
+        request = messages.embed_jpeg_request(images, landmarks, model)
+        return messages.read_embedding(self._predict(request, "embed_jpeg"), model, True)
+
+    def animate(
+        self,
+        landmarks: Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[np.ndarray]:
+        """Frames of the person, RGB uint8 [S, S, 3], one for each landmark set, in order.
+
+        Args:
+          landmarks: float [N, P, 2], or an iterable of [P, 2], which is read as frames are
+            needed.
+          person: a person card, or ψ, float32 [L].
+          model: the served generator; by default the card's own, for a bare ψ `generator`.
+          batch_size: landmark sets in one request.
+
+        Raises:
+          CardMismatchError, ValueError: before anything is sent.
+          TalkingHeadError: the frames before the failing one have been yielded.
+        """
+        with contextlib.closing(self.animate_jpeg(landmarks, person, model, batch_size)) as files:
+            yield from map(messages.read_jpeg, files)
+
+    def animate_jpeg(
+        self,
+        landmarks: Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[bytes]:
+        """Like `animate`, but yields the JPEG files as the server encoded them."""
+        return self._draw(landmarks, self._drawing(person, model, True), batch_size)
+
+    def render(
+        self,
+        landmark_images: Iterable[np.ndarray],
+        person: PersonCard | np.ndarray,
+        model: str | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[np.ndarray]:
+        """Like `animate`, from drawn landmark images uint8 [S, S, 3]; frames are not encoded."""
+        return self._draw(landmark_images, self._drawing(person, model, False), batch_size)
+
+    # Below: how.
+
+    def _predict(self, request, what: str):
+        with self._errors(f"{what} by model {request.model_spec.name}"):
+            return self._prediction.Predict(request, timeout=self._timeout)
+
+    def _drawing(self, person: PersonCard | np.ndarray, model: str | None, encoded: bool):
+        model = model_of(person, model)
+        return drawing(person, model, self.metadata(model), self.target, encoded)
+
+    def _draw(self, rows: Iterable[np.ndarray], what: Drawing, size: int) -> Iterator:
+        """Yields the rows' results in order, `max_in_flight` requests under way."""
+        if size < 1:
+            raise ValueError(f"batch_size: got {size}, expected at least 1")
+        checked = (what.checked(row, index) for index, row in enumerate(rows))
+        pending: collections.deque[grpc.Future] = collections.deque()
+        done = 0
+        try:
+            while True:
+                while len(pending) < self._max_in_flight:
+                    batch = list(itertools.islice(checked, size))
+                    if not batch:
+                        break
+                    request = what.request(batch)
+                    pending.append(self._prediction.Predict.future(request, timeout=self._timeout))
+                if not pending:
+                    return
+                with self._errors(f"frame {done} by model {what.model}"):
+                    response = pending.popleft().result()
+                results = what.read(response)
+                yield from results
+                done += len(results)
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,189 @@
+"""What both clients, the synchronous and the asyncio one, send, read and raise. Sends nothing."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import cv2
+import grpc
+import numpy as np
+from grpc_health.v1 import health_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+
+from serving.protocol import tensors
+
+_CURED_BY_WAITING = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # JPEG, PNG
+
+
+class TalkingHeadError(RuntimeError):
+    """A call failed. `code` is gRPC's status code, `details` the server's message."""
+
+    def __init__(self, what: str, code: grpc.StatusCode, details: str):
+        super().__init__(f"{what}: {code.name}: {details}")
+        self.code = code
+        self.details = details
+
+
+def failed(what: str, target: str, error: grpc.RpcError) -> TalkingHeadError:
+    """The error of a call that gRPC reported as failed."""
+    return TalkingHeadError(f"{what} at {target}", error.code(), error.details())
+
+
+@dataclasses.dataclass(frozen=True)
+class VersionStatus:
+    """State of one version: START, LOADING, AVAILABLE, UNLOADING or END, and its error."""
+
+    version: int
+    state: str
+    error_code: int
+    error_message: str
+
+
+def status_request(model: str) -> get_model_status_pb2.GetModelStatusRequest:
+    """Asks for the states of all versions."""
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = model
+    return request
+
+
+def read_status(response: get_model_status_pb2.GetModelStatusResponse) -> list[VersionStatus]:
+    """States of a model's versions, newest first."""
+    name = get_model_status_pb2.ModelVersionStatus.State.Name
+    states = [
+        VersionStatus(
+            entry.version, name(entry.state), entry.status.error_code, entry.status.error_message
+        )
+        for entry in response.model_version_status
+    ]
+    return sorted(states, key=lambda status: -status.version)
+
+
+def has_available(seen: list[VersionStatus] | TalkingHeadError) -> bool:
+    """Whether one of the versions can be used."""
+    return isinstance(seen, list) and any(status.state == "AVAILABLE" for status in seen)
+
+
+def read_health(seen: health_pb2.HealthCheckResponse | TalkingHeadError) -> bool | None:
+    """Whether it says SERVING; None where the server has no health service; other errors raise."""
+    if isinstance(seen, TalkingHeadError):
+        if seen.code == grpc.StatusCode.UNIMPLEMENTED:
+            return None
+        raise seen
+    return seen.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def metadata_request(model: str) -> get_model_metadata_pb2.GetModelMetadataRequest:
+    """Asks for the signatures of the newest available version."""
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name = model
+    return request
+
+
+class Waiting:
+    """When a wait is given up, and which errors are worth waiting for."""
+
+    def __init__(self, target: str, timeout: float):
+        self._target, self._timeout = target, timeout
+        self._end = time.monotonic() + timeout
+
+    def deadline(self, longest: float) -> float:
+        """Of the next call, in seconds."""
+        return min(longest, max(self._end - time.monotonic(), 0.2))
+
+    def saw(self, what: str, seen: object) -> None:
+        """Raises TalkingHeadError if `seen` is an error that stays, or if time is over."""
+        if isinstance(seen, TalkingHeadError) and seen.code not in _CURED_BY_WAITING:
+            raise seen
+        if time.monotonic() > self._end:
+            raise TalkingHeadError(
+                f"{what} at {self._target}",
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"not available within {self._timeout:g} s; last seen: {seen}",
+            )
+
+
+def predict_request(
+    model: str, key: str, inputs: dict[str, np.ndarray]
+) -> predict_pb2.PredictRequest:
+    """A request to the signature `key` of the newest version."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = key
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tensors.encode(value))
+    return request
+
+
+def embed_request(
+    frames: np.ndarray, landmarks: np.ndarray, model: str
+) -> tuple[predict_pb2.PredictRequest, bool]:
+    """Checks and packs cropped frames. Returns the request, and whether it is of one person."""
+    frames = np.asarray(frames)
+    landmarks = np.asarray(landmarks, np.float32)
+    if frames.dtype != np.uint8 or frames.ndim not in (4, 5):
+        raise ValueError(
+            f"frames: got {frames.dtype} {list(frames.shape)}, "
+            "expected uint8 [K, S, S, 3] or [B, K, S, S, 3]"
+        )
+    if landmarks.ndim != frames.ndim - 1 or landmarks.shape[:-2] != frames.shape[:-3]:
+        raise ValueError(
+            f"landmarks: got {list(landmarks.shape)} for frames {list(frames.shape)}, "
+            "expected a row of points for every frame"
+        )
+    single = frames.ndim == 4
+    if single:
+        frames, landmarks = frames[None], landmarks[None]
+    return predict_request(model, "", {"frames": frames, "landmarks": landmarks}), single
+
+
+def embed_jpeg_request(
+    images: Sequence[bytes], landmarks: np.ndarray, model: str
+) -> predict_pb2.PredictRequest:
+    """Checks and packs whole photos of one person, JPEG or PNG files."""
+    for index, image in enumerate(images):
+        if not isinstance(image, bytes) or not image.startswith(_IMAGE_STARTS):
+            raise ValueError(f"images[{index}]: expected the bytes of a JPEG or PNG file")
+    landmarks = np.asarray(landmarks, np.float32)
+    if not images or landmarks.ndim != 3 or len(landmarks) != len(images):
+        raise ValueError(
+            f"landmarks: got {list(landmarks.shape)} for {len(images)} images, expected "
+            "[K, P, 2] in pixels of each photo for K >= 1 images"
+        )
+    if not np.isfinite(landmarks).all():
+        raise ValueError("landmarks: not all values are finite")
+    packed = np.array(images, object)[None]
+    return predict_request(model, "embed_jpeg", {"images": packed, "landmarks": landmarks[None]})
+
+
+def read_output(response: predict_pb2.PredictResponse, name: str, model: str) -> np.ndarray:
+    """An output of an answer. Raises TalkingHeadError (DATA_LOSS) where it is missing."""
+    if name not in response.outputs:
+        raise TalkingHeadError(
+            f"model {model}",
+            grpc.StatusCode.DATA_LOSS,
+            f"no output {name!r} in the answer, found {sorted(response.outputs)}",
+        )
+    return tensors.decode(response.outputs[name])
+
+
+def read_embedding(
+    response: predict_pb2.PredictResponse, model: str, single: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """embedding float32 [N] and adain_params float32 [L] of one person; else [B, N], [B, L]."""
+    values = tuple(read_output(response, name, model) for name in ("embedding", "adain_params"))
+    return tuple(value[0] for value in values) if single else values
+
+
+def read_jpeg(data: bytes) -> np.ndarray:
+    """RGB uint8 [S, S, 3]. Raises TalkingHeadError (DATA_LOSS)."""
+    frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise TalkingHeadError(
+            "animate", grpc.StatusCode.DATA_LOSS, "the server's frame is no JPEG"
+        )
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

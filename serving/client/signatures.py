@@ -1,0 +1,115 @@
+"""What a served model takes and gives, as its metadata tells, and whether a person fits to it."""
+
+import dataclasses
+
+import numpy as np
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from serving.protocol import tensors
+from tf_talking.people.card import PersonCard
+
+
+class CardMismatchError(ValueError):
+    """A person card that does not belong to the server's model; the message names both."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a signature; None where a size (or the rank) is free."""
+
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs by name."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+def from_metadata(
+    response: get_model_metadata_pb2.GetModelMetadataResponse,
+) -> dict[str, Signature]:
+    """The signatures of a GetModelMetadata answer."""
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signatures)
+    return {
+        key: Signature(_specs(signature.inputs), _specs(signature.outputs))
+        for key, signature in signatures.signature_def.items()
+    }
+
+
+def _specs(infos) -> dict[str, TensorSpec]:
+    return {
+        name: TensorSpec(tensors.dtype_name(info.dtype), tensors.partial_shape(info.tensor_shape))
+        for name, info in infos.items()
+    }
+
+
+def row_shape(
+    signatures: dict[str, Signature], key: str, name: str, model: str
+) -> tuple[int | None, ...]:
+    """Shape of one row of an input. Raises CardMismatchError if the model has no such input."""
+    if key not in signatures or name not in signatures[key].inputs:
+        raise CardMismatchError(
+            f"model {model!r} has no signature {key!r} with input {name!r}, found signatures "
+            f"{sorted(signatures)}: is it a generator?"
+        )
+    shape = signatures[key].inputs[name].shape
+    if shape is None:
+        raise CardMismatchError(f"model {model!r}: input {name!r} of {key!r} has no known rank")
+    return shape[1:]
+
+
+def adain_size(signatures: dict[str, Signature], model: str) -> int | None:
+    """Length of the ψ that a model takes. Raises CardMismatchError if it takes none."""
+    for key in ("animate", "serving_default"):
+        if key in signatures and "adain_params" in signatures[key].inputs:
+            return row_shape(signatures, key, "adain_params", model)[0]
+    raise CardMismatchError(
+        f"model {model!r} takes no adain_params, found signatures {sorted(signatures)}: "
+        "is it a generator?"
+    )
+
+
+def check_card(card: PersonCard, model: str, target: str, signatures: dict[str, Signature]) -> None:
+    """Raises CardMismatchError unless ψ's length and the image size are the model's."""
+    both = f"person card {card.name!r} and model {model!r} at {target} do not fit: "
+    expected = adain_size(signatures, model)
+    if expected not in (None, card.adain_params.size):
+        raise CardMismatchError(
+            f"{both}the card's adain_params has {card.adain_params.size} values, "
+            f"the model expects {expected}"
+        )
+    render = signatures.get("serving_default")
+    image = render.inputs.get("landmark_images") if render else None
+    if image and image.shape and image.shape[1] not in (None, card.image_size):
+        raise CardMismatchError(
+            f"{both}the card's image_size is {card.image_size} pixels, the model's {image.shape[1]}"
+        )
+
+
+def checked(value, where: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as an array of that dtype (uint8 or float32).
+
+    Raises:
+      ValueError: names `where`, what arrived and what was expected; also if not finite.
+    """
+    array = np.asarray(value)
+    fits = array.ndim == len(shape) and all(
+        size in (None, given) for size, given in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{where}: got shape {tensors.shape_text(array.shape)}, "
+            f"expected {tensors.shape_text(shape)}"
+        )
+    if dtype is np.uint8 and array.dtype != np.uint8:
+        raise ValueError(f"{where}: got {array.dtype}, expected uint8")
+    if dtype is not np.uint8 and array.dtype.kind not in "fiu":
+        raise ValueError(f"{where}: got {array.dtype}, expected {np.dtype(dtype)}")
+    if dtype is not np.uint8 and not np.isfinite(array).all():
+        raise ValueError(f"{where}: not all values are finite")
+    return array.astype(dtype, copy=False)

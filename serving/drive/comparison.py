@@ -1,0 +1,108 @@
+"""Self-reenactment through a server: people's cards against ground truth and a baseline.
+
+Basics: a card's person is driven by the landmarks of a video of the same person that gave no
+source frame; the result is compared with that video's frames. The baseline answers with the
+source frame whose landmarks are nearest.
+"""
+
+import dataclasses
+import pathlib
+
+import cv2
+import numpy as np
+
+from serving.client.blocking import TalkingHeadClient, TlsOptions
+from tf_talking.dataset.records import VideoRecord, decode_frames, spread
+from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.landmarks.nearest import nearest_source
+from tf_talking.media.photos import write_png
+from tf_talking.metrics import registry
+from tf_talking.people.card import PersonCard
+
+METRICS = ("l1", "ssim")
+NEAREST = "nearest_source"
+
+
+@dataclasses.dataclass
+class Comparison:
+    """Frames uint8 [N, S, S, 3] by method, and each method's mean error by metric."""
+
+    landmarks: np.ndarray
+    ground_truth: np.ndarray
+    frames: dict[str, np.ndarray]
+    errors: dict[str, dict[str, float]]
+    line_thickness: int = 2
+
+
+def without_frames(record: VideoRecord, indices: np.ndarray) -> VideoRecord:
+    """The record less some of its frames: what is left to be measured on."""
+    kept = np.setdiff1d(np.arange(record.num_frames), indices)
+    return dataclasses.replace(
+        record, frames=[record.frames[i] for i in kept], landmarks=record.landmarks[kept]
+    )
+
+
+def compare(
+    source: VideoRecord,
+    driving: VideoRecord,
+    num_sources: int,
+    cards: dict[str, pathlib.Path],
+    server: str,
+    tls: TlsOptions | None = None,
+) -> Comparison:
+    """Animates every card with `driving`'s landmarks and measures it against its frames.
+
+    Args:
+      source: the video that the cards were made from.
+      driving: another video of the person.
+      num_sources: how many frames of `source`, evenly spread, the cards were made from.
+      cards: method's name → person card.
+      server: HOST:PORT, or whatever the client takes.
+      tls: how to speak TLS; None: plain text.
+    """
+    chosen = spread(source.num_frames, num_sources)
+    truth = decode_frames(driving, range(driving.num_frames))
+    nearest = chosen[nearest_source(source.landmarks[chosen], driving.landmarks)]
+    frames = {NEAREST: decode_frames(source, nearest)}
+    thickness = 2
+    with TalkingHeadClient(server, tls=tls) as client:
+        client.wait_until_ready()
+        for name, path in cards.items():
+            card = PersonCard.load(path)
+            thickness = int(card.extra.get("line_thickness", 2))
+            frames[name] = np.stack(list(client.animate(driving.landmarks, card)))
+    errors = {
+        name: {metric: registry.compute(metric, truth, result) for metric in METRICS}
+        for name, result in frames.items()
+    }
+    return Comparison(driving.landmarks, truth, frames, errors, thickness)
+
+
+def write_sheet(
+    comparison: Comparison, path: pathlib.Path, columns: int = 8, scale: int = 2
+) -> None:
+    """Rows: source (the nearest one), landmarks, ground truth, then each card's frames."""
+    count = len(comparison.ground_truth)
+    chosen = spread(count, columns)
+    size = comparison.ground_truth.shape[1]
+    drawn = np.stack(
+        [
+            draw_landmarks(points, size, line_thickness=comparison.line_thickness)
+            for points in comparison.landmarks[chosen]
+        ]
+    )
+    others = [f for name, f in comparison.frames.items() if name != NEAREST]
+    rows = [comparison.frames[NEAREST][chosen], drawn, comparison.ground_truth[chosen]]
+    rows += [frames[chosen] for frames in others]
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+    sheet = cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    write_png(path, sheet)
+
+
+def format_table(comparison: Comparison) -> str:
+    """The errors as a text table."""
+    lines = [f"{'':<16}" + "".join(f"{metric.upper():>10}" for metric in METRICS)]
+    for name, errors in comparison.errors.items():
+        values = "".join(f"{errors[metric]:>10.4f}" for metric in METRICS)
+        lines.append(f"{name.replace('_', ' '):<16}{values}")
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""Flags that the programs with a client share: which server, how to reach it, which person."""
+
+import os
+import pathlib
+
+from absl import flags
+
+from serving.client.channels import TlsOptions
+from tf_talking.people.card import PersonCard
+from tf_talking.people.registry import PersonRegistry
+
+FLAGS = flags.FLAGS
+
+
+def define_server_flags() -> None:
+    """--server and --tls*. Only when run as a program."""
+    flags.DEFINE_string(
+        "server",
+        "localhost:8500",
+        "HOST:PORT of the model server; several with commas between them, or "
+        "dns:///SERVICE:PORT, share the requests.",
+    )
+    flags.DEFINE_bool("tls", False, "Speak TLS; implied by the flags below.")
+    flags.DEFINE_string("tls_ca", None, "Root certificates (PEM); by default the system's.")
+    flags.DEFINE_string("tls_cert", None, "The client's own certificate (PEM), with --tls_key.")
+    flags.DEFINE_string("tls_key", None, "Its key (PEM).")
+    flags.DEFINE_string(
+        "tls_server_name", None, "Name in the server's certificate, where --server has another."
+    )
+
+
+def define_person_flags(multiple: bool = False) -> None:
+    """--person and --people. Only when run as a program."""
+    define = flags.DEFINE_multi_string if multiple else flags.DEFINE_string
+    text = "Person card (.npz), or with --people a name"
+    define("person", None, text + ("; repeatable." if multiple else "."))
+    flags.DEFINE_string("people", None, "Folder of person cards, `people` of a serving folder.")
+
+
+def tls_options() -> TlsOptions | None:
+    """What the flags say. Raises ValueError where one is missing."""
+    given = (FLAGS.tls_ca, FLAGS.tls_cert, FLAGS.tls_key, FLAGS.tls_server_name)
+    if not FLAGS.tls and not any(given):
+        return None
+    return TlsOptions(*given)
+
+
+def load_person(person: str, people: str | None) -> tuple[PersonCard, pathlib.Path]:
+    """The card that --person (and --people) mean, and its file.
+
+    Raises:
+      FileNotFoundError, ValueError: nobody of that name, no such file, no card.
+    """
+    if people is None or person.endswith(".npz") or os.sep in person:
+        return PersonCard.load(person), pathlib.Path(person)
+    registry = PersonRegistry(people)
+    return registry.load(person), registry.path(person)

@@ -1,0 +1,179 @@
+"""The gRPC side of the embedded server: which method goes where, message limits, TLS, the port.
+
+An asyncio server: a connection that sends headers and then nothing costs a coroutine, not a
+thread, and health, status and metadata are answered in the event loop, also when all workers are
+busy and the queue is full.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+)
+
+from serving.server.config_protos import SSLConfig, read_text_proto
+from serving.server.errors import ServingError, clipped, from_exception, invalid_argument
+from serving.server.model_service import ModelService
+from serving.server.prediction_service import PredictionService, parse_message
+
+_PREDICTION = "tensorflow.serving.PredictionService"
+_MODEL = "tensorflow.serving.ModelService"
+# -1 lifts gRPC's limit of 4 MB; a protobuf message ends at 2 GB anyway. A second server on the
+# same port must fail, not share it.
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class GrpcServer:
+    """The three services on one port. Belongs to the event loop that it is made in.
+
+    Args:
+      prediction: answers Predict and GetModelMetadata.
+      model: answers GetModelStatus and HandleReloadConfigRequest.
+      options: further gRPC channel arguments, name and value.
+    """
+
+    def __init__(
+        self,
+        prediction: PredictionService,
+        model: ModelService,
+        options: tuple[tuple[str, int | str], ...] = (),
+    ):
+        self._prediction, self._model = prediction, model
+        self._calls: set[grpc.aio.ServicerContext] = set()
+        self._server = grpc.aio.server(options=tuple((dict(_OPTIONS) | dict(options)).items()))
+        metadata = get_model_metadata_pb2.GetModelMetadataRequest
+        status = get_model_status_pb2.GetModelStatusRequest
+        services = {
+            _PREDICTION: {
+                "Predict": self._predict,
+                "GetModelMetadata": _at_once(metadata, prediction.get_model_metadata),
+            },
+            _MODEL: {
+                "GetModelStatus": _at_once(status, model.get_model_status),
+                "HandleReloadConfigRequest": self._reload,
+            },
+        }
+        for name, methods in services.items():
+            handlers = {
+                method: grpc.unary_unary_rpc_method_handler(self._handler(answer))
+                for method, answer in methods.items()
+            }
+            generic = grpc.method_handlers_generic_handler(name, handlers)
+            self._server.add_generic_rpc_handlers((generic,))
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    def listen(
+        self, host: str, port: int, credentials: grpc.ServerCredentials | None = None
+    ) -> int:
+        """Binds. Returns the port. Raises ServingError naming the address."""
+        address = f"{host}:{port}"
+        try:
+            if credentials is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            raise ServingError(
+                grpc.StatusCode.UNAVAILABLE,
+                f"can not listen at {address} (flags --host, --port): is the port in use?",
+            )
+        return bound
+
+    async def start(self) -> None:
+        """Answers from now on; health is SERVING, for the server as a whole and both services."""
+        await self._server.start()
+        for name in ("", _PREDICTION, _MODEL):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float) -> None:
+        """Health NOT_SERVING, nothing new is taken, what is under way may take `grace` seconds.
+
+        Streams that watch the health would last for ever; they are not waited for.
+        """
+        await self._health.enter_graceful_shutdown()
+        stopping = asyncio.create_task(self._server.stop(grace))
+        while self._calls and not stopping.done():
+            await asyncio.sleep(0.02)
+        await self._server.stop(None)
+        await stopping
+
+    def _handler(self, answer):
+        """A gRPC handler of bytes; `answer` may raise ServingError."""
+
+        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            self._calls.add(context)
+            context.add_done_callback(self._calls.discard)
+            try:
+                return await answer(data, context)
+            except ServingError as error:
+                refusal = error
+            except Exception as error:  # a fault of this server's; it goes on
+                refusal = from_exception(error)
+            await context.abort(refusal.code, clipped(refusal.message))
+
+        return handle
+
+    async def _predict(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        return await self._prediction.predict(data, context.time_remaining())
+
+    async def _reload(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        request = parse_message(model_management_pb2.ReloadConfigRequest, data)
+        gone = threading.Event()
+        try:
+            response = await asyncio.to_thread(
+                self._model.handle_reload_config_request, request, gone.is_set
+            )
+            return response.SerializeToString()
+        finally:
+            gone.set()
+
+
+def _at_once(request_type: type[Message], method):
+    """For methods that take next to no time."""
+
+    async def answer(data: bytes, _) -> bytes:
+        return method(parse_message(request_type, data)).SerializeToString()
+
+    return answer
+
+
+def read_credentials(path: str | os.PathLike | None) -> grpc.ServerCredentials | None:
+    """TLS as an SSLConfig text proto asks for it; None without a file.
+
+    Raises:
+      ServingError: the file can not be read, or a field does not fit; both are named.
+    """
+    if not path:
+        return None
+    try:
+        config = read_text_proto(path, SSLConfig)
+    except ValueError as error:
+        raise invalid_argument(str(error)) from error
+    except OSError as error:
+        raise invalid_argument(f"SSL config {path}: {error.strerror}") from error
+    required = ["server_key", "server_cert"] + ["custom_ca"] * config.client_verify
+    for field in required:
+        if "-----BEGIN" not in getattr(config, field):
+            raise invalid_argument(f"{path}: {field}: expected a PEM text, not a file's name")
+    with contextlib.suppress(ValueError):
+        return grpc.ssl_server_credentials(
+            [(config.server_key.encode(), config.server_cert.encode())],
+            config.custom_ca.encode() or None,
+            config.client_verify,
+        )
+    raise invalid_argument(f"{path}: server_key and server_cert can not be used")

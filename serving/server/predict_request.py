@@ -1,0 +1,165 @@
+"""From a PredictRequest to what a session is fed, and from its outputs to the answer.
+
+Checks, codes and messages are TensorFlow Serving's. Stricter in one point: an input whose shape
+does not fit the signature is refused before anything is computed, where TensorFlow Serving lets the
+graph find out.
+"""
+
+import dataclasses
+
+import grpc
+import numpy as np
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import predict_pb2
+
+from serving.protocol import tensors
+from serving.server.errors import ServingError, invalid_argument
+
+_DEFAULT_SIGNATURE = "serving_default"
+_METHODS = tuple(f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A checked request: tensor name → value, outputs and their tensors' names."""
+
+    signature: str
+    feeds: dict[str, np.ndarray]
+    aliases: list[str]
+    fetches: list[str]
+
+
+def parse(
+    request: predict_pb2.PredictRequest, signatures: dict[str, meta_graph_pb2.SignatureDef]
+) -> Call:
+    """Checks a request against the signatures of a model.
+
+    Raises:
+      ServingError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs and
+        outputs that do not fit; the message names them.
+    """
+    key = request.model_spec.signature_name or _DEFAULT_SIGNATURE
+    signature = _signature(signatures, key)
+    feeds = _feeds(signature, request.inputs)
+    aliases = _aliases(signature, list(request.output_filter))
+    return Call(key, feeds, aliases, [signature.outputs[alias].name for alias in aliases])
+
+
+def answer(
+    call: Call, name: str, version: int, values: list[np.ndarray]
+) -> predict_pb2.PredictResponse:
+    """The response that carries `values`, one for each of the call's outputs."""
+    response = predict_pb2.PredictResponse()
+    response.model_spec.name = name
+    response.model_spec.version.value = version
+    response.model_spec.signature_name = call.signature
+    for alias, value in zip(call.aliases, values, strict=True):
+        response.outputs[alias].CopyFrom(_encoded(alias, value))
+    return response
+
+
+def _signature(
+    signatures: dict[str, meta_graph_pb2.SignatureDef], key: str
+) -> meta_graph_pb2.SignatureDef:
+    if key not in signatures:
+        raise ServingError(
+            grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.'
+        )
+    if signatures[key].method_name not in _METHODS:
+        raise ServingError(
+            grpc.StatusCode.INTERNAL,
+            "Expected prediction signature method_name to be one of "
+            f"{{{', '.join(_METHODS)}}}. Was: {signatures[key].method_name}",
+        )
+    return signatures[key]
+
+
+def _feeds(
+    signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto]
+) -> dict[str, np.ndarray]:
+    """Tensor name → value, checked against the signature."""
+    _check_names(signature, inputs)
+    values = {alias: inputs.get(alias, signature.defaults.get(alias)) for alias in signature.inputs}
+    # TensorFlow counts the arguments of a run in the order of their tensors' names.
+    ordered = sorted(signature.inputs.items(), key=lambda item: item[1].name)
+    for index, (alias, info) in enumerate(ordered):
+        if values[alias].dtype != info.dtype:
+            raise invalid_argument(
+                f"Expects arg[{index}] to be {tensors.dtype_name(info.dtype)} but "
+                f"{tensors.dtype_name(values[alias].dtype)} is provided (input {alias})"
+            )
+    feeds = {}
+    for alias, info in ordered:
+        _check_shape(alias, values[alias], info)
+        try:
+            feeds[info.name] = tensors.decode(values[alias])
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise invalid_argument(f"tensor parsing error: {alias} ({error})") from error
+    return feeds
+
+
+def _check_names(signature: meta_graph_pb2.SignatureDef, inputs: dict) -> None:
+    sent, known = set(inputs), set(signature.inputs)
+    required = known - set(signature.defaults)
+    if len(sent) > len(known) or (len(sent) < len(known) and not signature.defaults):
+        raise invalid_argument(
+            f"input size does not match signature: {len(sent)}!={len(known)} "
+            f"len({{{_listed(sent)}}}) != len({{{_listed(known)}}}). "
+            f"Sent extra: {{{_listed(sent - known)}}}. "
+            f"Missing but required: {{{_listed(known - sent)}}}."
+        )
+    for alias in sorted(required - sent):
+        raise invalid_argument(
+            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found "
+            "in request and no default value provided. Inputs expected to be in the request "
+            f"{{{_listed(sent)}}}, or default input alias set: {_listed(signature.defaults)}"
+        )
+    if sent - known:
+        raise invalid_argument(
+            f"Inputs contains invalid name. Used request inputs: {_listed(sent & known)}, "
+            f"request input: {_listed(sent)}"
+        )
+
+
+def _check_shape(alias: str, value: tensor_pb2.TensorProto, info) -> None:
+    got = tensors.partial_shape(value.tensor_shape)
+    expected = tensors.partial_shape(info.tensor_shape)
+    if expected is None or got is None:
+        return  # the second case is the decoder's to refuse
+    fits = len(got) == len(expected) and all(
+        size in (None, given) for size, given in zip(expected, got, strict=True)
+    )
+    if not fits:
+        raise invalid_argument(
+            f"Cannot feed value of shape {tensors.shape_text(got)} for input {alias}, which has "
+            f"shape {tensors.shape_text(expected)}"
+        )
+
+
+def _aliases(signature: meta_graph_pb2.SignatureDef, output_filter: list[str]) -> list[str]:
+    """The outputs to fetch: those of the filter, or all."""
+    seen = set()
+    for alias in output_filter:
+        if alias not in signature.outputs:
+            raise invalid_argument(
+                f"output tensor alias not found in signature: {alias} Outputs expected to be in "
+                f"the set {{{_listed(signature.outputs)}}}."
+            )
+        if alias in seen:
+            raise invalid_argument(f"duplicate output tensor alias: {alias}")
+        seen.add(alias)
+    return output_filter or sorted(signature.outputs)
+
+
+def _encoded(alias: str, value: np.ndarray) -> tensor_pb2.TensorProto:
+    try:
+        return tensors.encode(value)
+    except ValueError as error:
+        raise ServingError(
+            grpc.StatusCode.UNIMPLEMENTED, f"output {alias} can not be sent: {error}"
+        ) from error
+
+
+def _listed(names) -> str:
+    return ",".join(sorted(names))

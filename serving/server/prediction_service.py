@@ -1,0 +1,175 @@
+"""PredictionService: Predict and GetModelMetadata.
+
+A request waits in the event loop, which costs no thread: until its bytes are there, until a worker
+thread is free, until its batch has been computed. Of those that have arrived, `limit` may be under
+way; more are refused. A request is one `Future`: when the client cancels, goes away or its
+deadline passes, the future is cancelled, and what has not begun is not computed.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import grpc
+import numpy as np
+from google.protobuf.message import DecodeError, Message
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+
+from serving.server import predict_request
+from serving.server.batching.batcher import Batcher
+from serving.server.errors import ServingError, from_exception, invalid_argument
+from serving.server.metrics import Metrics
+from serving.server.models.model_store import ModelStore
+
+
+def parse_message(message: type[Message], data: bytes) -> Message:
+    """Parses a request; gRPC itself would answer other bytes by INTERNAL.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT naming the message.
+    """
+    try:
+        return message.FromString(data)
+    except DecodeError as error:
+        raise invalid_argument(
+            f"{len(data)} bytes that are no {message.DESCRIPTOR.full_name}: {error}"
+        ) from error
+
+
+@dataclasses.dataclass
+class _Pending:
+    """A Predict under way; `future` gets the response's bytes or a ServingError."""
+
+    data: bytes
+    deadline: float | None  # on time.monotonic's clock
+    future: Future = dataclasses.field(default_factory=Future)
+    model: str = ""  # known once it is known to be served
+
+
+class PredictionService:
+    """Answers with the models of a store.
+
+    Args:
+      store: the models.
+      workers: threads that parse, run what is not batched, and write answers.
+      batcher: the queues for models that have batching options.
+      limit: Predict requests under way, waiting ones included.
+      metrics: requests are counted there.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        workers: ThreadPoolExecutor,
+        batcher: Batcher | None,
+        limit: int,
+        metrics: Metrics,
+    ):
+        self._store = store
+        self._workers = workers
+        self._batcher = batcher
+        self._limit = limit
+        self._metrics = metrics
+        self._under_way = 0
+
+    async def predict(self, data: bytes, timeout: float | None) -> bytes:
+        """Runs a signature of a model: bytes of a PredictRequest → of a PredictResponse.
+
+        Raises:
+          ServingError: the refusal.
+        """
+        began = time.monotonic()
+        pending = _Pending(data, None if timeout is None else began + timeout)
+        status = grpc.StatusCode.CANCELLED
+        try:
+            response = await self._computed(pending)
+            status = grpc.StatusCode.OK
+            return response
+        except ServingError as error:
+            status = error.code
+            raise
+        finally:
+            self._metrics.request(pending.model, status, time.monotonic() - began)
+
+    async def _computed(self, pending: _Pending) -> bytes:
+        if self._under_way >= self._limit:
+            raise ServingError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._under_way} requests are being worked on or wait, which is the limit "
+                "(flags --grpc_max_threads + --max_queued_requests)",
+            )
+        self._under_way += 1
+        self._metrics.in_flight.inc()
+        try:
+            self._workers.submit(self._start, pending)
+            return await asyncio.wrap_future(pending.future)
+        finally:
+            self._under_way -= 1
+            self._metrics.in_flight.dec()
+
+    def _start(self, pending: _Pending) -> None:
+        """In a worker thread: everything, or everything up to the batch's queue."""
+        if pending.future.cancelled():
+            return
+        try:
+            self._run_or_queue(pending)
+        except Exception as error:  # whatever a request provokes, it is answered
+            if pending.future.running() or pending.future.set_running_or_notify_cancel():
+                pending.future.set_exception(from_exception(error))
+
+    def _run_or_queue(self, pending: _Pending) -> None:
+        request = parse_message(predict_pb2.PredictRequest, pending.data)
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        with contextlib.ExitStack() as held:
+            servable = held.enter_context(self._store.hold(request.model_spec))
+            pending.model = servable.name
+            call = predict_request.parse(request, servable.signatures)
+
+            def response(values: list[np.ndarray]) -> bytes:
+                answer = predict_request.answer(call, servable.name, servable.version, values)
+                return answer.SerializeToString()
+
+            if self._batcher is not None and servable.batching is not None:
+                release = held.pop_all().close  # not before the request is done
+                pending.future.add_done_callback(lambda _: release())
+                self._batcher.submit(
+                    servable, call.feeds, call.fetches, pending.deadline, pending.future, response
+                )
+            elif pending.future.set_running_or_notify_cancel():
+                timeout = None
+                if pending.deadline is not None:
+                    timeout = pending.deadline - time.monotonic()
+                began = time.monotonic()
+                outputs = servable.run(call.feeds, call.fetches, timeout)
+                self._metrics.run(servable.name, time.monotonic() - began)
+                pending.future.set_result(response(outputs))
+
+    def get_model_metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a model.
+
+        Raises:
+          ServingError: the refusal.
+        """
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        if not request.metadata_field:
+            raise invalid_argument(
+                "GetModelMetadataRequest must specify at least one metadata_field"
+            )
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise invalid_argument(f"Metadata field {field} is not supported")
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        with self._store.hold(request.model_spec) as servable:
+            response.model_spec.name = servable.name
+            response.model_spec.version.value = servable.version
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for key, signature in servable.signatures.items():
+                signatures.signature_def[key].CopyFrom(signature)
+        response.metadata["signature_def"].Pack(signatures)
+        return response

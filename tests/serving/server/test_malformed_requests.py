@@ -1,0 +1,26 @@
+"""Fuzzed requests to the toy models: each is answered as documented, and the server lives on."""
+
+import pytest
+
+from benchmarks.attacks.fuzzer import Fuzzer, attack
+from benchmarks.attacks.server import resident_mib
+
+
+@pytest.mark.parametrize("name", ["toy_server", "batching_server"])
+def test_malformed_requests_are_answered(request, name):
+    server = request.getfixturevalue(name)
+    # The toy decoder has no limit on pixels: it decodes the PNG, so a smaller one must do.
+    fuzzer = Fuzzer(server.target, ("generator", "embedder", "decoder"), seed=7, png_side=2500)
+    assert {"huge_png", "truncated_jpeg", "not_finite"} <= set(fuzzer.kinds)
+    expected = fuzzer.good_answers()
+    attack(fuzzer, range(1000, 1060), clients=2)  # pools and arenas reach their size
+    before = resident_mib(server.process.pid)
+    result = attack(fuzzer, range(150), clients=2)
+    assert result["not_allowed"] == []
+    for kind in ("wrong_shape", "wrong_type", "wrong_names", "fake_jpeg", "random_bytes"):
+        assert result["kinds"][kind].get("INVALID_ARGUMENT", 0) > 3, kind
+    assert fuzzer.good_answers() == expected
+    # A decoded picture of 100 megapixels has 300; pools of threads still grow a little here.
+    assert resident_mib(server.process.pid) < before + 150
+    fuzzer.close()
+    assert server.process.poll() is None

@@ -1,0 +1,218 @@
+"""Invariant 8: the SavedModels equal the Keras models, in a process without this project."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tf_talking.config import config_hash, get_preset
+from tf_talking.landmarks.crop import crop_frame
+from tf_talking.layers.spectral_norm import power_iteration
+from tf_talking.metrics import registry
+from tf_talking.networks.embedder import Embedder
+from tf_talking.networks.generator import Generator, neutral_adain_params
+from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from tf_talking.procedural import render as procedural
+from tf_talking.served.graphs import METADATA_FILE, save_embedder, save_generator
+from tf_talking.served.warmup import sample_landmarks
+
+CONFIG = get_preset("tiny")
+SIZE = CONFIG.model.image_size
+
+# Runs in another folder, isolated from PYTHONPATH: the graphs must not need this project.
+LOADER = """
+import sys, numpy as np, tensorflow as tf
+assert not any(m.startswith("tf_talking") for m in sys.modules)
+try:
+    import tf_talking
+    sys.exit("the project is importable here; the test proves nothing")
+except ImportError:
+    pass
+folder, inputs, outputs = sys.argv[1:]
+x = np.load(inputs)
+def run(model, signature, names):
+    graph = tf.Graph()
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], f"{folder}/{model}")
+        s = meta.signature_def[signature]
+        ops = {n.op for n in meta.graph_def.node} | {
+            n.op for f in meta.graph_def.library.function for n in f.node_def}
+        assert not ops & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}, ops
+        return session.run(
+            {k: v.name for k, v in s.outputs.items()},
+            {s.inputs[k].name: x[n] for k, n in names.items()})
+e = run("embedder", "serving_default", {"frames": "frames", "landmarks": "landmarks"})
+g = run("generator", "serving_default", {"landmark_images": "drawn", "adain_params": "psi"})
+a = run("generator", "animate", {"landmarks": "targets", "adain_params": "psi"})
+jpeg = np.stack([tf.io.decode_jpeg(j).numpy() for j in a["frames_jpeg"]])
+np.savez(outputs, jpeg=jpeg, **e, **g)
+"""
+
+
+@pytest.fixture(scope="module")
+def networks():
+    keras.utils.set_random_seed(1)
+    embedder, generator = Embedder(CONFIG.model), Generator(CONFIG.model)
+    for network in (embedder, generator):
+        for weight in network.trainable_weights:  # biases, gates and ψ off their start values
+            weight.assign_add(0.05 * tf.random.stateless_normal(weight.shape, seed=[1, 2]))
+        power_iteration(network, 3)
+    return embedder, generator
+
+
+@pytest.fixture(scope="module")
+def loaded(networks, tmp_path_factory):
+    """Inputs, and the outputs of the exported graphs computed in a separate process."""
+    folder = tmp_path_factory.mktemp("served")
+    save_embedder(folder / "embedder", CONFIG, *networks)
+    save_generator(folder / "generator", CONFIG, networks[1])
+    generator = np.random.default_rng(0)
+    landmarks = generator.uniform(4, SIZE - 4, (5, 68, 2)).astype(np.float32)
+    inputs = {
+        "frames": generator.integers(0, 256, (2, 3, SIZE, SIZE, 3)).astype(np.uint8),
+        "landmarks": generator.uniform(4, SIZE - 4, (2, 3, 68, 2)).astype(np.float32),
+        "targets": landmarks,
+        "drawn": to_uint8(landmark_images(CONFIG, tf.constant(landmarks))).numpy(),
+        # Five people in one batch.
+        "psi": networks[1]
+        .project(tf.random.stateless_uniform([5, CONFIG.model.embedding_size], seed=[3, 4]))
+        .numpy(),
+    }
+    np.savez(folder / "inputs.npz", **inputs)
+    subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            LOADER,
+            str(folder),
+            str(folder / "inputs.npz"),
+            str(folder / "outputs.npz"),
+        ],
+        check=True,
+        cwd=folder,
+        timeout=300,
+    )
+    return folder, inputs, dict(np.load(folder / "outputs.npz"))
+
+
+def test_generator_equals_keras_within_one_level(networks, loaded):
+    _, inputs, outputs = loaded
+    expected = to_uint8(networks[1](to_float(inputs["drawn"]), inputs["psi"])).numpy()
+    assert outputs["frames"].dtype == np.uint8
+    difference = np.abs(expected.astype(int) - outputs["frames"].astype(int))
+    assert difference.max() <= 1
+    assert expected.std() > 3  # not a constant picture
+
+
+def test_embedder_equals_keras(networks, loaded):
+    _, inputs, outputs = loaded
+    embedder, generator = networks
+    embedding = embedder.embed(
+        to_float(inputs["frames"]), landmark_images(CONFIG, tf.constant(inputs["landmarks"]))
+    )
+    np.testing.assert_allclose(outputs["embedding"], embedding, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        outputs["adain_params"], generator.project(embedding), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_animate_is_rasteriser_generator_and_jpeg(loaded):
+    _, _, outputs = loaded
+    expected = np.stack(
+        [tf.io.decode_jpeg(tf.io.encode_jpeg(f, quality=95)) for f in outputs["frames"]]
+    )
+    np.testing.assert_array_equal(outputs["jpeg"], expected)
+
+
+def test_metadata_names_detector_and_scheme(loaded):
+    facts = json.loads((loaded[0] / "generator" / METADATA_FILE).read_text())
+    assert facts["config_hash"] == config_hash(CONFIG)
+    assert facts["landmarks"]["detector"] == "mediapipe"
+    assert (facts["image_size"], facts["adain_size"]) == (SIZE, CONFIG.model.adain_size)
+
+
+def test_weights_are_constants_and_stored_once(loaded):
+    graph = (
+        saved_model_pb2.SavedModel.FromString((loaded[0] / "generator/saved_model.pb").read_bytes())
+        .meta_graphs[0]
+        .graph_def
+    )
+    functions = [node for f in graph.library.function for node in f.node_def]
+    constants = [n for n in [*graph.node, *functions] if n.op == "Const"]
+    sizes = [len(n.attr["value"].tensor.tensor_content) for n in constants]
+    names = {n.op for n in [*graph.node, *functions]}
+    assert not names & {"VarHandleOp", "ReadVariableOp"}
+    weights = Generator(CONFIG.model, with_projection=False).trainable_weights
+    plain = 4 * sum(int(np.prod(w.shape)) for w in weights)
+    # Merged kernels have 16 instead of 9 taps, Winograd's 12.
+    assert plain < sum(sizes) < 1.8 * plain
+
+
+def test_rows_that_do_not_belong_together_are_refused(loaded):
+    model = tf.saved_model.load(str(loaded[0] / "generator"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="different numbers of rows"):
+        model.signatures["animate"](
+            landmarks=tf.constant(loaded[1]["targets"]),
+            adain_params=tf.constant(loaded[1]["psi"][:4]),
+        )
+
+
+def test_embed_jpeg_crops_as_preprocessing_does(networks, loaded):
+    photo, points = procedural.render_raw(
+        procedural.Identity.sample(3), procedural.Pose(yaw=10), 200
+    )
+    png = cv2.imencode(".png", photo[..., ::-1])[1].tobytes()
+    model = tf.saved_model.load(str(loaded[0] / "embedder"))
+    answer = model.signatures["embed_jpeg"](
+        images=tf.constant([[png, png]]),
+        landmarks=tf.constant(np.stack([points, points])[np.newaxis].astype(np.float32)),
+    )
+    frame, moved = crop_frame(photo, points, SIZE)
+    expected = model.signatures["serving_default"](
+        frames=tf.constant(frame[np.newaxis, np.newaxis]),
+        landmarks=tf.constant(moved[np.newaxis, np.newaxis]),
+    )
+    np.testing.assert_allclose(
+        answer["embedding"],
+        expected["embedding"],
+        rtol=0.02,
+        atol=0.02 * float(tf.reduce_max(tf.abs(expected["embedding"]))),
+    )
+    assert float(tf.reduce_max(expected["embedding"])) > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_reduced_precision_is_measured_and_recorded(networks, tmp_path, device, dtype):
+    save_generator(
+        tmp_path / "1", CONFIG, networks[1], device=device, dtype=dtype, batch_sizes=(1, 2)
+    )
+    facts = json.loads((tmp_path / "1" / METADATA_FILE).read_text())
+    assert (facts["dtype"], facts["device"]) == (dtype, device)
+    assert 30 < facts["psnr_to_float32"] < 80
+    model = tf.saved_model.load(str(tmp_path / "1"))
+    landmarks = sample_landmarks(CONFIG, 2)
+    psi = np.repeat(neutral_adain_params(CONFIG.model)[np.newaxis], 2, axis=0)
+    drawn = landmark_images(CONFIG, tf.constant(landmarks))
+    answer = model.signatures["serving_default"](
+        landmark_images=to_uint8(drawn), adain_params=tf.constant(psi)
+    )
+    exact = to_uint8(networks[1](drawn, tf.constant(psi))).numpy()
+    assert registry.compute("psnr", exact, answer["frames"].numpy()) > 30
+
+
+def test_landmarks_that_are_not_finite_are_refused(loaded):
+    model = tf.saved_model.load(str(loaded[0] / "generator"))
+    landmarks = loaded[1]["targets"].copy()
+    landmarks[2, 5, 0] = np.nan
+    with pytest.raises(tf.errors.InvalidArgumentError, match="landmarks"):
+        model.signatures["animate"](
+            landmarks=tf.constant(landmarks), adain_params=tf.constant(loaded[1]["psi"])
+        )

@@ -1,0 +1,198 @@
+"""Photos driven by other people's videos: resuming, ranking, the program on real photos."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.dataset.folder import DatasetFolder, DatasetWriter
+from training.evaluation.cross import CrossReenactment, Driver
+from training.evaluation.folder import EvaluationFolder
+from training.evaluation.methods import FF, Methods
+from training.evaluation.puppeteering import Puppeteering
+from training.meta.step import MetaTrainer
+from training.person.sources import PersonFrames
+
+
+def mean_colour(frames, landmarks):
+    """A recogniser that tells people by their colour."""
+    assert len(frames) == len(landmarks)
+    return frames.mean(axis=(1, 2)) - 100.0
+
+
+def read_rows(output):
+    return [json.loads(line) for line in (output / "cross.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def drivers(people):
+    folder = DatasetFolder.open(people)
+    return [Driver.read(folder, entry, np.arange(2)) for entry in folder.accepted[:3]]
+
+
+@pytest.fixture(scope="module")
+def methods(learned):
+    return Methods(learned, {}, tuned=())
+
+
+def make(learned, methods, drivers, path):
+    facts = {
+        "checkpoint": "run/ckpt-1",
+        "step": 1,
+        "config": dataclasses.asdict(learned.config),
+        "config_hash": "abc",
+        "dataset": "people",
+        "data_hash": "d",
+        "shots": [1],
+        "methods": methods.names,
+        "epochs": {},
+        "precision": "float32",
+        "override": [],
+        "content": {},
+        "metric_sources": {"csim": "colours"},
+        "seed": 0,
+        "cross": {"drivers": [d.video_id for d in drivers], "frames": 2},
+    }
+    output = EvaluationFolder(path)
+    output.start(facts)
+    cross = CrossReenactment(learned.config, mean_colour, drivers)
+    return Puppeteering(methods, cross, facts, output)
+
+
+def test_each_photo_is_driven_by_all_and_a_killed_job_goes_on(
+    learned, methods, drivers, people, tmp_path
+):
+    folder = DatasetFolder.open(people)
+    faces = {
+        f"p{i}.jpg": Driver.read(folder, entry, np.arange(1))
+        for i, entry in enumerate(folder.accepted[3:5])
+    }
+    photos = [tmp_path / name for name in ("p0.jpg", "wall.jpg", "p1.jpg")]
+    asked = []
+
+    def find(path):
+        asked.append(path.name)
+        if path.name not in faces:
+            raise ValueError("no face")
+        return PersonFrames(faces[path.name].frames, faces[path.name].landmarks, path.name)
+
+    job = make(learned, methods, drivers, tmp_path / "out")
+    job.run(photos[:2], find)
+    (job.output.videos / "half.tmp").mkdir()
+    again = make(learned, methods, drivers, tmp_path / "out")
+    left_out = again.run(photos, find)
+    assert asked == ["p0.jpg", "wall.jpg", "wall.jpg", "p1.jpg"]
+    assert left_out == {"wall.jpg": "no face"}
+    page = again.write_report(photos, left_out)
+    assert page == tmp_path / "out" / "report.html" and page.is_file()
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "wall.jpg: no face" in text and "CSIM: colours" in text
+    rows = read_rows(tmp_path / "out")
+    assert [(r["video"], r["driver"]) for r in rows] == [
+        (name, driver.video_id) for name in faces for driver in drivers
+    ]
+    # By hand: one photo, each driver's frames drawn alone.
+    for row in rows:
+        face = faces[row["video"]]
+        driver = next(d for d in drivers if d.video_id == row["driver"])
+        person = PersonFrames(face.frames, face.landmarks, "photo")
+        generated = mean_colour(methods.draw(person, driver.landmarks)[FF], driver.landmarks)
+        source = mean_colour(face.frames, face.landmarks)[0]
+        cosines = generated @ source / np.linalg.norm(source)
+        cosines /= np.linalg.norm(generated, axis=1)
+        assert row["value"] == pytest.approx(cosines.mean(), abs=1e-3)
+        assert (row["method"], row["shots"], row["n"]) == (FF, 1, 2)
+
+
+def test_no_photo_that_can_be_used(learned, methods, drivers, tmp_path):
+    job = make(learned, methods, drivers, tmp_path / "out")
+
+    def find(path):
+        raise ValueError("several faces (2)")
+
+    left_out = job.run([tmp_path / "crowd.jpg"], find)
+    with pytest.raises(ValueError, match=r"none of 1 photos.*crowd.jpg.*several faces \(2\)"):
+        job.write_report([tmp_path / "crowd.jpg"], left_out)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(nano_config, tmp_path_factory):
+    """An untrained checkpoint for mediapipe's landmarks."""
+    folder = tmp_path_factory.mktemp("run") / "checkpoints"
+    landmarks = dataclasses.replace(nano_config.landmarks, detector="mediapipe")
+    config = dataclasses.replace(nano_config, landmarks=landmarks)
+    trainer = MetaTrainer(config, 3, dict, tf.distribute.get_strategy())
+    return trainer.checkpoint.write(str(folder / "ckpt-0"))
+
+
+@pytest.fixture(scope="module")
+def driving(people, tmp_path_factory):
+    """The procedural people as a dataset folder of mediapipe's."""
+    folder, path = DatasetFolder.open(people), tmp_path_factory.mktemp("driving") / "data"
+    info = dataclasses.asdict(folder.info) | {"detector": "mediapipe"}
+    del info["format_version"]
+    records = [folder.read_video(entry.video_id) for entry in folder.accepted]
+    writer = DatasetWriter(path, **info)
+    writer.write_shard([dataclasses.replace(r, detector="mediapipe") for r in records])
+    return path
+
+
+def puppeteer(checkpoint, driving, photos, output, *more):
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "training.puppeteer",
+            f"--checkpoint={checkpoint}",
+            f"--dataset={driving}",
+            f"--photos={photos}",
+            f"--output={output}",
+            "--frames=2",
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_real_photos_are_fine_tuned_and_driven(checkpoint, driving, shared_dir, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(shared_dir / "data/photos/p001.jpg", photos)
+    (photos / "broken.png").write_bytes(b"no picture")
+    recogniser = shared_dir / "weights/mobilefacenet_ms1m_y1.keras"
+    flags = (
+        f"--recogniser={recogniser}",
+        "--epochs=2",
+        "--identities=procedural_000001",
+        "--video_ids=procedural_000003_000",
+    )
+    result = puppeteer(checkpoint, driving, photos, tmp_path / "out", *flags)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(tmp_path / "out" / "report.html")
+    rows = read_rows(tmp_path / "out")
+    assert {(r["video"], r["method"]) for r in rows} == {("p001.jpg", "ff"), ("p001.jpg", "ft")}
+    assert {r["driver_identity"] for r in rows} == {"procedural_000001", "procedural_000003"}
+    assert all(-1.0 <= r["value"] <= 1.0 for r in rows)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "broken.png" in text and str(recogniser) in text
+
+
+def test_bad_flags_end_with_a_message(checkpoint, driving, shared_dir, tmp_path):
+    photo = shared_dir / "data/photos/p001.jpg"
+    recogniser = f"--recogniser={shared_dir / 'weights/mobilefacenet_ms1m_y1.keras'}"
+    (tmp_path / "empty").mkdir()
+    for photos, more, message in (
+        (tmp_path / "nothing", (), "--photos: "),
+        (tmp_path / "empty", (), "no photos here"),
+        (photo, ("--identities=nobody",), "--identities: 'nobody' is not in"),
+    ):
+        result = puppeteer(checkpoint, driving, photos, tmp_path / "out", recogniser, *more)
+        assert result.returncode == 2 and message in result.stderr, result.stderr
+        assert not (tmp_path / "out").exists()

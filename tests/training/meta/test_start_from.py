@@ -1,0 +1,198 @@
+"""A run that begins with another run's networks: what comes along, what begins anew."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.networks.meta_checkpoint import CheckpointMismatch
+from training.meta.start_from import StartFrom
+from training.meta.step import MetaTrainer
+from training.runs.checkpoints import SafeCheckpoints
+from training.runs.folder import RunFolder
+
+FACTS = {"data_hash": "abc", "num_videos": 5, "excluded_identities": ["ann"], "seed": 0}
+
+
+def trainer_of(config, seed, num_videos=5):
+    keras.utils.set_random_seed(seed)
+    return MetaTrainer(config, num_videos, dict, tf.distribute.get_strategy())
+
+
+def networks_of(trainer):
+    """name → weights, of all that a run goes on with; W apart."""
+    head = trainer.discriminator.head
+    found = {
+        name: getattr(trainer, name).get_weights()
+        for name in ("embedder", "generator", "ema_embedder", "ema_generator")
+    }
+    found["discriminator"] = trainer.discriminator.features.get_weights()
+    return found | {"head": [head.w0.numpy(), head.bias.numpy()], "w": [head.w.numpy()]}
+
+
+def equal(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(scope="module")
+def old(nano_config, nano_batch, tmp_path_factory):
+    """A run folder after two steps, and its trainer."""
+    run = RunFolder(tmp_path_factory.mktemp("old") / "run")
+    run.start(nano_config, FACTS)
+    trainer = trainer_of(nano_config, seed=1)
+    for _ in range(2):
+        trainer.train_step(nano_batch)
+    SafeCheckpoints(trainer.checkpoint, run.checkpoints).save(2)
+    return run, trainer
+
+
+@pytest.fixture(scope="module")
+def other_losses(nano_config):
+    return dataclasses.replace(
+        nano_config,
+        name="other",
+        losses=dataclasses.replace(nano_config.losses, content_pixel=3.0),
+        train=dataclasses.replace(nano_config.train, stretch=0.2),
+    )
+
+
+def test_networks_come_along_and_steps_begin_anew(old, other_losses, nano_batch):
+    run, before = old
+    begin = StartFrom.find(str(run.path), other_losses, FACTS)
+    assert begin.facts == {"checkpoint": "ckpt-2", "step": 2, "with_w": True}
+    trainer = trainer_of(other_losses, seed=2)
+    assert not equal(networks_of(trainer)["generator"], networks_of(before)["generator"])
+    begin.restore(trainer)
+    for name, weights in networks_of(before).items():
+        assert equal(networks_of(trainer)[name], weights), name
+    assert not equal(before.generator.get_weights(), before.ema_generator.get_weights())
+    assert int(trainer.step) == int(trainer.episodes) == 0
+    assert int(trainer.generator_optimizer.iterations) == 0
+    trainer.train_step(nano_batch)
+    assert not equal(networks_of(trainer)["generator"], networks_of(before)["generator"])
+
+
+@pytest.mark.parametrize(
+    ("change", "num_videos"),
+    [({"data_hash": "def"}, 5), ({"num_videos": 3}, 3), ({"excluded_identities": ["bob"]}, 5)],
+)
+def test_w_begins_anew_with_other_videos(old, nano_config, change, num_videos):
+    run, before = old
+    begin = StartFrom.find(str(run.path), nano_config, FACTS | change)
+    assert not begin.with_w
+    trainer = trainer_of(nano_config, seed=2, num_videos=num_videos)
+    w = trainer.discriminator.head.w.numpy()
+    begin.restore(trainer)
+    np.testing.assert_array_equal(trainer.discriminator.head.w.numpy(), w)
+    for name, weights in networks_of(before).items():
+        assert equal(networks_of(trainer)[name], weights) == (name != "w"), name
+
+
+def test_a_copied_checkpoint_brings_no_w(old, nano_config, tmp_path):
+    for path in old[0].checkpoints.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    begin = StartFrom.find(str(tmp_path / "ckpt-2"), nano_config, FACTS)
+    assert not begin.with_w
+
+
+def test_a_freed_projection_begins_where_the_normed_one_is(old, nano_config):
+    model = dataclasses.replace(nano_config.model, spectral_norm_on_projection=False)
+    free = dataclasses.replace(nano_config, model=model)
+    trainer = trainer_of(free, seed=2)
+    StartFrom.find(str(old[0].path), free, FACTS).restore(trainer)
+    embedding = tf.random.stateless_uniform([3, model.embedding_size], [1, 2])
+    for name in ("generator", "ema_generator"):
+        ours, theirs = getattr(trainer, name), getattr(old[1], name)
+        np.testing.assert_allclose(
+            ours.project(embedding), theirs.project(embedding), rtol=1e-5, atol=1e-5
+        )
+        # Nothing holds it back now.
+        ours.projection.kernel.assign(3.0 * ours.projection.kernel)
+        moved = ours.project(embedding) - ours.projection.bias
+        before = theirs.project(embedding) - theirs.projection.bias
+        np.testing.assert_allclose(moved, 3.0 * before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_free_projection_can_not_be_normed(old, nano_config, tmp_path):
+    model = dataclasses.replace(nano_config.model, spectral_norm_on_projection=False)
+    trainer = trainer_of(dataclasses.replace(nano_config, model=model), seed=1)
+    SafeCheckpoints(trainer.checkpoint, tmp_path).save(0)
+    with pytest.raises(CheckpointMismatch, match="spectral_norm_on_projection False, this config"):
+        StartFrom.find(str(tmp_path), nano_config, FACTS)
+
+
+def test_other_networks_are_refused(old, nano_config):
+    model = dataclasses.replace(nano_config.model, num_residual_blocks=2)
+    deeper = dataclasses.replace(nano_config, model=model)
+    message = "ckpt-2 has model.num_residual_blocks 1, this config 2"
+    with pytest.raises(CheckpointMismatch, match=re.escape(message)):
+        StartFrom.find(str(old[0].path), deeper, FACTS)
+    landmarks = dataclasses.replace(nano_config.landmarks, line_thickness=2)
+    thicker = dataclasses.replace(nano_config, landmarks=landmarks)
+    with pytest.raises(CheckpointMismatch, match=r"landmarks\.line_thickness 1, this config 2"):
+        StartFrom.find(str(old[0].path), thicker, FACTS)
+
+
+def test_the_program_starts_from_a_run_and_goes_on_without_it(
+    old, nano_config_file, people, tmp_path
+):
+    """E hardly moves at so small a rate; the resumed run needs the old one no more."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for path in old[0].checkpoints.iterdir():
+        (source / path.name).write_bytes(path.read_bytes())
+    run = tmp_path / "run"
+
+    def train(steps, source):
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "training.meta_train",
+                f"--dataset={people}",
+                f"--run={run}",
+                f"--config={nano_config_file}",
+                "--vgg19=none",
+                f"--steps={steps}",
+                f"--start_from={source}",
+                "--override=train.learning_rate=1e-12",
+                "--nopreview_film",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    missing = train(1, tmp_path / "nothing")
+    assert missing.returncode == 2 and "no checkpoint here" in missing.stderr
+    assert not run.exists()
+    result = train(1, source / "ckpt-2")
+    assert result.returncode == 0, result.stderr
+    assert "W anew" in result.stderr
+    facts = json.loads((run / "run.json").read_text())["start_from"]
+    assert facts == {"checkpoint": "ckpt-2", "step": 2, "with_w": False}
+
+    def kernel(prefix):
+        reader = tf.train.load_checkpoint(str(prefix))
+        names = sorted(
+            n
+            for n in reader.get_variable_to_shape_map()
+            if n.startswith("embedder/") and "kernel" in n
+        )
+        return [reader.get_tensor(name) for name in names]
+
+    ours, theirs = kernel(run / "checkpoints/ckpt-1"), kernel(source / "ckpt-2")
+    assert len(theirs) > 10
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, atol=1e-9)
+    for path in source.iterdir():
+        path.unlink()
+    result = train(2, source / "ckpt-2")
+    assert result.returncode == 0, result.stderr
+    assert "continuing at step 1 of 2" in result.stderr

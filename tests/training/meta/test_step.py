@@ -1,0 +1,361 @@
+"""Invariants 5 and 6, what one training step does, and that its options change nothing."""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_talking.networks.images import landmark_images, to_float
+from training.meta.options import StepOptions
+from training.meta.step import MetaTrainer
+
+NUM_VIDEOS = 5
+ONE = tf.constant(1.0)
+
+
+def make_trainer(config, strategy=None, **options):
+    keras.utils.set_random_seed(7)
+    return MetaTrainer(
+        config, NUM_VIDEOS, dict, strategy or tf.distribute.get_strategy(), StepOptions(**options)
+    )
+
+
+def values(variables):
+    return [v.numpy() for v in variables]
+
+
+def moved(before, variables):
+    return [bool(np.any(b != v.numpy())) for b, v in zip(before, variables, strict=True)]
+
+
+def test_generator_update_leaves_the_discriminator_untouched(nano_config, nano_batch):
+    trainer = make_trainer(nano_config)
+    ours, theirs = trainer.generator_variables, trainer.discriminator.variables
+    before, untouched = values(ours), values(theirs)
+    result = trainer.passes.first(nano_batch, ONE)
+    assert not any(moved(before, ours)) and not any(moved(untouched, theirs))
+    trainer.apply_generator(result.generator, result.metrics["loss/generator"])
+    # Behind a gate at 0 the attention's convolutions get no gradient in the first step.
+    still = [v for v, m in zip(ours, moved(before, ours), strict=True) if not m]
+    assert len(still) <= 3 * 8, [v.name for v in still]
+    assert not any(moved(untouched, theirs))
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_discriminator_update_leaves_e_g_and_p_untouched(nano_config, nano_batch, which):
+    trainer = make_trainer(nano_config)
+    e_and_g = [*trainer.embedder.variables, *trainer.generator.variables]
+    head = trainer.discriminator.head
+    untouched, before = values(e_and_g), values([head.w, head.w0, head.bias])
+    result = trainer.passes.first(nano_batch, ONE)
+    if which == "second":
+        result = trainer.passes.second(nano_batch, result.kept, ONE)
+    trainer.apply_discriminator(result, ONE, nano_batch["video_index"])
+    assert not any(moved(untouched, e_and_g))
+    assert moved(before[1:2], [head.w0]) == [True]
+    rows = np.any(before[0] != head.w.numpy(), axis=1)
+    assert rows.tolist() == [True, False, False, True, True]  # only the videos of the batch
+
+
+def test_gradients_equal_those_of_the_losses_as_written(nano_config, nano_batch):
+    """The shared pass against eq. (3) and (6), each with a forward pass and a tape of its own."""
+    trainer = make_trainer(nano_config)
+    losses, discriminator = nano_config.losses, trainer.discriminator
+    sources = to_float(nano_batch["source_frames"])
+    source_landmarks = landmark_images(nano_config, nano_batch["source_landmarks"])
+    target = to_float(nano_batch["target_frame"])
+    drawn = landmark_images(nano_config, nano_batch["target_landmarks"])
+    index = nano_batch["video_index"]
+    with tf.GradientTape() as tape:
+        embedding = trainer.embedder.embed(sources, source_landmarks)
+        fake = trainer.generator(drawn, trainer.generator.project(embedding))
+        score, activations = discriminator(fake, drawn, index)
+        _, real_activations = discriminator.features(target, drawn)
+        pairs = zip(real_activations, activations, strict=True)
+        matching = [tf.reduce_mean(tf.abs(a - b)) for a, b in pairs]
+        loss = (
+            losses.content_pixel * tf.reduce_mean(tf.abs(target - fake))
+            - losses.adversarial * tf.reduce_mean(score)
+            + losses.feature_matching * tf.reduce_mean(matching)
+            + losses.match
+            * tf.reduce_mean(tf.abs(embedding - tf.gather(discriminator.head.w, index)))
+        )
+    expected = tape.gradient(loss, trainer.generator_variables)
+    with tf.GradientTape() as tape:
+        real, _ = discriminator(target, drawn, index)
+        score, _ = discriminator(tf.stop_gradient(fake), drawn, index)
+        hinge = tf.reduce_mean(tf.nn.relu(1 + score)) + tf.reduce_mean(tf.nn.relu(1 - real))
+    head = discriminator.head
+    expected_d = tape.gradient(hinge, [*trainer.discriminator_variables, head.w])
+    result = trainer.passes.first(nano_batch, ONE)
+    assert float(result.metrics["loss/generator"]) == pytest.approx(float(loss), rel=1e-5)
+    assert float(result.metrics["loss/discriminator"]) == pytest.approx(float(hinge), rel=1e-5)
+    again = trainer.passes.second(nano_batch, result.kept, ONE)
+    rows = tf.convert_to_tensor(tf.IndexedSlices(result.rows, index, head.w.shape))
+    pairs = [
+        *zip(result.generator, expected, strict=True),
+        *zip([*result.discriminator, rows], expected_d, strict=True),
+        *zip(again.discriminator, result.discriminator, strict=True),
+    ]
+    for ours, theirs in pairs:
+        theirs = tf.convert_to_tensor(theirs).numpy()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 + 1e-4 * abs(theirs).max())
+
+
+def test_match_loss_moves_the_embedder_only(nano_config, nano_batch):
+    losses = dataclasses.replace(
+        nano_config.losses, content_pixel=0.0, adversarial=0.0, feature_matching=0.0
+    )
+    config = dataclasses.replace(nano_config, losses=losses)
+    trainer = make_trainer(config)
+    networks = (trainer.embedder, trainer.generator, trainer.discriminator)
+    before = [values(n.trainable_variables) for n in networks]
+    result = trainer.passes.first(nano_batch, ONE)
+    trainer.apply_generator(result.generator, ONE)
+    changed = [any(moved(b, n.trainable_variables)) for b, n in zip(before, networks, strict=True)]
+    assert changed == [True, False, False]
+
+
+def test_match_loss_reaches_w_where_the_config_says_so(nano_config, nano_batch):
+    losses = dataclasses.replace(nano_config.losses, match_detach_w=False)
+    trainer = make_trainer(dataclasses.replace(nano_config, losses=losses))
+    w, index = trainer.discriminator.head.w, nano_batch["video_index"]
+    before = w.numpy()
+    # Real equals fake and scores are near 0: the hinge terms cancel, the match term is left.
+    kept = {
+        "fake": to_float(nano_batch["target_frame"]),
+        "embedding": tf.fill([4, nano_config.model.embedding_size], 100.0),
+    }
+    trainer.apply_discriminator(trainer.passes.second(nano_batch, kept, ONE), ONE, index)
+    rows = [0, 3, 4]
+    assert (w.numpy() - before)[rows].min() > 0  # towards 100
+
+
+def test_normalised_w_gets_a_dense_update(nano_config, nano_batch):
+    model = dataclasses.replace(nano_config.model, spectral_norm_on_w=True)
+    trainer = make_trainer(dataclasses.replace(nano_config, model=model))
+    before = trainer.discriminator.head.w.numpy()
+    result = trainer.passes.first(nano_batch, ONE)
+    assert result.rows is None and trainer.w_optimizer is None
+    trainer.apply_discriminator(result, ONE, nano_batch["video_index"])
+    assert np.any(before != trainer.discriminator.head.w.numpy(), axis=1).all()
+
+
+@pytest.fixture(scope="module")
+def stepped(nano_config, nano_batch):
+    """A trainer after one compiled step (tracing takes a while), its start and its metrics."""
+    trainer = make_trainer(nano_config)
+    start = values(trainer.generator.trainable_variables)
+    return trainer, start, dict(trainer.train_step(nano_batch))
+
+
+def test_two_discriminator_updates_per_step(stepped):
+    trainer, _, _ = stepped
+    assert int(trainer.generator_optimizer.iterations) == 1
+    assert int(trainer.discriminator_optimizer.iterations) == 2
+    assert int(trainer.w_optimizer.iterations) == 2
+    assert (int(trainer.step), int(trainer.episodes)) == (1, 4)
+
+
+def test_every_term_is_logged_and_finite(stepped):
+    trainer, _, metrics = stepped
+    terms = {"content_pixel", "adversarial", "feature_matching", "match"}
+    assert {f"loss/{t}" for t in terms} < set(metrics)
+    assert {"score/real", "score/fake", "loss/discriminator", "norm/w"} < set(metrics)
+    assert {"grad_norm/generator", "grad_norm/discriminator"} < set(metrics)
+    assert metrics["skipped/total"] == metrics["skipped/in_a_row"] == 0
+    assert all(np.isfinite(float(v)) for v in metrics.values())
+    weights = trainer.config.losses
+    total = sum(getattr(weights, t) * float(metrics[f"loss/{t}"]) for t in terms)
+    assert float(metrics["loss/generator"]) == pytest.approx(total, rel=1e-5)
+
+
+def test_ema_follows(stepped):
+    trainer, start, _ = stepped
+    decay = trainer.config.train.ema_decay
+    for before, ema, now in zip(
+        start,
+        trainer.ema_generator.trainable_variables,
+        trainer.generator.trainable_variables,
+        strict=True,
+    ):
+        np.testing.assert_allclose(ema, decay * before + (1 - decay) * now, atol=1e-6)
+
+
+def test_overfits_one_batch(stepped, nano_batch):
+    """The step learns: L1 on four plain-coloured people falls by a third."""
+    trainer, _, _ = stepped
+    colours = np.random.default_rng(1).integers(0, 256, (4, 3)).astype(np.uint8)
+    batch = dict(nano_batch)
+    for name in ("source_frames", "target_frame"):
+        shape = nano_batch[name].shape
+        batch[name] = tf.constant(
+            np.broadcast_to(colours.reshape(4, *[1] * (len(shape) - 2), 3), shape)
+        )
+    first = float(trainer.train_step(batch)["error/l1"])
+    for _ in range(150):
+        last = float(trainer.train_step(batch)["error/l1"])
+    assert last < 0.67 * first
+
+
+def split_over_two(batch, strategy):
+    half = batch["video_index"].shape[0] // 2
+
+    def share(context):
+        i = context.replica_id_in_sync_group
+        return {k: v[i * half : (i + 1) * half] for k, v in batch.items()}
+
+    return strategy.experimental_distribute_values_from_function(share)
+
+
+@functools.cache  # collectives of two strategies in one process would get the same numbers
+def two_replicas():
+    devices = tf.config.list_logical_devices("CPU")
+    assert len(devices) >= 2, "tests/conftest.py makes two logical CPUs"
+    return tf.distribute.MirroredStrategy([d.name for d in devices[:2]])
+
+
+def assert_same_state(ours, theirs, tolerance):
+    for network in ("embedder", "generator", "discriminator", "ema_generator"):
+        pairs = zip(
+            getattr(ours, network).variables, getattr(theirs, network).variables, strict=True
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, atol=tolerance, err_msg=f"{network} {a.name}")
+
+
+def test_two_replicas_equal_one_with_the_whole_batch(nano_config, nano_batch):
+    """Invariant 6, on two logical CPU devices, duplicate rows of W included.
+
+    Eagerly: tracing the step for two replicas takes longer than running it.
+    """
+    single, strategy = make_trainer(nano_config), two_replicas()
+    double = make_trainer(nano_config, strategy)
+    for a, b in zip(single.embedder.variables, double.embedder.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Adam turns gradients of the size of rounding errors into steps: later steps drift apart.
+    for tolerance in (1e-5, 1e-4):
+        one = single.distributed_step(nano_batch)
+        two = double.distributed_step(split_over_two(nano_batch, strategy))
+        for name in one:
+            assert float(two[name]) == pytest.approx(float(one[name]), rel=1e-3, abs=1e-4), name
+        assert_same_state(double, single, tolerance)
+
+
+def test_parts_of_a_batch_equal_the_whole_one(stepped, nano_config, nano_batch):
+    """Gradient accumulation, duplicate rows of W in different parts included."""
+    whole, _, expected = stepped
+    parts = make_trainer(nano_config, accumulate=2)
+    metrics = parts.train_step(nano_batch)
+    for name in expected:
+        assert float(metrics[name]) == pytest.approx(expected[name], rel=1e-3, abs=1e-4), name
+    # The fixture's trainer has gone on; a fresh one is stepped eagerly.
+    fresh = make_trainer(nano_config)
+    fresh.distributed_step(nano_batch)
+    assert_same_state(parts, fresh, 1e-5)
+
+
+def test_recomputation_equals_the_plain_step(nano_config, nano_batch):
+    fresh, ours = make_trainer(nano_config), make_trainer(nano_config, recompute=True)
+    fresh.distributed_step(nano_batch)
+    ours.distributed_step(nano_batch)
+    assert_same_state(ours, fresh, 1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_stays_close(nano_config, nano_batch, precision):
+    """Losses of the first pass within 2 %; every weight and loss stays float32."""
+    plain = make_trainer(nano_config)
+    trainer = make_trainer(nano_config, precision=precision)
+    expected = plain.passes.first(nano_batch, ONE).metrics
+    metrics = trainer.passes.first(nano_batch, ONE).metrics
+    for name in (n for n in expected if n.startswith("loss/")):
+        assert metrics[name].dtype == tf.float32
+        assert float(metrics[name]) == pytest.approx(float(expected[name]), rel=0.02, abs=0.01)
+    metrics = trainer.distributed_step(nano_batch)
+    kept = [trainer.embedder, trainer.generator, trainer.discriminator, trainer.w_optimizer]
+    assert {v.dtype for m in kept for v in m.variables if v.dtype.is_floating} == {tf.float32}
+    if precision == "float16":
+        before = float(metrics["skipped/loss_scale"])
+        assert before == 2.0**15 or metrics["skipped/total"] > 0
+
+
+def test_several_steps_in_one_call_equal_single_ones(nano_config, nano_batch):
+    shifted = {k: tf.roll(v, 1, axis=0) for k, v in nano_batch.items()}
+    data = tf.data.Dataset.from_tensors(nano_batch).concatenate(
+        tf.data.Dataset.from_tensors(shifted)
+    )
+    single, several = make_trainer(nano_config), make_trainer(nano_config)
+    for batch in data:
+        last = single.train_step(batch)
+    metrics = several.train_steps(iter(data), 2)
+    assert int(several.step) == 2 and int(several.episodes) == 8
+    for name in last:
+        assert metrics[name] == pytest.approx(last[name], rel=1e-4, abs=1e-5), name
+    assert_same_state(several, single, 1e-6)
+
+
+def test_update_that_is_not_finite_is_left_out_and_counted(nano_config, nano_batch):
+    """A landmark at infinity is drawn nowhere, so the poison is in a weight."""
+    trainer = make_trainer(nano_config)
+    gate = trainer.generator.final_conv.bias
+    gate.assign([np.nan, 0.0, 0.0])
+    optimizers = [trainer.generator_optimizer, trainer.discriminator_optimizer]
+    trained = [
+        *trainer.generator_variables,
+        *trainer.discriminator_variables,
+        trainer.discriminator.head.w,
+        *(v for o in optimizers for v in o.variables),
+        *trainer.w_optimizer.variables,
+    ]
+    before = values(trained)
+    metrics = trainer.distributed_step(nano_batch)
+    assert not np.isfinite(metrics["loss/generator"])
+    assert metrics["skipped/total"] == 3 and metrics["skipped/in_a_row"] == 1
+    for a, b in zip(before, trained, strict=True):
+        np.testing.assert_array_equal(a, b)
+    gate.assign(tf.zeros(3))
+    metrics = trainer.distributed_step(nano_batch)
+    assert metrics["skipped/total"] == 3 and metrics["skipped/in_a_row"] == 0
+    assert int(trainer.generator_optimizer.iterations) == 1
+
+
+def test_xla_equals_the_plain_step(nano_config, nano_batch):
+    """As one program on one device; on two replicas pass by pass. On a smaller network still: XLA
+    compiles for minutes on a CPU."""
+    model = dataclasses.replace(
+        nano_config.model,
+        image_size=16,
+        generator_bottleneck=8,
+        embedder_bottleneck=8,
+        max_channels=8,
+        attention=False,
+    )
+    train = dataclasses.replace(nano_config.train, discriminator_steps=1)
+    config = dataclasses.replace(nano_config, model=model, train=train)
+    batch = {k: v[:, ..., ::2, ::2, :] if "frame" in k else v for k, v in nano_batch.items()}
+    plain, compiled = make_trainer(config), make_trainer(config, jit_compile=True)
+    strategy = two_replicas()
+    double = make_trainer(config, strategy, jit_compile=True)
+    expected = plain.train_step(batch)
+    for trainer, data in ((compiled, batch), (double, split_over_two(batch, strategy))):
+        metrics = trainer.train_step(data)
+        for name in expected:
+            assert metrics[name] == pytest.approx(expected[name], rel=1e-3, abs=1e-4), name
+        assert_same_state(trainer, plain, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "int8"}, "precision: got 'int8'"),
+        ({"accumulate": 0}, "accumulate: got 0"),
+        ({"accumulate": 3}, "train.batch_size: got 4, expected a multiple of 1 replicas x 3"),
+    ],
+)
+def test_bad_options_are_named(nano_config, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(nano_config, **options)

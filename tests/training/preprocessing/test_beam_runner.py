@@ -1,0 +1,184 @@
+"""The same videos on the local pool and on Beam's direct runner, and across both."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tf_talking.dataset.folder import DatasetFolder
+
+VIDEOS = {
+    "id00012/21Uxsk56VDQ": ["c001.mp4", "c002.mp4", None],
+    "id00012/_raOc3-IRsw": ["c003.mp4"],
+    "id00017/7t6lfzvVaTM": ["c004.mp4", "c005.mp4"],
+    "id00018/AAAAAAAAAAA": [None],
+}
+
+
+def preprocess(repo_root, source, output, *arguments, **options):
+    flags = ["--input", source, "--output", output, "--image_size", 64, "--max_frames", 12]
+    flags += ["--videos_per_shard", 1, *arguments]
+    return subprocess.run(
+        [sys.executable, "-m", "training.preprocess", *map(str, flags)],
+        cwd=repo_root,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def voxceleb(tmp_path_factory, shared_dir):
+    """VoxCeleb2's folders with real clips; None is a file that is no video."""
+    root = tmp_path_factory.mktemp("vox") / "mp4"
+    for name, clips in VIDEOS.items():
+        (root / name).mkdir(parents=True)
+        for number, clip in enumerate(clips, 1):
+            path = root / name / f"{number:05d}.mp4"
+            if clip is None:
+                path.write_text("not a video\n" * 50)
+            else:
+                shutil.copy(shared_dir / "data" / "clips" / clip, path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def local(voxceleb, repo_root):
+    output = voxceleb.parent / "local"
+    result = preprocess(repo_root, voxceleb, output, "--workers", 2)
+    assert result.returncode == 0, result.stderr
+    return output, result
+
+
+@pytest.fixture(scope="module")
+def direct(voxceleb, repo_root):
+    output = voxceleb.parent / "direct"
+    result = preprocess(repo_root, voxceleb, output, "--workers", 2, "--runner", "direct")
+    assert result.returncode == 0, result.stderr
+    return output, result
+
+
+def content(folder) -> dict[str, tuple]:
+    """Everything that the manifest says of each input, except where its record stands."""
+    entries = DatasetFolder.open(folder).entries
+    assert len(entries) == len({entry.video_id for entry in entries})
+    return {
+        entry.video_id: (
+            entry.source,
+            entry.identity,
+            entry.status,
+            entry.reason,
+            entry.num_frames,
+            entry.rejected_frames,
+            entry.rejected_clips,
+        )
+        for entry in entries
+    }
+
+
+def assert_same_records(a, b) -> None:
+    assert content(a) == content(b)
+    first, second = DatasetFolder.open(a), DatasetFolder.open(b)
+    assert first.info == second.info
+    for entry in first.accepted:
+        one, other = first.read_video(entry.video_id), second.read_video(entry.video_id)
+        assert one.frames == other.frames
+        np.testing.assert_array_equal(one.landmarks, other.landmarks)
+
+
+def test_one_record_a_video_and_every_clip_accounted_for(local):
+    output, result = local
+    data = DatasetFolder.open(output)
+    assert {(e.video_id, e.identity, e.num_frames) for e in data.accepted} == {
+        ("id00012/21Uxsk56VDQ", "id00012", 12),
+        ("id00012/_raOc3-IRsw", "id00012", 12),
+        ("id00017/7t6lfzvVaTM", "id00017", 12),
+    }
+    clips = {entry.video_id: entry.rejected_clips for entry in data.entries}
+    assert clips["id00012/21Uxsk56VDQ"].keys() == {"00003.mp4"}
+    assert clips["id00018/AAAAAAAAAAA"]["00001.mp4"].startswith("not a video")
+    assert "left out 1 clips of accepted videos: not a video" in result.stdout
+    assert "frames/s on 2 processes; VoxCeleb2 (145,520 videos, at 12 frames" in result.stdout
+    # Frames of both clips: the two people's backgrounds differ.
+    record = data.read_video("id00012/21Uxsk56VDQ")
+    assert len(record.frames[0]) != len(record.frames[6])
+
+
+def test_direct_runner_makes_the_same_dataset(local, direct):
+    assert_same_records(local[0], direct[0])
+    output, result = direct
+    assert "frames/s on 2 processes; VoxCeleb2" in result.stdout
+    assert not list((output / "parts").iterdir())
+    lines = [line for line in result.stderr.replace("\r", "\n").splitlines() if line.strip()]
+    assert not [line for line in lines if not line.startswith("preprocess:")], result.stderr
+
+
+def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, repo_root, tmp_path):
+    source = tmp_path / "mp4"
+    shutil.copytree(voxceleb, source)
+    shutil.move(source / "id00017", tmp_path)
+    output = tmp_path / "data"
+    assert preprocess(repo_root, source, output, "--workers", 1).returncode == 0
+    before = {path.name: path.read_bytes() for path in output.glob("*.tfrecord")}
+    assert len(before) == 2
+    shutil.move(tmp_path / "id00017", source)
+    # What a killed job left: a part that is whole, and half of another.
+    (output / "parts").mkdir()
+    (output / "parts" / "0.1.2.tfrecord.tmp").write_bytes(b"half")
+    again = preprocess(
+        repo_root,
+        source,
+        output,
+        "--runner",
+        "direct",
+        "--workers",
+        2,
+        "--beam_options=--direct_running_mode=in_memory --direct_num_workers=1",
+    )
+    assert again.returncode == 0, again.stderr
+    assert "3 of them done by earlier runs" in again.stdout
+    for name, data in before.items():
+        assert (output / name).read_bytes() == data
+    entries = DatasetFolder.open(output).entries
+    assert {entry.video_id for entry in entries} == VIDEOS.keys()
+    last = preprocess(repo_root, source, output)
+    assert last.returncode == 0 and "4 of them done by earlier runs" in last.stdout
+    assert "Throughput" not in last.stdout
+
+
+def test_failing_job_says_why(voxceleb, direct, repo_root, tmp_path):
+    result = preprocess(
+        repo_root,
+        voxceleb,
+        tmp_path / "data",
+        "--runner",
+        "direct",
+        "--workers",
+        1,
+        "--detector",
+        "face_alignment",
+        "--path_to_detector",
+        tmp_path / "none.pth",
+    )
+    assert result.returncode == 1
+    assert "preprocess: the Beam job failed" in result.stderr
+    assert "there is no file" in result.stderr and "none.pth" in result.stderr
+
+
+def test_without_beam_the_error_says_what_to_install(voxceleb, repo_root, tmp_path):
+    (tmp_path / "apache_beam.py").write_text("raise ImportError('No module named apache_beam')\n")
+    path = os.pathsep.join([str(tmp_path), str(pathlib.Path(repo_root))])
+    result = preprocess(
+        repo_root,
+        voxceleb,
+        tmp_path / "data",
+        "--runner",
+        "flink",
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert result.returncode == 1
+    assert "pip install -r requirements.txt" in result.stderr

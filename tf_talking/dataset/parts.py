@@ -1,0 +1,100 @@
+"""Parts of a dataset: what many workers write at once, for one DatasetWriter to take up.
+
+    parts/<key>.tfrecord    a shard of records; none where every input was rejected
+    parts/<key>.jsonl       manifest lines of its inputs; with them the part is whole
+
+The key follows from the inputs, so a part that is made again replaces its equal. Merging gives a
+part's shard its name in the dataset, then appends its lines to the manifest: a kill in between is
+harmless, since DatasetWriter knows a shard without lines by its records.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import time
+from collections.abc import Iterable
+
+from tf_talking.dataset import records, shards
+from tf_talking.dataset.folder import (
+    ACCEPTED,
+    REJECTED,
+    DatasetWriter,
+    ManifestEntry,
+    lay_out,
+    manifest_lines,
+    read_manifest_lines,
+    write_whole_shard,
+)
+
+PARTS_FOLDER = "parts"
+
+
+def part_key(video_ids: Iterable[str]) -> str:
+    """Name of the part that holds these inputs: the same in every run."""
+    return hashlib.sha256(json.dumps(list(video_ids)).encode()).hexdigest()[:24]
+
+
+def part_keys(folder: str | os.PathLike) -> set[str]:
+    """Keys of the whole parts of a dataset folder."""
+    return {path.stem for path in (pathlib.Path(folder) / PARTS_FOLDER).glob("*.jsonl")}
+
+
+def write_part(
+    folder: str | os.PathLike, key: str, results: Iterable[records.VideoRecord | ManifestEntry]
+) -> None:
+    """Writes results below the dataset folder. Many processes may do so at once.
+
+    Raises:
+        OSError: the disk is full, ...; no part appears then.
+    """
+    parts = pathlib.Path(folder) / PARTS_FOLDER
+    parts.mkdir(exist_ok=True)
+    # Names of its own, so that two attempts at one part do not share a temporary file.
+    attempt = parts / f"{key}.{os.getpid()}.{time.time_ns()}.tfrecord"
+    entries, serialized = lay_out(results, f"{key}.tfrecord")
+    if serialized:
+        write_whole_shard(attempt, serialized)
+        os.replace(attempt, parts / f"{key}.tfrecord")
+    lines = attempt.with_suffix(".jsonl.tmp")
+    lines.write_text(manifest_lines(entries), encoding="utf-8")
+    os.replace(lines, parts / f"{key}.jsonl")
+
+
+def merge_parts(writer: DatasetWriter) -> None:
+    """Takes up every whole part of the writer's folder and removes what killed workers left.
+
+    Videos that the dataset holds already are left out.
+
+    Raises:
+        ValueError: a part's manifest lines are damaged.
+        OSError: the disk is full, ...; what is not merged is there for the next time.
+    """
+    parts = writer.path / PARTS_FOLDER
+    if not parts.is_dir():
+        return
+    for lines in sorted(parts.glob("*.jsonl")):
+        shard = lines.with_suffix(".tfrecord")
+        _merge_part(writer, read_manifest_lines(lines), shard)
+        lines.unlink()
+        shard.unlink(missing_ok=True)
+    for leftover in [*parts.glob("*.tmp"), *parts.glob("*.tfrecord")]:
+        leftover.unlink()
+
+
+def _merge_part(writer: DatasetWriter, found: list[ManifestEntry], shard: pathlib.Path) -> None:
+    known = {entry.video_id for entry in writer.entries}
+    entries = [entry for entry in found if entry.video_id not in known]
+    if not shard.is_file():
+        # Its videos are in the dataset already (killed while merging), or there were none.
+        writer.write_shard([entry for entry in entries if entry.status == REJECTED])
+    elif len(entries) == len(found):
+        writer.adopt_shard(shard, entries)
+    else:
+        offsets = shards.record_offsets(shard)
+        writer.write_shard(
+            records.deserialize(shards.read_record(shard, offsets[entry.position]))
+            if entry.status == ACCEPTED
+            else entry
+            for entry in entries
+        )

@@ -1,0 +1,287 @@
+"""One input in, one record or the reason why not out: detect, check, crop, encode each frame.
+
+A video may consist of several clips: each is read on its own, and one that fails is left out with
+its reason while the others make the record. No TensorFlow, so that worker processes start quickly.
+"""
+
+import collections
+import dataclasses
+import itertools
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tf_talking.dataset.folder import ManifestEntry, rejected_entry
+from tf_talking.dataset.records import VideoRecord, encode_jpeg
+from tf_talking.extraction import face_boxes
+from tf_talking.extraction.inputs import InputItem
+from tf_talking.landmarks import crop
+from tf_talking.landmarks.detector import DetectorFailure, LandmarkDetector
+from tf_talking.media import photos, video
+
+OUTSIDE = "landmarks outside the frame"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractSettings:
+    """What a record is made of.
+
+    Attributes:
+        image_size: S, pixels.
+        frame_step: of videos and frame folders, each such frame is used.
+        max_frames: looked at in an input, at most, an equal share in each clip (what a shorter
+            clip lacks goes to the longer ones); 0: all.
+        min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
+        min_face: pixels, longer side of the landmarks' box in the original frame.
+        jpeg_quality: 1 to 100.
+        detection_batch: frames that the detector gets at once.
+    """
+
+    image_size: int = 256
+    frame_step: int = 1
+    max_frames: int = 1000
+    min_frames: int = 9
+    min_face: int = 64
+    jpeg_quality: int = 95
+    detection_batch: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A frame that was read and, where boxes are given, where its face is."""
+
+    frame: np.ndarray
+    box: np.ndarray | None = None
+
+
+def too_small(width: int, height: int, min_face: int) -> str | None:
+    """Why a picture of that many pixels can not hold a usable face, None where it can."""
+    if min(width, height) >= min_face:
+        return None
+    return f"picture too small: {width}x{height} pixels, a face needs {min_face}"
+
+
+def unusable_face(landmarks: np.ndarray, width: int, height: int, min_face: int) -> str | None:
+    """Why a detected face can not be used, None where it can.
+
+    Args:
+        landmarks: float [P, 2], pixels of the frame.
+        width, height: of the frame.
+        min_face: pixels, least longer side of the landmarks' box.
+    """
+    if crop.face_size(landmarks) < min_face:
+        return f"face too small: under {min_face} pixels"
+    if crop.fraction_outside(landmarks, width, height) > crop.OUTSIDE_TOLERANCE:
+        return OUTSIDE
+    return None
+
+
+class _Frames:
+    """Collects the usable frames of one clip and counts the others."""
+
+    def __init__(self, settings: ExtractSettings):
+        self.settings = settings
+        self.jpegs: list[bytes] = []
+        self.landmarks: list[np.ndarray] = []
+        self.rejected: collections.Counter[str] = collections.Counter()
+
+    def read_all(self, reads: Iterator[_Read | str], detector: LandmarkDetector, on_frame) -> None:
+        """Takes frames, and reasons for unreadable ones, in batches of frames of one size."""
+        batch: list[_Read] = []
+        for read in reads:
+            if isinstance(read, str):
+                self.rejected[read] += 1
+                on_frame()
+                continue
+            full = len(batch) == self.settings.detection_batch
+            if full or (batch and batch[0].frame.shape != read.frame.shape):
+                self._take(batch, detector, on_frame)
+                batch = []
+            batch.append(read)
+        self._take(batch, detector, on_frame)
+
+    def _take(self, batch: list[_Read], detector: LandmarkDetector, on_frame) -> None:
+        if not batch:
+            return
+        height, width = batch[0].frame.shape[:2]
+        small = too_small(width, height, self.settings.min_face)
+        if small is not None:
+            self.rejected[small] += len(batch)
+        else:
+            frames, boxes = [read.frame for read in batch], [read.box for read in batch]
+            given = (frames,) if boxes[0] is None else (frames, boxes)
+            for frame, detection in zip(frames, detector.detect(*given), strict=True):
+                reason = detection.reason or self._add(frame, detection.landmarks)
+                if reason is not None:
+                    self.rejected[reason] += 1
+        for _ in batch:
+            on_frame()
+
+    def _add(self, frame: np.ndarray, landmarks: np.ndarray) -> str | None:
+        height, width = frame.shape[:2]
+        reason = unusable_face(landmarks, width, height, self.settings.min_face)
+        if reason is not None:
+            return reason
+        image, landmarks = crop.crop_frame(frame, landmarks, self.settings.image_size)
+        self.jpegs.append(encode_jpeg(image, self.settings.jpeg_quality))
+        self.landmarks.append(landmarks)
+        return None
+
+    def extend(self, other: "_Frames") -> None:
+        self.jpegs += other.jpegs
+        self.landmarks += other.landmarks
+        self.rejected += other.rejected
+
+    @property
+    def total(self) -> int:
+        return len(self.jpegs) + self.rejected.total()
+
+    def complaint(self, least: int) -> str | None:
+        """Why these frames are not enough, None if they are."""
+        if len(self.jpegs) >= max(least, 1):
+            return None
+        if not self.rejected:
+            return f"too few frames: {len(self.jpegs)}, expected at least {least}"
+        reason, count = self.rejected.most_common(1)[0]
+        if not self.jpegs:
+            return reason if self.total == 1 else f"{reason} ({count} of {self.total} frames)"
+        return (
+            f"too few usable frames: {len(self.jpegs)} of {self.total}, expected at least "
+            f"{least}; most often: {reason}"
+        )
+
+
+def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int) -> Iterator[_Read]:
+    if not boxes:
+        for _, _, frame in video.read_chosen(file, lambda n, _: n % step == 0, 1, strict=True):
+            yield _Read(frame)
+        return
+    wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
+
+    def chosen(number: int, seconds: float) -> bool:
+        return number % step == 0 and wanted.has(number, seconds)
+
+    for number, seconds, frame in video.read_chosen(file, chosen, 1, strict=True):
+        yield _Read(frame, wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
+        if wanted.ended(number, seconds):
+            break
+
+
+def _read_images(files: tuple[str, ...]) -> Iterator[_Read | str]:
+    for file in files:
+        try:
+            yield _Read(photos.read_photo(file))
+        except ValueError as error:
+            yield _without_name(error, file)
+
+
+def _clips(item: InputItem, step: int) -> dict[str, Callable[[], Iterator[_Read | str]]]:
+    """Main file of each clip -> opens its frames. Photos and folders of frames are one clip."""
+    if item.kind in ("video", "clips"):
+        boxes = item.boxes or ((),) * len(item.files)
+        whole = item.kind == "video"
+        return {
+            file: lambda file=file, own=own: _read_video(file, own, whole, step)
+            for file, own in zip(item.files, boxes, strict=True)
+        }
+    files = item.files[::step] if item.kind == "frames" else item.files
+    return {item.files[0]: lambda: _read_images(files)}
+
+
+def _size(file: str) -> int:
+    return os.path.getsize(file) if os.path.isfile(file) else 0
+
+
+def _without_name(error: ValueError, file: str) -> str:
+    return str(error).removeprefix(f"{pathlib.Path(file)}: ")
+
+
+def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) -> _Frames | str:
+    """The frames of one clip, or why there are none."""
+    frames = _Frames(settings)
+    try:
+        detector.reset()
+        frames.read_all(itertools.islice(open_clip(), most), detector, on_frame)
+    except DetectorFailure:
+        raise
+    except ValueError as error:
+        return _without_name(error, file)
+    except Exception as error:  # a decoder's or a detector's own failure on this one clip
+        logging.getLogger(__name__).debug("%s", file, exc_info=True)
+        return f"{type(error).__name__}: {error}"
+    return frames
+
+
+def _do_clips(item: InputItem, detector, settings: ExtractSettings, on_frame) -> dict:
+    """File of each clip, in order -> its frames, or why there are none."""
+    clips = _clips(item, settings.frame_step)
+    results: dict[str, _Frames | str] = {}
+    left = settings.max_frames
+    # Small files first: what they lack of their share is there for the longer ones.
+    for file in sorted(clips, key=_size):
+        share = -(-left // (len(clips) - len(results))) if settings.max_frames else None
+        results[file] = _do_clip(clips[file], file, detector, settings, share, on_frame)
+        if settings.max_frames and isinstance(results[file], _Frames):
+            left -= results[file].total
+    return {file: results[file] for file in clips}
+
+
+def extract(
+    item: InputItem,
+    detector: LandmarkDetector,
+    settings: ExtractSettings,
+    on_frame: Callable[[], None] = lambda: None,
+) -> VideoRecord | ManifestEntry:
+    """Makes the record of one input.
+
+    Args:
+        item: what to read.
+        detector: finds the landmarks; it is reset first. For photos, one that does not follow
+            faces from frame to frame.
+        settings: see there.
+        on_frame: called after each frame.
+
+    Returns:
+        VideoRecord, or the ManifestEntry that says why there is none. Whatever goes wrong with one
+        input ends up there: the next one is not affected.
+
+    Raises:
+        DetectorFailure: the detector can not work at all.
+    """
+    results = _do_clips(item, detector, settings, on_frame)
+    frames, rejected_clips = _Frames(settings), {}
+    for file, result in results.items():
+        name = pathlib.Path(file).name
+        if isinstance(result, str):
+            rejected_clips[name] = result
+            continue
+        frames.extend(result)
+        if item.kind == "clips" and not result.jpegs:
+            rejected_clips[name] = result.complaint(1)
+    complaint = frames.complaint(1 if item.kind == "photos" else settings.min_frames)
+    if len(rejected_clips) == len(results):
+        complaint = collections.Counter(rejected_clips.values()).most_common(1)[0][0]
+        if len(results) > 1:
+            complaint = f"none of {len(results)} clips is usable; most often: {complaint}"
+    if item.kind != "clips":
+        rejected_clips = {}
+    rejected = dict(frames.rejected)
+    if complaint is not None:
+        return rejected_entry(
+            item.source, item.video_id, item.identity, complaint, rejected, rejected_clips
+        )
+    return VideoRecord(
+        video_id=item.video_id,
+        identity=item.identity,
+        frames=frames.jpegs,
+        landmarks=np.stack(frames.landmarks),
+        image_size=settings.image_size,
+        detector=detector.name,
+        scheme=detector.scheme,
+        source=item.source,
+        rejected_frames=rejected,
+        rejected_clips=rejected_clips,
+    )

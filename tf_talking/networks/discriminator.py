@@ -1,0 +1,154 @@
+"""Projection discriminator D: convolutional part V and the head with one vector a video.
+
+r = V(x, y)·(W_i + w0) + b (eq. 5). V also hands out the activation after each of its blocks for
+the feature matching loss. W is stored as M rows of N and read by `tf.gather`, so that its
+gradient stays sparse and a step costs the same for any number of videos M.
+Conventions: RGB float32 in [-1, 1], NHWC, landmark image first in the channels.
+"""
+
+import keras
+import tensorflow as tf
+
+from tf_talking.config import ModelConfig
+from tf_talking.layers.input_typed import InputTypedLayer
+from tf_talking.layers.residual_block import ResidualBlock
+from tf_talking.networks.down_stack import DownStack, check_image, pool
+
+W_START = 0.1  # mean of the entries of W at the start
+
+
+class DiscriminatorFeatures(keras.Model):
+    """V(x, y; θ): the embedder's blocks and one residual block at 4×4. 19.6 M in `paper`.
+
+    Args:
+      config: shapes.
+      precision: type of the activations; weights and the vector are float32 in any case.
+      recompute: see `run_block`.
+    """
+
+    def __init__(
+        self, config: ModelConfig, precision: str = "float32", recompute: bool = False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.config = config
+        self.precision = precision
+        self.down = DownStack(config, config.spectral_norm, recompute, name="down")
+        size, width = config.embedder_bottleneck, config.embedding_size
+        self.last = ResidualBlock(width, spectral_norm=config.spectral_norm, name="last")
+        self.last.build((None, size, size, width))
+        self.built = True
+
+    def call(self, frames, landmark_images):
+        """frames, landmark_images [B, S, S, 3] → (float32 [B, N], activations after each block)."""
+        frames = check_image("frames", frames, self.config.image_size)
+        landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
+        images = tf.concat([landmark_images, frames], axis=-1)
+        activations = self.down(tf.cast(images, self.precision))
+        activations.append(self.last(activations[-1]))
+        return pool(activations[-1], self.config.pooling), activations
+
+
+def realism_score(vector: tf.Tensor, w: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """V·w + b: vector [B, N], w [B, N] or [N], bias scalar → raw scores [B] (eq. 5 and 8)."""
+    return tf.reduce_sum(vector * w, axis=-1) + bias
+
+
+class ProjectionHead(InputTypedLayer):
+    """W, w0 and b of eq. (5).
+
+    Args:
+      num_videos: M.
+      size: N.
+      spectral_norm: normalises W by its largest singular value. That reads all of W in every
+        step and makes its gradient dense: for small M only.
+    """
+
+    def __init__(self, num_videos: int, size: int, spectral_norm: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.num_videos = num_videos
+        self.spectral_norm = spectral_norm
+        self.w = self.add_weight(
+            name="w",
+            shape=(num_videos, size),
+            # Not negative, as ê is: centred at 0, the match loss would first pull every ê to 0,
+            # where the ReLU behind the sum pooling is dead and no gradient brings it back.
+            initializer=keras.initializers.RandomUniform(0.0, 2 * W_START),
+            trainable=True,
+        )
+        self.w0 = self.add_weight(
+            name="w0",
+            shape=(size,),
+            # So that W_i + w0 starts around 0.
+            initializer=keras.initializers.RandomUniform(
+                -(size**-0.5) - W_START, size**-0.5 - W_START
+            ),
+            trainable=True,
+        )
+        self.bias = self.add_weight(name="b", shape=(), initializer="zeros", trainable=True)
+        if spectral_norm:
+            vector = dict(
+                initializer="random_normal",
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+            self.u = self.add_weight(name="u", shape=(size,), **vector)
+            self.v = self.add_weight(name="v", shape=(num_videos,), **vector)
+            with tf.init_scope():
+                self.power_iteration(15)  # see SpectralNorm
+        self.built = True
+
+    def video_embedding(self, video_index):
+        """W_i: int [B] → [B, N]."""
+        rows = tf.gather(self.w, video_index)
+        if not self.spectral_norm:
+            return rows
+        u, v = tf.stop_gradient(self.u), tf.stop_gradient(self.v)
+        return rows / tf.reduce_sum(v * tf.linalg.matvec(self.w, u))
+
+    def power_iteration(self, iterations: int = 1) -> None:
+        """Moves u and v towards W's leading singular vectors, where W is normalised."""
+        if not self.spectral_norm:
+            return
+        u = tf.convert_to_tensor(self.u)
+        w = tf.stop_gradient(tf.convert_to_tensor(self.w))
+        for _ in range(iterations):
+            v = tf.math.l2_normalize(tf.linalg.matvec(w, u))
+            u = tf.math.l2_normalize(tf.linalg.matvec(w, v, transpose_a=True))
+        self.u.assign(u)
+        self.v.assign(v)
+
+    def call(self, vector, video_index):
+        """vector [B, N], video_index int [B] → raw realism scores [B]."""
+        return realism_score(vector, self.video_embedding(video_index) + self.w0, self.bias)
+
+
+class Discriminator(keras.Model):
+    """D(x, y, i; θ, W, w0, b), eq. (5).
+
+    Args:
+      config: shapes.
+      num_videos: M, the number of videos in the training set.
+      precision, recompute: of V. W, w0 and b are float32.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        num_videos: int,
+        precision: str = "float32",
+        recompute: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if num_videos < 1:
+            raise ValueError(f"num_videos: got {num_videos}, expected at least 1")
+        self.features = DiscriminatorFeatures(config, precision, recompute, name="features")
+        self.head = ProjectionHead(
+            num_videos, config.embedding_size, config.spectral_norm_on_w, name="head"
+        )
+        self.built = True
+
+    def call(self, frames, landmark_images, video_index):
+        """→ (raw realism scores [B], activations after each block of V)."""
+        vector, activations = self.features(frames, landmark_images)
+        return self.head(vector, video_index), activations

@@ -1,0 +1,152 @@
+"""Reads the meta-learned networks from a checkpoint, completely or not at all.
+
+A checkpoint carries its own config, so nothing else is needed. E and G are the EMA copies. Used
+by export and by fine-tuning.
+"""
+
+import dataclasses
+import pathlib
+
+import tensorflow as tf
+
+from tf_talking.config import Config, from_json
+from tf_talking.networks.discriminator import Discriminator
+from tf_talking.networks.embedder import Embedder
+from tf_talking.networks.generator import Generator
+
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class CheckpointMismatch(ValueError):
+    """The checkpoint's variables and the networks of its config do not correspond one to one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointFacts:
+    """What a checkpoint says of itself. `shapes`: key → shape of every variable in it."""
+
+    prefix: str
+    config: Config
+    step: int
+    shapes: dict[str, list[int]]
+
+
+@dataclasses.dataclass
+class MetaLearned:
+    """Networks of a checkpoint. `discriminator` is None where it was not asked for."""
+
+    config: Config
+    checkpoint: str
+    step: int
+    embedder: Embedder
+    generator: Generator
+    discriminator: Discriminator | None
+
+
+def find_checkpoint(path: str | pathlib.Path) -> str:
+    """The checkpoint prefix of a run folder (its newest), or `path` itself where it is a prefix.
+
+    Raises:
+      ValueError: there is no checkpoint.
+    """
+    path = pathlib.Path(path)
+    if tf.io.gfile.exists(f"{path}.index"):
+        return str(path)
+    for folder in (path / "checkpoints", path):
+        latest = tf.train.latest_checkpoint(str(folder))
+        if latest:
+            return latest
+    raise ValueError(f"{path}: no checkpoint here; expected a run folder or a checkpoint prefix")
+
+
+def read_facts(prefix: str) -> CheckpointFacts:
+    """Reads a checkpoint's config, step and shapes, no weights.
+
+    Raises:
+      ValueError: it can not be read, or is not one of meta_train.
+    """
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        shapes = reader.get_variable_to_shape_map()
+        text = reader.get_tensor("config" + _VALUE).decode()
+        step = int(reader.get_tensor("step" + _VALUE))
+    except (tf.errors.OpError, RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"{prefix}: not a readable checkpoint of meta_train ({error})") from error
+    return CheckpointFacts(prefix, from_json(text, f"{prefix} (its config)"), step, shapes)
+
+
+def load_meta_learned(path: str | pathlib.Path, with_discriminator: bool = False) -> MetaLearned:
+    """Builds the networks and restores them.
+
+    Raises:
+      ValueError: no checkpoint, or it can not be read.
+      CheckpointMismatch: a variable of the networks is not in the checkpoint, or the other way
+        round, or a shape differs; names the variables.
+    """
+    facts = read_facts(find_checkpoint(path))
+    prefix, config, shapes = facts.prefix, facts.config, facts.shapes
+    networks = {
+        "ema_embedder": Embedder(config.model, name="embedder"),
+        "ema_generator": Generator(config.model, name="generator"),
+    }
+    if with_discriminator:
+        key = "discriminator/head/w" + _VALUE
+        if key not in shapes:
+            raise CheckpointMismatch(f"{prefix}: it holds no variable {key!r}")
+        networks["discriminator"] = Discriminator(
+            config.model, num_videos=shapes[key][0], name="discriminator"
+        )
+    for name, network in networks.items():
+        _check_matched(prefix, shapes, name, network)
+    # What is left out on purpose (optimisers, the other copies) does not count as unmatched.
+    status = tf.train.Checkpoint(**networks).read(prefix)
+    status.assert_existing_objects_matched().expect_partial()
+    return MetaLearned(
+        config,
+        prefix,
+        facts.step,
+        networks["ema_embedder"],
+        networks["ema_generator"],
+        networks.get("discriminator"),
+    )
+
+
+def _check_matched(prefix: str, shapes: dict, name: str, network) -> None:
+    wanted = {f"{name}/{key}": value for key, value in _keys_of(network).items()}
+    found = {
+        key.removesuffix(_VALUE): list(shape)
+        for key, shape in shapes.items()
+        if key.startswith(f"{name}/") and key.endswith(_VALUE) and ".OPTIMIZER_SLOT" not in key
+    }
+    problems = [f"{key}: not in the checkpoint" for key in sorted(set(wanted) - set(found))]
+    problems += [f"{key}: in the checkpoint only" for key in sorted(set(found) - set(wanted))]
+    problems += [
+        f"{key}: shape {found[key]} in the checkpoint, expected {wanted[key]}"
+        for key in sorted(set(wanted) & set(found))
+        if wanted[key] != found[key]
+    ]
+    if problems:
+        shown = "; ".join(problems[:5])
+        raise CheckpointMismatch(
+            f"{prefix}: {len(problems)} variables of {name} do not match its config: {shown}"
+        )
+
+
+def _keys_of(network) -> dict[str, list[int]]:
+    """Checkpoint keys of a network's variables, relative to the network, and their shapes.
+
+    Breadth first, the first path wins: the rule by which TensorFlow names variables it can reach
+    on several paths.
+    """
+    view = tf.train.TrackableView(network)
+    keys, seen, queue = {}, {id(network)}, [("", network)]
+    while queue:
+        path, node = queue.pop(0)
+        if isinstance(node, tf.Variable):
+            keys[path] = node.shape.as_list()
+            continue
+        for name, child in view.children(node).items():
+            if id(child) not in seen:
+                seen.add(id(child))
+                queue.append((f"{path}/{name}" if path else name, child))
+    return keys

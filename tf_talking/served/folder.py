@@ -1,0 +1,118 @@
+"""The folder that a server reads: model versions, models.config and person cards.
+
+    models.config            text proto ModelServerConfig, as TF Serving reads it
+    embedder/1/              SavedModels, one folder a version
+    generator/1/
+    person_ann/1/            a fine-tuned person's own generator
+    people/ann.npz           person cards
+
+A version appears under its number only when it is whole: a server polling the folder never loads
+half of one. models.config and cards are replaced in one go too.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """Returns `name`. Raises ValueError unless it can be a folder's and a model's name."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name {name!r}: expected letters, digits, '_', '-', '.', beginning with a letter or "
+            "digit, at most 100"
+        )
+    return name
+
+
+class ServingFolder:
+    """Adds versions and cards.
+
+    Args:
+      path: the folder, created when something is published.
+      base_path: what models.config calls this folder, where the server sees it elsewhere (for
+        example /models in a container). Default: what its entries call it already, or the absolute
+        path.
+    """
+
+    def __init__(self, path: str | os.PathLike, base_path: str | None = None):
+        self.path = pathlib.Path(path).absolute()
+        self.base_path = base_path
+        self.models_config = self.path / "models.config"
+
+    def card_path(self, person: str) -> pathlib.Path:
+        """Where the card of `person` lies."""
+        return self.path / "people" / f"{check_name(person)}.npz"
+
+    def versions(self, model: str) -> list[int]:
+        """Version numbers of `model` that are there, in order."""
+        folder = self.path / check_name(model)
+        if not folder.is_dir():
+            return []
+        return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and p.is_dir())
+
+    def publish(self, model: str, write: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        """Calls `write` with an empty path, then makes the result the newest version of `model`.
+
+        Returns the version's folder. Where `write` fails, nothing is left behind.
+        """
+        folder = self.path / check_name(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Beside the versions, so that the rename stays on one file system; not a number, so that
+        # no server takes it for a version.
+        temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        try:
+            write(temporary / "model")
+            with self._locked():
+                version = folder / str(max(self.versions(model), default=0) + 1)
+                os.rename(temporary / "model", version)
+                self._register(model)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return version
+
+    @contextlib.contextmanager
+    def _locked(self):
+        """One writer at a time: several people may be fine-tuned at once."""
+        with open(self.path / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _register(self, model: str) -> None:
+        config = self.read_models_config()
+        listed = config.model_config_list.config
+        if any(entry.name == model for entry in listed):
+            return
+        # A person added later, by another program, has to lie where the server sees the others.
+        known = [
+            entry.base_path.removesuffix(f"/{entry.name}")
+            for entry in listed
+            if entry.base_path.endswith(f"/{entry.name}")
+        ]
+        base_path = self.base_path or (known[-1] if known else str(self.path))
+        listed.add(
+            name=model, base_path=f"{base_path.rstrip('/')}/{model}", model_platform="tensorflow"
+        )
+        temporary = self.models_config.with_name(f".models.config.{os.getpid()}")
+        temporary.write_text(text_format.MessageToString(config))
+        os.replace(temporary, self.models_config)
+
+    def read_models_config(self) -> model_server_config_pb2.ModelServerConfig:
+        """Parses models.config; empty where there is none. Raises ValueError naming the file."""
+        config = model_server_config_pb2.ModelServerConfig()
+        if self.models_config.exists():
+            try:
+                text_format.Parse(self.models_config.read_text(), config)
+            except text_format.ParseError as error:
+                raise ValueError(f"{self.models_config}: {error}") from error
+        return config

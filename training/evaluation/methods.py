@@ -1,0 +1,198 @@
+"""The methods that are compared: T few-shot frames and driving landmarks in, frames out.
+
+    nearest     the few-shot frame whose landmarks are nearest to the driving ones
+    ff          feed-forward: ψ' = Pê_NEW, the generator as it is
+    ft_before   the personal model before its first update; by eq. (5) and (8) equal to ff
+    ft          after fine-tuning ψ and ψ' (section 3.3)
+    knee        fine-tuned likewise, stopped where a frame that is held out no longer gets better
+    psi         after fine-tuning ψ' alone
+
+The fine-tuned ones are drawn by the EMA copies, as what is served. One Keras model of each kind
+is traced once and restarted for every person.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_talking.dataset.records import spread
+from tf_talking.landmarks.nearest import nearest_source
+from tf_talking.networks.images import landmark_images, to_uint8
+from tf_talking.networks.meta_checkpoint import MetaLearned
+from training.finetuning.knee import DECIDES, IDENTITY, WatchEvery, knee_of_person, measure_on
+from training.finetuning.model import PersonalModel, embed_person
+from training.person.held_out import hold_out
+from training.person.sources import PersonFrames, photo_dataset
+
+NEAREST, FF, BEFORE, FT, KNEE, PSI = "nearest", "ff", "ft_before", "ft", "knee", "psi"
+LABELS = {
+    NEAREST: "nearest source frame",
+    FF: "FF",
+    BEFORE: "FT before fine-tuning",
+    FT: "FT",
+    KNEE: "FT stopped at the knee",
+    PSI: "FT of ψ' alone",
+}
+TUNED = (FT, KNEE, PSI)
+_TUNE = {FT: "full", KNEE: "full", PSI: "psi"}
+_BATCH = 16  # frames drawn at once
+CURVE_FRAMES = 8  # hold-out frames that a curve is measured on
+
+
+@dataclasses.dataclass(frozen=True)
+class Watching:
+    """What is looked at while a person is fine-tuned.
+
+    Attributes:
+      metrics: for curves of FT on hold-out frames, see `stopping.measure_on`.
+      needs: of every metric; with a "recogniser" identity decides where the knee is, too.
+      every: epochs between looks at hold-out frames; 0: none.
+    """
+
+    metrics: Sequence[str] = ("l1", "ssim")
+    needs: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    every: int = 0
+
+
+class Methods:
+    """All methods over one meta-learned model.
+
+    Args:
+      learned: with its discriminator; its config says how fine-tuning goes.
+      content: feature networks of the content loss.
+      tuned: of TUNED, those to run. `ft_before` comes with FT.
+      epochs: of every tuned method, at most; None: the config's.
+      seed: of the order of frames, of the frame held out for the knee and of random starts.
+      precision: of the activations while a person is fine-tuned.
+      watching: for curves of FT.
+
+    After `draw`, `seconds` is method → seconds that few-shot learning took, without drawing frames
+    and curves of FT. The first of a kind includes tracing. `curves` is method → a row a look, of FT
+    on hold-out frames, of the knee on the frames it watches; `best_epochs` tells where the latter
+    was.
+    """
+
+    def __init__(
+        self,
+        learned: MetaLearned,
+        content: Mapping,
+        tuned: Sequence[str] = (FT,),
+        epochs: int | None = None,
+        seed: int = 0,
+        precision: str = "float32",
+        watching: Watching | None = None,
+    ):
+        self._learned, self._content, self._seed = learned, content, seed
+        self._precision, self._watching = precision, watching or Watching()
+        self.tuned = tuple(tuned)
+        finetune = learned.config.finetune
+        defaults = {FT: finetune.epochs, KNEE: finetune.epochs, PSI: finetune.psi_epochs}
+        self.epochs = {m: defaults[m] if epochs is None else epochs for m in self.tuned}
+        self._models: dict[str, PersonalModel] = {}
+        self.seconds: dict[str, float] = {}
+        self.curves: dict[str, list[dict[str, float]]] = {}
+        self.best_epochs: dict[str, int | None] = {}
+
+        @tf.function(reduce_retracing=True)
+        def feed_forward(landmarks, psi):
+            psi = tf.repeat(psi[tf.newaxis], tf.shape(landmarks)[0], axis=0)
+            return to_uint8(learned.generator(landmark_images(learned.config, landmarks), psi))
+
+        self._feed_forward = feed_forward
+
+    @property
+    def names(self) -> list[str]:
+        """The methods that `draw` gives, in the order of the report."""
+        before = [BEFORE] if FT in self.tuned else []
+        return [NEAREST, FF, *before, *(m for m in TUNED if m in self.tuned)]
+
+    def draw(
+        self, person: PersonFrames, driving: np.ndarray, truth: PersonFrames | None = None
+    ) -> dict[str, np.ndarray]:
+        """Few-shot learning on `person`, then every method on `driving` landmarks [N, P, 2].
+
+        Args:
+          person: T frames.
+          driving: landmarks float32 [N, P, 2].
+          truth: hold-out frames, which curves are measured on; None: no curves of FT.
+
+        Returns:
+          Method → frames uint8 [N, S, S, 3].
+
+        Raises:
+          RuntimeError: fine-tuning does not begin at the feed-forward result.
+        """
+        frames = {NEAREST: person.frames[nearest_source(person.landmarks, driving)]}
+        start = time.perf_counter()
+        embedding = embed_person(self._learned, person)
+        psi = self._learned.generator.project(embedding[np.newaxis])[0]
+        self.seconds, self.curves, self.best_epochs = {FF: time.perf_counter() - start}, {}, {}
+        frames[FF] = in_batches(lambda part: self._feed_forward(part, psi), driving)
+        for method in self.tuned:
+            start = time.perf_counter()
+            model = self._start(method, embedding)
+            if method == FT:
+                prepared = time.perf_counter()
+                frames[BEFORE] = in_batches(model.predict_on_batch, driving)
+                self._check_start(frames)
+                start += time.perf_counter() - prepared  # drawing does not count
+            looked = self._fit(method, model, person, truth)
+            self.seconds[method] = time.perf_counter() - start - looked
+            frames[method] = in_batches(model.predict_on_batch, driving)
+        return {name: frames[name] for name in self.names}
+
+    def _start(self, method: str, embedding: np.ndarray) -> PersonalModel:
+        tune = _TUNE[method]
+        if tune in self._models:
+            self._models[tune].restart(embedding, self._seed)
+        else:
+            model = PersonalModel(
+                self._learned, embedding, self._content, tune, self._seed, self._precision
+            )
+            model.compile()
+            self._models[tune] = model
+        return self._models[tune]
+
+    def _fit(self, method: str, model: PersonalModel, person: PersonFrames, truth) -> float:
+        """Trains the model. Returns the seconds that a curve of FT took, which do not count."""
+        epochs, watching, callbacks = self.epochs[method], self._watching, []
+        if not epochs:
+            return 0.0
+        watch = None
+        if method == KNEE:
+            person, held_out = hold_out(person, seed=self._seed)
+            names = [DECIDES[0], *([IDENTITY] if "recogniser" in watching.needs else [])]
+            watch = knee_of_person(held_out, names, watching.needs)
+        elif method == FT and watching.every and truth is not None:
+            some = truth.some(spread(len(truth), CURVE_FRAMES))
+            watch = WatchEvery(measure_on(some, watching.metrics, watching.needs), watching.every)
+        if watch:
+            callbacks.append(watch)
+        step = model.generator_optimizer.iterations
+        photos = photo_dataset(person, model.config.finetune.batch_size, self._seed, step)
+        model.fit(photos, epochs=epochs, verbose=0, callbacks=callbacks)
+        if watch:
+            self.curves[method] = watch.curve
+        if method == KNEE:
+            self.best_epochs[method] = watch.best_epoch
+        return watch.seconds if method == FT and watch else 0.0
+
+    def _check_start(self, frames: dict[str, np.ndarray]) -> None:
+        """Eq. (5) = eq. (8): asserted on every person, but where ψ' starts at random on purpose."""
+        if self._learned.config.finetune.adain_init == "random":
+            return
+        difference = np.abs(frames[BEFORE].astype(int) - frames[FF]).max()
+        if difference > 1:  # two graphs may round differently
+            raise RuntimeError(
+                f"fine-tuning begins {difference} levels away from the feed-forward frames; "
+                "expected at most 1"
+            )
+
+
+def in_batches(draw, landmarks: np.ndarray) -> np.ndarray:
+    """`draw` of all landmarks [N, P, 2], few at a time → uint8 [N, S, S, 3]."""
+    parts = [draw(landmarks[i : i + _BATCH]) for i in range(0, len(landmarks), _BATCH)]
+    return np.concatenate([np.asarray(part) for part in parts])

@@ -1,0 +1,211 @@
+"""Keras callbacks of the fine-tuning job; they work in anyone's own `fit`.
+
+None knows the model: each is given a function that gets from the model what it needs.
+"""
+
+import dataclasses
+import datetime
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_talking.config import Config, config_hash
+from tf_talking.media.photos import write_png
+from tf_talking.networks.generator import Generator
+from tf_talking.people.card import PersonCard
+from tf_talking.served.folder import ServingFolder
+from tf_talking.served.graphs import read_metadata, save_generator
+
+SHARED_GENERATOR = "generator"
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonToServe:
+    """What is published for one person.
+
+    Attributes:
+      config: the config that the generator was built with.
+      adain_params: ψ, float32 [L].
+      embedding: ê, float32 [N].
+      num_frames: number of photos ψ was made from.
+      generator: the person's own generator; None: the shared one draws the person.
+      source: where the photos come from, for people who read the card.
+      source_frame: one of them, uint8 [S, S, 3], written beside the card.
+      tune: what was trained for the person: "none" (feed-forward), "psi" or "full".
+    """
+
+    config: Config
+    adain_params: np.ndarray
+    embedding: np.ndarray
+    num_frames: int
+    generator: Generator | None = None
+    source: str = ""
+    source_frame: np.ndarray | None = None
+    tune: str = "none"
+
+
+def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> pathlib.Path:
+    """Writes a person's model version, where there is one, then the card. Returns its path.
+
+    The model comes first: a card never names a model that is not there yet.
+    """
+    model = SHARED_GENERATOR
+    if person.generator is not None:
+        model = f"person_{name}"
+        choices = _choices_of_shared(folder)
+        folder.publish(
+            model,
+            lambda path: save_generator(
+                path,
+                person.config,
+                person.generator,
+                adain_params=np.asarray(person.adain_params, np.float32)[np.newaxis],
+                **choices,
+            ),
+        )
+    config = person.config
+    card = PersonCard(
+        name=name,
+        model=model,
+        adain_params=np.asarray(person.adain_params, np.float32),
+        embedding=np.asarray(person.embedding, np.float32),
+        config_hash=config_hash(config),
+        image_size=config.model.image_size,
+        detector=config.landmarks.detector,
+        scheme=config.landmarks.scheme,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        num_frames=person.num_frames,
+        extra={
+            "source": person.source,
+            "tune": person.tune,
+            "line_thickness": str(config.landmarks.line_thickness),
+            "inner_lips": str(config.landmarks.inner_lips),
+        },
+    )
+    path = folder.card_path(name)
+    if person.source_frame is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path.with_suffix(".png"), person.source_frame)
+    card.save(path)
+    return path
+
+
+def _choices_of_shared(folder: ServingFolder) -> dict:
+    """Device class, type and JPEG quality: what the shared generator was exported with."""
+    versions = folder.versions(SHARED_GENERATOR)
+    if not versions:
+        return {}
+    facts = read_metadata(folder.path / SHARED_GENERATOR / str(versions[-1]))
+    return {name: facts[name] for name in ("device", "dtype", "jpeg_quality") if name in facts}
+
+
+class ExportForServing(keras.callbacks.Callback):
+    """Publishes the person into a serving folder: a new model version, then the person card.
+
+    Args:
+      serving_dir: the folder that the server reads.
+      name: the person's name.
+      get_person: model → PersonToServe, called at each export.
+      every: epochs between exports; None exports at the end of training only.
+      base_path: see `ServingFolder`.
+
+    Attributes:
+      card_path: the card, once written.
+    """
+
+    def __init__(
+        self,
+        serving_dir: str | pathlib.Path,
+        name: str,
+        get_person: Callable[[keras.Model], PersonToServe],
+        every: int | None = None,
+        base_path: str | None = None,
+    ):
+        super().__init__()
+        self._folder = ServingFolder(serving_dir, base_path)
+        self.card_path = self._folder.card_path(name)  # a bad name fails here, not after training
+        self._name, self._get_person, self._every = name, get_person, every
+        self._exported_epoch = self._epoch = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch
+        if self._every and (epoch + 1) % self._every == 0:
+            self._export()
+
+    def on_train_end(self, logs=None):
+        if self._exported_epoch is None or self._exported_epoch != self._epoch:
+            self._export()
+
+    def _export(self):
+        publish_person(self._folder, self._name, self._get_person(self.model))
+        self._exported_epoch = self._epoch
+
+
+class PreviewPictures(keras.callbacks.Callback):
+    """Writes a picture of the model's output as PNG, and to TensorBoard where asked to.
+
+    Args:
+      directory: gets epoch_0000.png (before training), epoch_0010.png, …
+      draw: model → uint8 RGB [H, W, 3].
+      every: epochs between pictures; the last epoch always gets one.
+      tensorboard: log folder for the same pictures, or None.
+    """
+
+    def __init__(
+        self,
+        directory: str | pathlib.Path,
+        draw: Callable[[keras.Model], np.ndarray],
+        every: int = 10,
+        tensorboard: str | pathlib.Path | None = None,
+    ):
+        super().__init__()
+        self._directory, self._draw, self._every = pathlib.Path(directory), draw, every
+        self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
+        self._written = self._epochs = -1
+
+    def on_train_begin(self, logs=None):
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._write(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epochs = epoch + 1
+        if self._epochs % self._every == 0:
+            self._write(self._epochs)
+
+    def on_train_end(self, logs=None):
+        if self._epochs > self._written:
+            self._write(self._epochs)
+        if self._writer:
+            self._writer.close()
+
+    def _write(self, epochs: int) -> None:
+        picture = self._draw(self.model)
+        path = self._directory / f"epoch_{epochs:04d}.png"
+        write_png(path, picture)
+        if self._writer:
+            with self._writer.as_default(step=epochs):
+                tf.summary.image("preview", picture[np.newaxis])
+        self._written = epochs
+
+
+class BackupEvery(keras.callbacks.BackupAndRestore):
+    """Keras' backup, so that a killed `fit` goes on, but not after each epoch.
+
+    Weights, optimisers and epoch are restored; the backup is deleted when `fit` ends. Stands
+    last among the callbacks: then what others write in the end is there before the deletion.
+
+    Args:
+      backup_dir: see `keras.callbacks.BackupAndRestore`.
+      every: epochs between backups.
+    """
+
+    def __init__(self, backup_dir: str | pathlib.Path, every: int):
+        super().__init__(str(backup_dir))
+        self._every = every
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self._every == 0:
+            super().on_epoch_end(epoch, logs)

@@ -1,0 +1,114 @@
+"""What looks on while `training.meta_train` trains: checkpoints, watchdog, logs, previews."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from tf_talking.config import Config
+from tf_talking.dataset.episodes import EpisodeDataset
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from training.meta.loop import Every, Hook, ProgressLine, ScalarLog
+from training.meta.lossy import Lossy
+from training.meta.step import MetaTrainer
+from training.meta_flags import FLAGS
+from training.previews.film import write_previews
+from training.previews.grid import choose_rows
+from training.runs.checkpoints import SafeCheckpoints
+from training.runs.folder import RunFolder
+from training.runs.survival import SkipPolicy, Survival
+from training.watch.measures import episodes_to_watch, measure
+from training.watch.rules import thresholds_for
+from training.watch.watchdog import Watchdog
+
+_SHOWN = ("loss/generator", "loss/discriminator", "error/l1")
+
+
+def make_hooks(
+    trainer: MetaTrainer,
+    episodes: EpisodeDataset,
+    folder: RunFolder,
+    checkpoints: SafeCheckpoints,
+    chief: bool,
+) -> list[Hook]:
+    """The hooks in their order; a worker that is not the chief only saves along and watches."""
+    survival = make_survival(trainer, checkpoints)
+    if not chief:
+        return [survival, make_watchdog(trainer, episodes, None, None)]
+    writer = tf.summary.create_file_writer(str(folder.tensorboard))
+    log = ScalarLog(writer, folder.metrics, FLAGS.log_every)
+    watchdog = make_watchdog(trainer, episodes, folder.alarms, lambda _, values: log.add(values))
+    preview = Every(FLAGS.preview_every, make_preview(trainer, folder, writer))
+    progress = ProgressLine(int(trainer.step.numpy()), FLAGS.steps, _SHOWN)
+    return [progress, survival, watchdog, Lossy(log, "metrics"), Lossy(preview, "previews")]
+
+
+def make_survival(trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Survival:
+    """Saves, and goes back to a checkpoint where too many updates are left out."""
+
+    def restored() -> int:
+        trainer.updates.skipped_in_a_row.assign(0)
+        return int(trainer.step.numpy())
+
+    return Survival(
+        checkpoints,
+        FLAGS.checkpoint_every,
+        restored,
+        keep=(trainer.episodes, trainer.updates.skipped_updates, trainer.updates.skipped_records),
+        policy=SkipPolicy(FLAGS.max_skipped, FLAGS.max_rollbacks),
+    )
+
+
+def make_watchdog(trainer: MetaTrainer, episodes: EpisodeDataset, path, log) -> Watchdog:
+    """Looks at the live networks on a few fixed episodes."""
+    config = trainer.config
+    look = tf.function(
+        functools.partial(
+            measure,
+            config,
+            trainer.embedder,
+            trainer.generator,
+            episodes_to_watch(episodes.dataset()),
+            discriminator=trainer.discriminator,
+        ),
+        autograph=False,
+    )
+    given = {} if FLAGS.watch_grace is None else {"grace": FLAGS.watch_grace}
+    return Watchdog(
+        look,
+        FLAGS.watch_every,
+        path,
+        thresholds_for(config, **given),
+        stop_on=FLAGS.stop_on_alarm,
+        # A normalised W_i is short when there are many.
+        leave_out=["w_vanishing"] if config.model.spectral_norm_on_w else [],
+        log=log,
+    )
+
+
+def make_preview(trainer: MetaTrainer, folder: RunFolder, writer):
+    """A function of the step that draws the same people with the EMA networks."""
+    config: Config = trainer.config
+    dataset = DatasetFolder.open(FLAGS.dataset[0])
+    held_out = [e for e in dataset.accepted if e.identity in FLAGS.exclude_identities]
+    rows = choose_rows(dataset, held_out or dataset.accepted, config.train.k_shot, count=4)
+
+    @tf.function
+    def embed(frames, landmarks):
+        embedding = trainer.ema_embedder.embed(to_float(frames), landmark_images(config, landmarks))
+        return trainer.ema_generator.project(embedding)
+
+    @tf.function
+    def generate(landmarks, adain_params):
+        images = trainer.ema_generator(landmark_images(config, landmarks), adain_params)
+        return to_uint8(images)
+
+    def preview(step: int) -> None:
+        grid = write_previews(
+            folder.previews, step, rows, config, embed, generate, FLAGS.preview_film
+        )
+        with writer.as_default(step=step):
+            tf.summary.image("previews", grid[np.newaxis])
+
+    return preview

@@ -1,0 +1,128 @@
+"""A new run that begins with the networks of another one (`meta_train --start_from`).
+
+For a run with other losses, rates or augmentation, or with other people: E, G and D go on, Adam's
+moments and the step begin anew. W's rows belong to videos, so they come along only where both runs
+have the same ones. P can be freed of its spectral norm on the way: it begins as K/σ.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_talking.config import Config
+from tf_talking.networks.meta_checkpoint import (
+    CheckpointFacts,
+    CheckpointMismatch,
+    find_checkpoint,
+    read_facts,
+)
+from training.meta.step import MetaTrainer
+from training.runs.folder import read_run_facts
+
+# What says which videos a run was trained on, in run.json.
+_VIDEOS = ("data_hash", "num_videos", "excluded_identities")
+
+
+@dataclasses.dataclass(frozen=True)
+class StartFrom:
+    """The checkpoint that a run begins with.
+
+    Attributes:
+      prefix: of the checkpoint.
+      facts: for run.json: its name and step, and whether W's rows come along.
+      frees_projection: P has spectral norm there and none here.
+    """
+
+    prefix: str
+    facts: dict
+    frees_projection: bool = False
+
+    @property
+    def with_w(self) -> bool:
+        return self.facts["with_w"]
+
+    @classmethod
+    def find(cls, path: str, config: Config, run_facts: dict) -> "StartFrom":
+        """Looks at a run folder or checkpoint prefix, before anything is written.
+
+        Args:
+          path: of --start_from.
+          config: of the new run.
+          run_facts: of the new run, as run.json has them.
+
+        Raises:
+          ValueError: no readable checkpoint there.
+          CheckpointMismatch: its networks or landmark images are of another config.
+        """
+        found = read_facts(find_checkpoint(path))
+        frees = _projection_normed(found.config) and not _projection_normed(config)
+        _check_config(found, config, frees)
+        other = read_run_facts(found.prefix)
+        same = bool(other) and all(other.get(name) == run_facts[name] for name in _VIDEOS)
+        name = pathlib.Path(found.prefix).name
+        return cls(found.prefix, {"checkpoint": name, "step": found.step, "with_w": same}, frees)
+
+    def restore(self, trainer: MetaTrainer) -> None:
+        """Sets E, G, D and the EMA copies of `trainer`; Adam, step and episodes stay.
+
+        Raises:
+          CheckpointMismatch: a variable of the networks is not in the checkpoint.
+        """
+        head = trainer.discriminator.head
+        if not self.with_w:
+            head = tf.train.Checkpoint(w0=head.w0, bias=head.bias)
+        discriminator = tf.train.Checkpoint(features=trainer.discriminator.features, head=head)
+        status = tf.train.Checkpoint(
+            embedder=trainer.embedder,
+            generator=trainer.generator,
+            ema_embedder=trainer.ema_embedder,
+            ema_generator=trainer.ema_generator,
+            discriminator=discriminator,
+        ).read(self.prefix)
+        try:
+            status.assert_existing_objects_matched().expect_partial()
+        except AssertionError as error:
+            raise CheckpointMismatch(f"{self.prefix}: can not be started from: {error}") from error
+        if self.frees_projection:
+            for name in ("generator", "ema_generator"):
+                projection = getattr(trainer, name).projection
+                projection.kernel.assign(_normalized_kernel(self.prefix, f"{name}/projection"))
+        logging.info(
+            "starting from %s (step %d), %s",
+            self.prefix,
+            self.facts["step"],
+            "with W: the videos are the same"
+            if self.with_w
+            else "W anew: the videos are not known to be the same",
+        )
+
+
+def _projection_normed(config: Config) -> bool:
+    return config.model.spectral_norm and config.model.spectral_norm_on_projection
+
+
+def _normalized_kernel(prefix: str, layer: str) -> np.ndarray:
+    """K/σ of a fully connected layer in a checkpoint."""
+    reader = tf.train.load_checkpoint(prefix)
+    kernel, u, v = (
+        reader.get_tensor(f"{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE")
+        for name in ("kernel", "u", "v")
+    )
+    return kernel / (v @ kernel @ u)
+
+
+def _check_config(found: CheckpointFacts, config: Config, frees_projection: bool) -> None:
+    for section in ("model", "landmarks"):
+        theirs = dataclasses.asdict(getattr(found.config, section))
+        ours = dataclasses.asdict(getattr(config, section))
+        for field, value in ours.items():
+            if frees_projection and field == "spectral_norm_on_projection":
+                continue
+            if theirs[field] != value:
+                raise CheckpointMismatch(
+                    f"--start_from: {found.prefix} has {section}.{field} {theirs[field]!r}, this "
+                    f"config {value!r}; networks go on as they were made"
+                )

@@ -1,0 +1,144 @@
+"""Frames and landmarks of one person for fine-tuning: from photos, a video or a dataset folder."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_talking.config import Config
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.extraction.extract import ExtractSettings, too_small, unusable_face
+from tf_talking.landmarks.crop import crop_frame
+from tf_talking.landmarks.detector import get_detector
+from tf_talking.media import photos
+from tf_talking.media.video import read_frames
+
+MIN_FACE = ExtractSettings.min_face  # pixels; preprocessing's own limit
+
+
+@dataclasses.dataclass(frozen=True)
+class PersonFrames:
+    """T cropped frames uint8 [T, S, S, 3] and their landmarks float32 [T, P, 2] in pixels."""
+
+    frames: np.ndarray
+    landmarks: np.ndarray
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def some(self, chosen: np.ndarray) -> "PersonFrames":
+        """Those of the numbers in `chosen`."""
+        return PersonFrames(self.frames[chosen], self.landmarks[chosen], self.source)
+
+
+def photo_dataset(
+    person: PersonFrames, batch_size: int, seed: int, step: tf.Variable
+) -> tf.data.Dataset:
+    """All T photos each epoch, shuffled, in batches of at most `batch_size`.
+
+    The order follows from the seed and `step`, the number of batches so far, when an epoch begins:
+    a job that goes on after a kill sees the order that it would have seen.
+    """
+    rows = {"frames": person.frames, "landmarks": person.landmarks}
+
+    def order(_):
+        numbers = tf.range(len(person), dtype=tf.int64)
+        key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
+        numbers = tf.random.experimental.stateless_shuffle(numbers, key)
+        return tf.data.Dataset.from_tensor_slices(numbers)
+
+    photos = {name: tf.constant(values) for name, values in rows.items()}
+    dataset = tf.data.Dataset.range(1).flat_map(order)
+    dataset = dataset.map(lambda n: {name: tf.gather(v, n) for name, v in photos.items()})
+    return dataset.batch(min(batch_size, len(person)))
+
+
+def from_photos(
+    config: Config, folder: str, num_frames: int, min_face: int = MIN_FACE
+) -> PersonFrames:
+    """Photos of one person, a file each.
+
+    Named and skipped: photos that can not be read or show not exactly one face, and what
+    preprocessing refuses too (faces under `min_face` pixels, landmarks outside the photo).
+    """
+    files = [folder] if photos.is_image(folder) else photos.frame_files(folder)
+    if not files:
+        raise ValueError(f"--photos {folder}: no photos here (.jpg, .png, ...)")
+    return _detect(
+        config, _read_photos(files), f"photos {folder}", num_frames, min_face, video=False
+    )
+
+
+def from_video(
+    config: Config, path: str, num_frames: int, min_face: int = MIN_FACE
+) -> PersonFrames:
+    """`num_frames` frames spread over the usable frames of a video; see `from_photos`."""
+    images = ((f"{path}, frame {i}", frame) for i, frame in enumerate(read_frames(path)))
+    return _detect(config, images, f"video {path}", num_frames, min_face, video=True)
+
+
+def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> PersonFrames:
+    """`num_frames` frames spread over one video of a dataset folder."""
+    folder = DatasetFolder.open(path)
+    folder.info.check_made_for(config)
+    try:
+        record = folder.read_video(video_id)
+    except KeyError:
+        known = [e.video_id for e in folder.accepted[:5]]
+        raise ValueError(
+            f"--video_id {video_id!r}: not in {path}, which holds {len(folder.accepted)} videos, "
+            f"such as {known}"
+        ) from None
+    chosen = spread(record.num_frames, num_frames)
+    frames = decode_frames(record, chosen)
+    return PersonFrames(frames, record.landmarks[chosen], f"{path}, {video_id}")
+
+
+def _read_photos(files):
+    """Yields the name and the picture of each file, or why there is none."""
+    for file in files:
+        try:
+            yield str(file), photos.read_photo(file)
+        except ValueError as error:
+            yield str(file), str(error).removeprefix(f"{file}: ")
+
+
+def _detect(
+    config: Config, images, source: str, num_frames: int, min_face: int, video: bool
+) -> PersonFrames:
+    size, detector_name = config.model.image_size, config.landmarks.detector
+    cropped, refused = [], []
+    with get_detector(detector_name, scheme=config.landmarks.scheme, video=video) as detector:
+        for name, image in images:
+            landmarks, reason = _find_face(detector, image, min_face)
+            if reason is not None:
+                refused.append(f"{name}: {reason}")
+            else:
+                cropped.append(crop_frame(image, landmarks, size))
+    for line in refused[:10]:
+        logging.warning("skipped %s", line)
+    if not cropped:
+        raise ValueError(f"{source}: no usable frame ({'; '.join(refused[:3])})")
+    chosen = spread(len(cropped), num_frames)
+    frames, landmarks = zip(*(cropped[i] for i in chosen), strict=True)
+    return PersonFrames(np.stack(frames), np.stack(landmarks).astype(np.float32), source)
+
+
+def _find_face(
+    detector, image: np.ndarray | str, min_face: int
+) -> tuple[np.ndarray | None, str | None]:
+    """Landmarks and None, or None and why this picture is refused."""
+    if isinstance(image, str):  # it could not be read
+        return None, image
+    height, width = image.shape[:2]
+    reason = too_small(width, height, min_face)
+    if reason is not None:
+        return None, reason
+    detection = detector.detect([image])[0]
+    if detection.landmarks is None:
+        return None, detection.reason
+    reason = unusable_face(detection.landmarks, width, height, min_face)
+    return (None, reason) if reason else (detection.landmarks, None)
