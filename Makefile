@@ -1,6 +1,6 @@
 # make demo   sets everything up and runs the whole path on procedural people
 # make test   sets everything up and runs the tests
-# make lint   checks the style
+# make lint   checks the style, and who imports whom
 # make bench  runs the benchmarks
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -31,6 +31,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
 
 bench: $(STAMP)
 	[ -d demo/run ] || $(MAKE) demo

@@ -1,14 +1,14 @@
 """Checkpoints that can be relied on: never of broken weights, never half of one, never lost.
 
-  * Before a save every float variable must be finite, and the disk must have room for it.
-  * A save that fails leaves the older checkpoints as they are and nothing half-written. It is tried
-    again at the next checkpoint, since a full disk is often emptied by others in the meantime and
-    the weights are only in memory; after `max_failures` in a row the run ends, for it would go on
-    for nothing. `unsaved` says at the end whether the last save failed.
-  * Before a restore the newest checkpoint is read completely. A damaged one is set aside, and the
-    one before it is taken. Nothing readable, where there are checkpoints, is an error, never a
-    silent start from step 0.
-  * Restoring is strict: every variable of the run and of the checkpoint must match.
+* Before a save every float variable must be finite, and the disk must have room for it.
+* A save that fails leaves the older checkpoints as they are and nothing half-written. It is tried
+  again at the next checkpoint, since a full disk is often emptied by others in the meantime and
+  the weights are only in memory; after `max_failures` in a row the run ends, for it would go on
+  for nothing. `unsaved` says at the end whether the last save failed.
+* Before a restore the newest checkpoint is read completely. A damaged one is set aside, and the
+  one before it is taken. Nothing readable, where there are checkpoints, is an error, never a
+  silent start from step 0.
+* Restoring is strict: every variable of the run and of the checkpoint must match.
 """
 
 import errno
@@ -207,7 +207,9 @@ class SafeCheckpoints:
             raise NotSaved(f"{self.unsaved}; {self._failures} saves in a row failed") from error
         logging.error(
             "%s; training goes on and tries again at the next checkpoint (failure %d of %d)",
-            self.unsaved, self._failures, self._max_failures,
+            self.unsaved,
+            self._failures,
+            self._max_failures,
         )
 
 

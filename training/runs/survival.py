@@ -14,8 +14,8 @@ import tensorflow as tf
 from absl import logging
 
 from training.runs.checkpoint_files import step_of
-from training.runs.ends import Diverged
 from training.runs.checkpoints import NotFinite, SafeCheckpoints
+from training.runs.ends import Diverged
 
 IN_A_ROW = "skipped/in_a_row"
 
@@ -103,9 +103,9 @@ class Survival:
 
     def after_step(self, step: int, metrics: Mapping[str, tf.Tensor]) -> None:
         """Raises:
-          RolledBack: a checkpoint was restored; go on after its step.
-          Diverged: going back did not help, or there is nothing to go back to.
-          NotSaved: saves in a row failed.
+        RolledBack: a checkpoint was restored; go on after its step.
+        Diverged: going back did not help, or there is nothing to go back to.
+        NotSaved: saves in a row failed.
         """
         if step % self._check_every == 0 and IN_A_ROW in metrics:
             in_a_row = float(metrics[IN_A_ROW])

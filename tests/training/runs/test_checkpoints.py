@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 
 from training.runs import checkpoint_files as files
+from training.runs.checkpoints import NotFinite, SafeCheckpoints, variables_of
+from training.runs.ends import NotSaved
 from training.updates.adam import Adam
 from training.updates.row_adam import RowAdam
-from training.runs.ends import NotSaved
-from training.runs.checkpoints import NotFinite, SafeCheckpoints, variables_of
 
 SIZE = 300_000  # floats: 1.2 MB a checkpoint
 
@@ -45,8 +45,10 @@ def test_keeps_the_newest_and_tensorflow_finds_them(tmp_path):
     assert [files.step_of(p) for p in checkpoints.checkpoints] == [9, 30]
     assert names(checkpoints.folder) == [
         "checkpoint",
-        "ckpt-30.data-00000-of-00001", "ckpt-30.index",
-        "ckpt-9.data-00000-of-00001", "ckpt-9.index",
+        "ckpt-30.data-00000-of-00001",
+        "ckpt-30.index",
+        "ckpt-9.data-00000-of-00001",
+        "ckpt-9.index",
     ]
     assert tf.train.latest_checkpoint(checkpoints.folder) == checkpoints.latest
     moved = (tmp_path / "checkpoints").rename(tmp_path / "moved")
@@ -129,8 +131,10 @@ def test_leavings_of_a_killed_save_are_removed(tmp_path):
 def test_restoring_is_strict(tmp_path):
     save_steps(make(tmp_path), 5)
     other = tf.train.Checkpoint(
-        weights=tf.Variable(tf.zeros([SIZE])), step=tf.Variable(0, dtype=tf.int64),
-        config=tf.Variable(""), more=tf.Variable(1.0),
+        weights=tf.Variable(tf.zeros([SIZE])),
+        step=tf.Variable(0, dtype=tf.int64),
+        config=tf.Variable(""),
+        more=tf.Variable(1.0),
     )
     with pytest.raises(ValueError, match="ckpt-5: can not be restored into this run"):
         SafeCheckpoints(other, tmp_path).restore_newest()
@@ -141,8 +145,9 @@ def test_weights_that_are_not_finite_are_never_written(tmp_path, value):
     checkpoints = make(tmp_path)
     save_steps(checkpoints, 5)
     before = names(tmp_path)
-    checkpoints.checkpoint.weights.assign(tf.tensor_scatter_nd_update(
-        checkpoints.checkpoint.weights, [[SIZE - 1]], [value]))
+    checkpoints.checkpoint.weights.assign(
+        tf.tensor_scatter_nd_update(checkpoints.checkpoint.weights, [[SIZE - 1]], [value])
+    )
     with pytest.raises(NotFinite, match="1 of 1 variables are not finite"):
         checkpoints.save(9)
     assert names(tmp_path) == before
@@ -225,7 +230,9 @@ print("passed")
 """
     result = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "checkpoints")],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 0 and "passed" in result.stdout, result.stderr
 

@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from training.runs.ends import Diverged, RunFailed
 from training.runs.checkpoints import SafeCheckpoints
+from training.runs.ends import Diverged, RunFailed
 from training.runs.survival import RolledBack, SkipPolicy, Survival, Verdict
 
 
@@ -33,9 +33,13 @@ class Trainer:
         )
         self.messages = []
         self.hook = Survival(
-            self.checkpoints, every=10, restored=self.restored, keep=(self.episodes,),
+            self.checkpoints,
+            every=10,
+            restored=self.restored,
+            keep=(self.episodes,),
             check_every=1,
-            on_rollback=lambda step, message: self.messages.append((step, message)), **options,
+            on_rollback=lambda step, message: self.messages.append((step, message)),
+            **options,
         )
         self.batches = iter(range(10_000))
 
@@ -79,8 +83,11 @@ def test_goes_back_and_on_with_the_next_episodes(tmp_path):
     # 40 steps, less the 3 more of the 8 bad episodes that were skipped after going back.
     assert float(trainer.x) == pytest.approx(0.99**37, rel=1e-5)
     assert trainer.messages == [
-        (17, f"5 updates in a row were not finite; went back from step 17 to step 10 "
-             f"({tmp_path}/ckpt-10)")
+        (
+            17,
+            f"5 updates in a row were not finite; went back from step 17 to step 10 "
+            f"({tmp_path}/ckpt-10)",
+        )
     ]
 
 

@@ -34,7 +34,9 @@ def test_chief(task_type, task_id, cluster, chief):
     strategy = strategy_of(task_type, task_id, cluster)
     assert is_chief(strategy) is chief
     folder = checkpoint_folder(strategy, "gs://bucket/run")
-    assert folder == ("gs://bucket/run" if chief else f"gs://bucket/run/worker_{task_type}_{task_id}")
+    assert folder == (
+        "gs://bucket/run" if chief else f"gs://bucket/run/worker_{task_type}_{task_id}"
+    )
 
 
 def test_one_machine_is_its_own_chief():
