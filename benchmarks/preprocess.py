@@ -16,11 +16,10 @@ import tqdm
 from absl import app, flags
 
 from tf_talking.dataset import folder as dataset_folder
-from tf_talking.dataset import records
 from tf_talking.extraction import extract, inputs
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import get_detector
-from tf_talking.media import video
+from tf_talking.media import jpeg, video
 from tf_talking.procedural import render as procedural
 from training.preprocessing import local_runner
 
@@ -66,7 +65,7 @@ def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str,
         if found.landmarks is not None:
             image, _ = crop.crop_frame(frame, found.landmarks, settings.image_size)
             lap("crop")
-            records.encode_jpeg(image, settings.jpeg_quality)
+            jpeg.encode(image, settings.jpeg_quality)
             lap("encode")
             usable += 1
         if frames == settings.max_frames:

@@ -20,11 +20,10 @@ import cv2
 import numpy as np
 
 from tf_talking.dataset import folder as dataset_folder
-from tf_talking.dataset import records
 from tf_talking.extraction.extract import OUTSIDE
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import LandmarkDetector, get_detector
-from tf_talking.media import video
+from tf_talking.media import jpeg, video
 from tf_talking.people.card import PersonCard
 
 _CHUNK = 8  # frames that a detector gets at a time
@@ -144,7 +143,7 @@ def _from_dataset(path, card: PersonCard, detector: str | None, video_id: str | 
 
     def frames() -> Iterator[DrivingFrame]:
         for data, landmarks in zip(record.frames, record.landmarks, strict=True):
-            yield DrivingFrame(landmarks, records.decode_jpeg(data))
+            yield DrivingFrame(landmarks, jpeg.decode(data))
 
     return Driving(frames, video.FOLDER_FPS, record.num_frames)
 

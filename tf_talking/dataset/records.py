@@ -21,8 +21,9 @@ served graph alike. TensorFlow is imported by the functions that need it and not
 import dataclasses
 import json
 
-import cv2
 import numpy as np
+
+from tf_talking.media import jpeg
 
 FORMAT_VERSION = 1
 
@@ -61,35 +62,9 @@ class VideoRecord:
         return self.landmarks.shape[1]
 
 
-def encode_jpeg(frame: np.ndarray, quality: int = 95) -> bytes:
-    """Frame uint8 [H, W, 3] RGB -> JPEG.
-
-    Raises:
-        ValueError: the frame is not a uint8 RGB image.
-    """
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise ValueError(f"frame: got {frame.dtype} {frame.shape}, expected uint8 [H, W, 3]")
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
-    if not done:
-        raise ValueError(f"frame {frame.shape}: OpenCV could not encode it as JPEG")
-    return data.tobytes()
-
-
-def decode_jpeg(data: bytes) -> np.ndarray:
-    """JPEG -> uint8 [H, W, 3] RGB, without TensorFlow. Raises ValueError if it is not a JPEG."""
-    if not data:
-        raise ValueError("frame: got 0 bytes, expected a JPEG image")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"frame: {len(data)} bytes that OpenCV can not decode as JPEG")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
 def decode_frames(record: VideoRecord, indices) -> np.ndarray:
     """Frames of a record as uint8 RGB [n, S, S, 3]."""
-    return np.stack([decode_jpeg(record.frames[index]) for index in indices])
+    return np.stack([jpeg.decode(record.frames[index]) for index in indices])
 
 
 def spread(count: int, wanted: int) -> np.ndarray:

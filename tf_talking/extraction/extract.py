@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_talking.dataset.folder import ManifestEntry, rejected_entry
-from tf_talking.dataset.records import VideoRecord, encode_jpeg
+from tf_talking.dataset.records import VideoRecord
 from tf_talking.extraction import face_boxes
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import DetectorFailure, LandmarkDetector
-from tf_talking.media import photos, video
+from tf_talking.media import jpeg, photos, video
 
 OUTSIDE = "landmarks outside the frame"
 
@@ -126,7 +126,7 @@ class _Frames:
         if reason is not None:
             return reason
         image, landmarks = crop.crop_frame(frame, landmarks, self.settings.image_size)
-        self.jpegs.append(encode_jpeg(image, self.settings.jpeg_quality))
+        self.jpegs.append(jpeg.encode(image, self.settings.jpeg_quality))
         self.landmarks.append(landmarks)
         return None
 

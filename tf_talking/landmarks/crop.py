@@ -11,6 +11,8 @@ import dataclasses
 import cv2
 import numpy as np
 
+from tf_talking.media import jpeg
+
 UP_SHIFT = 1 / 6  # of the landmarks' box
 # How far a landmark may lie outside the frame, as a part of the landmarks' box. Detectors guess a
 # chin or an ear that the frame cuts off; further out than this it is not the face any more.
@@ -104,8 +106,7 @@ def crop_frame(
     Raises:
         ValueError: the frame is not uint8 RGB, or the landmarks give no box in it.
     """
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise ValueError(f"frame: got {frame.dtype} {frame.shape}, expected uint8 [H, W, 3]")
+    jpeg.check_rgb(frame)
     box = crop_box(landmarks)
     cut = cut_box(frame, box)
     method = cv2.INTER_AREA if box.side > size else cv2.INTER_CUBIC

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_talking.media import jpeg
+
 NO_FACE = "no face"
 NO_FACE_IN_BOX = "no face in the given box"
 # A second face smaller than this part of the largest is somebody in the background.
@@ -111,8 +113,7 @@ def _face_in_box(faces: Sequence[np.ndarray], box: np.ndarray) -> Detection:
 
 def check_frame(frame: np.ndarray) -> np.ndarray:
     """Raises ValueError unless the frame is uint8 [H, W, 3]."""
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise ValueError(f"frame: got {frame.dtype} {frame.shape}, expected uint8 [H, W, 3]")
+    jpeg.check_rgb(frame)
     return np.ascontiguousarray(frame)
 
 

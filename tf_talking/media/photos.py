@@ -9,10 +9,11 @@ import pathlib
 import re
 import warnings
 
-import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+
+from tf_talking.media import jpeg
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -87,7 +88,6 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
             raise ValueError(f"{path}: corrupt image: {error}") from None
 
 
-def write_png(path, image: np.ndarray) -> None:
+def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes uint8 RGB [H, W, 3]."""
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path}: the picture could not be written")
+    pathlib.Path(path).write_bytes(jpeg.encode_png(picture))

@@ -19,6 +19,7 @@ import numpy as np
 
 from tf_talking.dataset import records
 from tf_talking.landmarks.crop import crop_frame
+from tf_talking.media import jpeg
 from tf_talking.procedural.canvas import background
 from tf_talking.procedural.identity import Identity
 from tf_talking.procedural.model import Pose, face_model
@@ -92,7 +93,7 @@ def render_video(
     return records.VideoRecord(
         video_id=name,
         identity=identity.name,
-        frames=[records.encode_jpeg(frame) for frame, _ in rendered],
+        frames=[jpeg.encode(frame) for frame, _ in rendered],
         landmarks=np.stack([landmarks for _, landmarks in rendered]).astype(np.float32),
         image_size=size,
         detector=DETECTOR,

@@ -25,8 +25,8 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tf_talking.config import Config
-from tf_talking.dataset import records
 from tf_talking.landmarks.scheme import get_scheme
+from tf_talking.media import jpeg
 from tf_talking.networks.generator import neutral_adain_params
 from tf_talking.procedural import render as procedural
 
@@ -174,7 +174,7 @@ def _rows(
     """One row of each input; None where a single 0 stands for all numbers."""
     photo, points = _face(config, whole_photo="images" in signature.inputs)
     rows = {
-        "images": np.asarray(records.encode_jpeg(photo), object),
+        "images": np.asarray(jpeg.encode(photo), object),
         "frames": photo,
         "landmarks": points,
         "landmark_images": None,  # nothing drawn: a few bytes instead of a picture for each row

@@ -9,7 +9,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from tf_talking.dataset.records import encode_jpeg
+from tf_talking.media import jpeg
 from tf_talking.media.photos import read_photo
 
 _CELL = 128  # pixels of a picture's column on the page
@@ -133,7 +133,7 @@ def _html_table(table: Table) -> str:
 def _html_picture(picture: Picture) -> str:
     count, cell = len(picture.columns), picture.cell
     image = _fitted(read_photo(picture.path), count * cell)
-    data = base64.b64encode(encode_jpeg(image, 90)).decode()
+    data = base64.b64encode(jpeg.encode(image, 90)).decode()
     shown = picture.columns if picture.titled else []
     names = "".join(f"<span>{html.escape(name)}</span>" for name in shown)
     return (

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from tf_talking.config import Config
-from tf_talking.dataset.records import decode_jpeg
+from tf_talking.media import jpeg
 from tf_talking.media.video import VideoWriter
 from training.previews.grid import (
     Embed,
@@ -61,7 +61,7 @@ def write_film(
             results = np.asarray(generate(np.stack(own + other), both))
             lines = [headings]
             for i, row in enumerate(rows):
-                truth = decode_jpeg(row.own_jpegs[to_and_fro(moment, len(row.own_jpegs))])
+                truth = jpeg.decode(row.own_jpegs[to_and_fro(moment, len(row.own_jpegs))])
                 cells = [row.source_frames[0], draw_for(config, own[i]), truth, results[i]]
                 cells += [draw_for(config, other[i]), results[len(rows) + i]]
                 lines.append(np.concatenate(cells, axis=1))

@@ -22,8 +22,9 @@ import numpy as np
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import decode_frames, decode_jpeg
+from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.media import jpeg
 from tf_talking.media.photos import write_png
 from training.previews.headings import draw_headings, heading_height
 from training.runs.folder import write_atomically
@@ -146,7 +147,7 @@ def draw_grid(
     lines = [draw_headings(GRID_COLUMNS, config.model.image_size)]
     for i, row in enumerate(rows):
         drawn = [draw_for(config, d[i]) for d in driving]
-        cells = [row.source_frames[0], drawn[0], decode_jpeg(row.own_jpegs[-1]), own[i]]
+        cells = [row.source_frames[0], drawn[0], jpeg.decode(row.own_jpegs[-1]), own[i]]
         cells += [drawn[1], other_video[i], drawn[2], other_person[i]]
         lines.append(np.concatenate(cells, axis=1))
     return np.concatenate(lines, axis=0)

@@ -9,7 +9,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from tf_talking.dataset.records import encode_jpeg
+from tf_talking.media import jpeg
 from tf_talking.media.photos import read_photo
 from training.previews.grid import LAYOUT_FILE
 
@@ -169,7 +169,7 @@ def _cell_uri(pixels: np.ndarray) -> str:
         kind = "png"
         data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
     else:
-        kind, data = "jpeg", encode_jpeg(pixels)
+        kind, data = "jpeg", jpeg.encode(pixels)
     return f"data:image/{kind};base64," + base64.b64encode(data).decode()
 
 

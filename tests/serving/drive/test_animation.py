@@ -14,7 +14,7 @@ from serving.client.blocking import TalkingHeadClient
 from serving.drive import animation, driving
 from tests.serving.client_helpers import BACKGROUND, POINTS, SIZE, make_card, track
 from tf_talking.landmarks.detector import Detection
-from tf_talking.media import video
+from tf_talking.media import jpeg, video
 
 
 def face(x: float, y: float, size: float) -> np.ndarray:
@@ -165,11 +165,11 @@ def test_dataset_folder_drives_by_video_id(tmp_path):
     from tf_talking.dataset import folder as dataset_folder
     from tf_talking.dataset import records
 
-    jpeg = records.encode_jpeg(np.full((SIZE, SIZE, 3), 77, np.uint8))
+    data = jpeg.encode(np.full((SIZE, SIZE, 3), 77, np.uint8))
     record = records.VideoRecord(
         video_id="v1",
         identity="Bea",
-        frames=[jpeg] * 4,
+        frames=[data] * 4,
         landmarks=track(4),
         image_size=SIZE,
         detector="mediapipe",

@@ -10,10 +10,11 @@ import tensorflow as tf
 from tf_talking.dataset import records, shards
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetWriter
+from tf_talking.media import jpeg
 
 SIZE = 16
 VIDEOS, FRAMES = 6, 5
-JPEG = records.encode_jpeg(np.full((SIZE, SIZE, 3), 90, np.uint8))
+JPEG = jpeg.encode(np.full((SIZE, SIZE, 3), 90, np.uint8))
 
 
 def make_record(video: int, **changes) -> records.VideoRecord:
@@ -83,7 +84,7 @@ def too_few_points(folder):
 
 
 def wrong_size(folder):
-    small = records.encode_jpeg(np.full((SIZE // 2, SIZE // 2, 3), 90, np.uint8))
+    small = jpeg.encode(np.full((SIZE // 2, SIZE // 2, 3), 90, np.uint8))
     replace_record(folder, 1, records.serialize(make_record(2, frames=[small] * FRAMES)))
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_talking.dataset import records
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetWriter
+from tf_talking.media import jpeg
 
 SIZE = 16
 FRAMES = [4, 5, 6, 7, 8]  # of videos 0..4
@@ -22,7 +23,7 @@ def make_record(video: int, num_frames: int, broken=()) -> records.VideoRecord:
     frames, landmarks = [], np.zeros((num_frames, 68, 2), np.float32)
     for k in range(num_frames):
         frame = np.full((SIZE, SIZE, 3), 20 * k + 10, np.uint8)
-        frames.append(NOT_A_JPEG if k in broken else records.encode_jpeg(frame))
+        frames.append(NOT_A_JPEG if k in broken else jpeg.encode(frame))
         landmarks[k] = video, k
     return records.VideoRecord(
         f"v{video}", f"person{video % 4}", frames, landmarks, SIZE, "mediapipe", "ibug68", "src"

@@ -5,8 +5,9 @@ from tf_talking.dataset import parts as dataset_parts
 from tf_talking.dataset import records, shards
 from tf_talking.dataset.folder import DatasetFolder, DatasetWriter, rejected_entry
 from tf_talking.dataset.parts import write_part
+from tf_talking.media import jpeg
 
-JPEG = records.encode_jpeg(np.zeros((16, 16, 3), np.uint8))
+JPEG = jpeg.encode(np.zeros((16, 16, 3), np.uint8))
 INFO = dict(image_size=16, detector="mediapipe", scheme="ibug68", num_points=68)
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_talking.dataset import records
+from tf_talking.media import jpeg
 
 
 def make_record(**changes) -> records.VideoRecord:
@@ -13,7 +14,7 @@ def make_record(**changes) -> records.VideoRecord:
     fields = dict(
         video_id="clips/ä.mp4",
         identity="7",
-        frames=[records.encode_jpeg(np.full((16, 16, 3), 40 * k, np.uint8)) for k in range(3)],
+        frames=[jpeg.encode(np.full((16, 16, 3), 40 * k, np.uint8)) for k in range(3)],
         landmarks=rng.normal(8, 4, (3, 68, 2)).astype(np.float32),
         image_size=16,
         detector="mediapipe",
@@ -51,15 +52,6 @@ def test_parse_example_in_a_graph():
     assert parsed["identity"].numpy() == b"7"
 
 
-def test_jpeg_keeps_channel_order_and_agrees_with_tensorflow():
-    rows, columns = np.mgrid[0:64, 0:64]
-    frame = np.stack([rows * 4, columns * 4, 255 - rows * 2 - columns * 2], -1).astype(np.uint8)
-    data = records.encode_jpeg(frame)
-    ours, theirs = records.decode_jpeg(data), tf.io.decode_jpeg(data).numpy()
-    assert np.abs(ours.astype(int) - frame).mean() < 3
-    assert np.abs(theirs.astype(int) - frame).mean() < 3
-
-
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -79,15 +71,6 @@ def test_foreign_bytes_are_refused():
         records.deserialize(b"no example at all")
     with pytest.raises(ValueError, match="not a video record"):
         records.deserialize(tf.train.Example().SerializeToString())
-
-
-def test_frames_and_images_of_the_wrong_kind_are_refused():
-    with pytest.raises(ValueError, match="float64"):
-        records.encode_jpeg(np.zeros((4, 4, 3)))
-    with pytest.raises(ValueError, match="0 bytes"):
-        records.decode_jpeg(b"")
-    with pytest.raises(ValueError, match="can not decode"):
-        records.decode_jpeg(b"text")
 
 
 def test_import_does_not_load_tensorflow(repo_root):

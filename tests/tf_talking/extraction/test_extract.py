@@ -10,7 +10,7 @@ from tf_talking.dataset import records
 from tf_talking.extraction.extract import ExtractSettings, extract
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector
-from tf_talking.media import video
+from tf_talking.media import jpeg, video
 
 FACE, NOBODY, TWO, SMALL, OUTSIDE, CRASH = range(0, 180, 30)
 SETTINGS = ExtractSettings(image_size=32, min_frames=2, min_face=40)
@@ -85,7 +85,7 @@ def test_usable_frames_become_a_record_and_others_are_counted(tmp_path):
         "face too small: under 40 pixels": 1,
         "landmarks outside the frame": 1,
     }
-    assert records.decode_jpeg(record.frames[0]).shape == (32, 32, 3)
+    assert jpeg.decode(record.frames[0]).shape == (32, 32, 3)
     # The face spans half of the crop.
     assert np.ptp(record.landmarks[0], axis=0) == pytest.approx([16, 16], abs=0.1)
 

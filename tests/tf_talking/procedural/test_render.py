@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tf_talking.dataset import records
+from tf_talking.media import jpeg
 from tf_talking.procedural.render import (
     PITCH_LIMIT,
     ROLL_LIMIT,
@@ -81,7 +82,7 @@ def test_record_is_whole():
     assert (record.detector, record.scheme, record.image_size) == ("procedural", "ibug68", 64)
     assert record.landmarks.shape == (4, 68, 2)
     for data in record.frames:
-        assert records.decode_jpeg(data).shape == (64, 64, 3)
+        assert jpeg.decode(data).shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("size", [64, 128])
