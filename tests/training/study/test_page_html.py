@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.training.browser import open_browser
+from tests.training.study.browser import open_browser
 from tests.training.study.study_helpers import make_study
 from training.study.score import collect, read_key, score
 
@@ -15,21 +15,13 @@ def study(tmp_path_factory):
     return make_study(tmp_path_factory.mktemp("study"))
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with open_browser(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser, study):
-    """The browser at the start page of the study, as for a new participant."""
-    browser.new_page()
-    browser.resize(1000, 700)
-    browser.open(study[0] / "index.html")
-    for file in browser.downloads.iterdir():
-        file.unlink()
-    return browser
+def page(study, tmp_path):
+    """A browser of its own for each participant, at the start page of the study."""
+    with open_browser(tmp_path) as browser:
+        browser.resize(1000, 700)
+        browser.open(study[0] / "index.html")
+        yield browser
 
 
 def start(page, name):
@@ -97,16 +89,16 @@ def test_participant_clicks_through_and_the_file_is_scored(page, study):
     ]
 
     file.unlink()  # lost on the way: the page still has it, after a reload too
-    page.reload(folder / "index.html")
+    page.reload()
     page.wait("!document.querySelector('#end').hidden")
     page.click("#save")
     assert json.loads(downloaded(page).read_text()) == saved
-    page.click("#again")  # the question is answered with yes
+    page.click("#again")
+    page.accept()
     page.wait("!document.querySelector('#start').hidden && localStorage.length === 0")
 
 
 def test_keys_and_a_reload_in_the_middle(page, study):
-    folder, _, key = study
     page.press("1")  # on the start page: not an answer
     start(page, "2")
     chosen = []
@@ -118,7 +110,7 @@ def test_keys_and_a_reload_in_the_middle(page, study):
     expected = shown(page)
     page.press("2", repeat=True)  # held down
     assert page.run("state.answers.length") == 4
-    page.reload(folder / "index.html")
+    page.reload()
     assert shown(page) == expected and page.run("state.answers.length") == 4
     for number in range(4, 9):
         chosen.append(shown(page)[2])
@@ -163,7 +155,7 @@ def test_missing_picture_is_named_and_can_not_be_answered(page, study):
     image = study[0] / "images" / name
     hidden = image.rename(image.with_suffix(".away"))
     try:
-        page.open(study[0] / "index.html")
+        page.reload()
         page.wait("!document.querySelector('#missing').hidden")
         assert name in page.run("document.querySelector('#missing').textContent")
         page.press("1")
