@@ -20,8 +20,8 @@ from benchmarks.measuring.machine import describe_machine
 from benchmarks.measuring.network_times import procedural_person, random_networks
 from benchmarks.reference.finetuning import StraightforwardPersonalModel
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.content.networks import build_content_networks
-from training.finetuning.model import PersonalModel, embed_person
+from tf_talking.content.networks import content_networks_of
+from training.finetuning.model import PersonalModel
 from training.person.sources import photo_dataset
 
 FLAGS = flags.FLAGS
@@ -39,17 +39,9 @@ _WARM_UP = 2  # epochs: the second step, too, takes longer than all others
 
 def make_models(config, learned) -> dict[str, PersonalModel]:
     """Variant → a compiled model on the same networks."""
-    losses, models = config.losses, {}
+    models = {}
     for name, (model, precision) in VARIANTS.items():
-        content = build_content_networks(
-            "random" if losses.content_vgg19 else None,
-            "vggface" if losses.content_face else "none",
-            "random",
-            losses.vgg_layers,
-            losses.vgg_pooling,
-            config.model.image_size,
-            precision,
-        )
+        content = content_networks_of(config, "random", "random", precision)
         embedding = np.zeros(config.model.embedding_size, np.float32)
         models[name] = model(learned, embedding, content, precision=precision)
         models[name].compile()
@@ -73,7 +65,7 @@ def largest_difference(ours: dict, theirs: dict) -> float:
 def measure(models: dict, learned, config, shots: int, rounds: int) -> dict:
     """Figures for T = `shots`."""
     person = procedural_person(config, shots)
-    embedding = embed_person(learned, person)
+    embedding = learned.embed_person(person.frames, person.landmarks)
     photos, first, times = {}, {}, {name: [] for name in models}
     for name, model in models.items():
         model.restart(embedding)

@@ -22,7 +22,7 @@ from benchmarks.measuring.peak_memory import peak_gib
 from benchmarks.measuring.procedural_batch import make_batch
 from benchmarks.reference.step import ReferenceTrainer
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.content.networks import build_content_networks
+from tf_talking.content.networks import content_networks_of
 from tf_talking.layers.spectral_norm import power_iteration
 from training.meta.options import StepOptions
 from training.meta.step import MetaTrainer
@@ -45,15 +45,7 @@ def make_trainer(variant: str, content: dict):
     config = dataclasses.replace(config, train=train)
     precision, *more = variant.replace("reference", "float32").split("+")
     if precision not in content:
-        content[precision] = build_content_networks(
-            "random" if config.losses.content_vgg19 else None,
-            "vggface" if config.losses.content_face else "none",
-            "random",
-            config.losses.vgg_layers,
-            config.losses.vgg_pooling,
-            config.model.image_size,
-            precision,
-        )
+        content[precision] = content_networks_of(config, "random", "random", precision)
     keras.utils.set_random_seed(0)
     cls = ReferenceTrainer if variant == "reference" else MetaTrainer
     parts = [int(m.removeprefix("accumulate")) for m in more if m.startswith("accumulate")]

@@ -1,11 +1,14 @@
 """Shared fixtures. TensorFlow's log is silenced before anything imports it."""
 
+import dataclasses
 import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+
+from tf_talking.config import get_preset
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -23,6 +26,35 @@ def shared_dir() -> pathlib.Path:
     if not (path / "data").is_dir():
         pytest.skip(f"real clips and weights not found at {path} (set TF_TALKING_SHARED)")
     return path
+
+
+@pytest.fixture(scope="session")
+def nano_config():
+    """The `tiny` preset at 32 px with few channels: every part is there, a step takes little."""
+    tiny = get_preset("tiny")
+    return dataclasses.replace(
+        tiny,
+        name="nano",
+        model=dataclasses.replace(
+            tiny.model,
+            image_size=32,
+            min_channels=8,
+            max_channels=16,
+            num_residual_blocks=1,
+            attention_down=16,
+            attention_up=16,
+        ),
+        landmarks=dataclasses.replace(tiny.landmarks, detector="procedural"),
+        losses=dataclasses.replace(
+            tiny.losses,
+            content_pixel=10.0,
+            content_vgg19=0.0,
+            content_face=0.0,
+            face_features="none",
+        ),
+        train=dataclasses.replace(tiny.train, k_shot=2, batch_size=4),
+        finetune=dataclasses.replace(tiny.finetune, learning_rate=1e-3),
+    )
 
 
 def pytest_configure(config):

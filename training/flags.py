@@ -6,8 +6,9 @@ from absl import flags, logging
 
 from tf_talking.config import Config
 from tf_talking.config.overrides import apply_overrides, replace_losses
-from tf_talking.content.networks import build_content_networks
-from tf_talking.networks.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.content.networks import content_networks_of
+from tf_talking.networks.meta_checkpoint import load_meta_learned
+from tf_talking.networks.meta_learned import MetaLearned
 
 FLAGS = flags.FLAGS
 
@@ -64,16 +65,7 @@ def load_to_finetune(checkpoint: str, overrides: list[str]) -> MetaLearned:
 
 def build_content(config: Config, precision: str = "float32") -> dict:
     """Loads the networks that have a weight; logs which file each came from."""
-    losses = config.losses
-    networks = build_content_networks(
-        vgg19=FLAGS.vgg19 if losses.content_vgg19 else None,
-        face=losses.face_features if losses.content_face else "none",
-        face_weights=FLAGS.face_weights,
-        vgg_layers=losses.vgg_layers,
-        vgg_pooling=losses.vgg_pooling,
-        image_size=config.model.image_size,
-        precision=precision,
-    )
+    networks = content_networks_of(config, FLAGS.vgg19, FLAGS.face_weights, precision)
     for name, network in networks.items():
         logging.info("content network %s: weights from %s", name, network.weights_source)
     return networks

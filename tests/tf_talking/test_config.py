@@ -19,8 +19,9 @@ from tf_talking.config import (
 
 def test_paper_preset_has_the_papers_numbers():
     config = get_preset("paper")
-    assert config.model.embedder_channels == (64, 128, 256, 512, 512, 512)
-    assert config.model.generator_channels == (64, 128, 256, 512)
+    plan = config.model.plan()
+    assert [block.outputs for block in plan.down] == [64, 128, 256, 512, 512, 512]
+    assert [block.outputs for block in plan.generator[:4]] == [64, 128, 256, 512]
     assert (config.model.embedding_size, config.model.adain_size) == (512, 13_056)
     assert (config.losses.content_vgg19, config.losses.content_face) == (1e-2, 2e-3)
     assert (config.losses.feature_matching, config.losses.match) == (10.0, 80.0)

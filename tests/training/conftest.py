@@ -1,6 +1,5 @@
 """A small config and episodes for the tests of training: real code, few channels."""
 
-import dataclasses
 import subprocess
 import sys
 
@@ -9,40 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.config import get_preset, to_json
+from tf_talking.config import to_json
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
-from tf_talking.networks.meta_checkpoint import MetaLearned
-
-
-@pytest.fixture(scope="session")
-def nano_config():
-    """The `tiny` preset at 32 px with few channels: every part is there, a step takes little."""
-    tiny = get_preset("tiny")
-    return dataclasses.replace(
-        tiny,
-        name="nano",
-        model=dataclasses.replace(
-            tiny.model,
-            image_size=32,
-            min_channels=8,
-            max_channels=16,
-            num_residual_blocks=1,
-            attention_down=16,
-            attention_up=16,
-        ),
-        landmarks=dataclasses.replace(tiny.landmarks, detector="procedural"),
-        losses=dataclasses.replace(
-            tiny.losses,
-            content_pixel=10.0,
-            content_vgg19=0.0,
-            content_face=0.0,
-            face_features="none",
-        ),
-        train=dataclasses.replace(tiny.train, k_shot=2, batch_size=4),
-        finetune=dataclasses.replace(tiny.finetune, learning_rate=1e-3),
-    )
+from tf_talking.networks.meta_learned import MetaLearned
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import hashlib
 import json
 import typing
 
+from tf_talking.config.plan import NetworkPlan, plan_networks
+
 
 def _require(field: str, value: object, known: tuple) -> None:
     if value not in known:
@@ -57,35 +59,19 @@ class ModelConfig:
                     f"expected less than image_size {self.image_size}"
                 )
 
-    def _channels(self, bottleneck: int) -> tuple[int, ...]:
-        depth = (self.image_size // bottleneck).bit_length() - 1
-        return tuple(min(self.min_channels * 2**j, self.max_channels) for j in range(depth))
-
-    @property
-    def embedder_channels(self) -> tuple[int, ...]:
-        """Output channels of the down blocks of E and V."""
-        return self._channels(self.embedder_bottleneck)
-
-    @property
-    def generator_channels(self) -> tuple[int, ...]:
-        """Output channels of G's down blocks; its up blocks use the same ones reversed."""
-        return self._channels(self.generator_bottleneck)
+    def plan(self) -> NetworkPlan:
+        """The blocks of all networks, in forward order."""
+        return plan_networks(self)
 
     @property
     def embedding_size(self) -> int:
         """N: length of ê, of W's rows and of V's output."""
-        return self.embedder_channels[-1]
+        return self.plan().last.outputs
 
     @property
     def adain_channels(self) -> tuple[int, ...]:
         """Channels of each AdaIN layer of G in forward order."""
-        down = self.generator_channels
-        channels = [down[-1]] * (2 * self.num_residual_blocks)
-        width = down[-1]
-        for out in reversed(down):
-            channels += [width, out]
-            width = out
-        return (*channels, width)
+        return self.plan().adain_channels
 
     @property
     def adain_size(self) -> int:

@@ -12,6 +12,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_talking.config import Config
 from tf_talking.content import face_features, vgg
 from tf_talking.content import weights as content_weights
 
@@ -85,6 +86,22 @@ def build_content_networks(
     return networks
 
 
+def content_networks_of(
+    config: Config, vgg19: str, face_weights: str | None, precision: str = "float32"
+) -> dict[str, ContentNetwork]:
+    """The networks that have a weight in `config.losses`; see `build_content_networks`."""
+    losses = config.losses
+    return build_content_networks(
+        vgg19=vgg19 if losses.content_vgg19 else None,
+        face=losses.face_features if losses.content_face else "none",
+        face_weights=face_weights,
+        vgg_layers=losses.vgg_layers,
+        vgg_pooling=losses.vgg_pooling,
+        image_size=config.model.image_size,
+        precision=precision,
+    )
+
+
 def _build_vgg(
     spec: vgg.VGGSpec,
     weights: str,
@@ -95,7 +112,7 @@ def _build_vgg(
     precision: str,
 ) -> ContentNetwork:
     model = vgg.build_vgg(spec, image_size, layers, pooling, precision)
-    shapes = vgg.conv_layers(spec, layers)
+    shapes = {conv.name: conv.shape for conv in vgg.vgg_plan(spec, layers)}
     if weights == _RANDOM:
         values, source = content_weights.random_conv_weights(shapes, field), _RANDOM
     else:

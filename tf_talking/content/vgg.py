@@ -13,6 +13,7 @@ Nothing behind the last activation is built.
 """
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -49,25 +50,47 @@ class CaffePreprocessing(keras.layers.Layer):
         return {**super().get_config(), "mean_bgr": self.mean_bgr}
 
 
-def conv_layers(spec: VGGSpec, layers: str) -> dict[str, tuple[int, int, int, int]]:
-    """Name → kernel shape (HWIO) of every convolution that is built, in order.
+@dataclasses.dataclass(frozen=True)
+class VGGConv:
+    """One convolution of a VGG with its ReLU.
+
+    Attributes:
+      name: Keras' name.
+      shape: of the kernel, HWIO.
+      pooled: 2x2 pooling stands before it.
+      compared: its activations come out.
+    """
+
+    name: str
+    shape: tuple[int, int, int, int]
+    pooled: bool
+    compared: bool
+
+    @property
+    def parameters(self) -> int:
+        """Kernel and bias."""
+        return math.prod(self.shape) + self.shape[-1]
+
+
+def vgg_plan(spec: VGGSpec, layers: str) -> list[VGGConv]:
+    """Every convolution that is built, in order.
 
     Raises:
       ValueError: `layers` is neither "five" nor "all".
     """
     if layers not in ("five", "all"):
         raise ValueError(f"vgg_layers: got {layers!r}, expected 'five' or 'all'")
-    shapes, channels = {}, 3
-    for block, depth in enumerate(spec.block_depths):
+    plan, channels = [], 3
+    for block, (depth, filters) in enumerate(zip(spec.block_depths, _FILTERS, strict=True)):
         for index in range(depth):
-            name = f"block{block + 1}_conv{index + 1}"
-            shapes[name] = (3, 3, channels, _FILTERS[block])
-            channels = _FILTERS[block]
-            if layers == "five" and name == "block5_conv1":
-                return shapes
-            if layers == "all" and len(shapes) == _NUM_ALL:
-                return shapes
-    return shapes
+            name, pooled = f"block{block + 1}_conv{index + 1}", bool(block) and index == 0
+            shape = (3, 3, channels, filters)
+            plan.append(VGGConv(name, shape, pooled, layers == "all" or index == 0))
+            channels = filters
+            last = name == "block5_conv1" if layers == "five" else len(plan) == _NUM_ALL
+            if last:
+                return plan
+    raise AssertionError(spec)  # every VGG has these layers
 
 
 def build_vgg(
@@ -98,15 +121,14 @@ def build_vgg(
     image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
     x = CaffePreprocessing(spec.mean_bgr, name="preprocessing", dtype="float32")(image)
     policy = precision if precision == "float32" else f"mixed_{precision}"
-    outputs, block = [], "block1"
-    for name, shape in conv_layers(spec, layers).items():
-        if not name.startswith(block):
-            x = poolings[pooling](2, name=f"{block}_pool", dtype=policy)(x)
-            block = name.partition("_")[0]
+    outputs, pool = [], poolings[pooling]
+    for conv in vgg_plan(spec, layers):
+        if conv.pooled:
+            x = pool(2, name=f"{conv.name.partition('_')[0]}_pool", dtype=policy)(x)
         x = keras.layers.Conv2D(
-            shape[-1], 3, padding="same", activation="relu", name=name, dtype=policy
+            conv.shape[-1], 3, padding="same", activation="relu", name=conv.name, dtype=policy
         )(x)
-        if layers == "all" or name.endswith("_conv1"):
+        if conv.compared:
             outputs.append(x)
     model = keras.Model(image, outputs, name=spec.name)
     model.trainable = False

@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from tf_talking.config import ModelConfig
 from tf_talking.layers.input_typed import InputTypedLayer
-from tf_talking.layers.residual_block import ResidualBlock
-from tf_talking.networks.down_stack import DownStack, check_image, pool
+from tf_talking.networks.down_stack import DownStack, build_block, join_images, pool
 
 W_START = 0.1  # mean of the entries of W at the start
 
@@ -32,18 +31,14 @@ class DiscriminatorFeatures(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.precision = precision
-        self.down = DownStack(config, config.spectral_norm, recompute, name="down")
-        size, width = config.embedder_bottleneck, config.embedding_size
-        self.last = ResidualBlock(width, spectral_norm=config.spectral_norm, name="last")
-        self.last.build((None, size, size, width))
+        self.down = DownStack(config, recompute, name="down")
+        self.last = build_block(config.plan().last, config.spectral_norm)
         self.built = True
 
     def call(self, frames, landmark_images):
         """frames, landmark_images [B, S, S, 3] → (float32 [B, N], activations after each block)."""
-        frames = check_image("frames", frames, self.config.image_size)
-        landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
-        images = tf.concat([landmark_images, frames], axis=-1)
-        activations = self.down(tf.cast(images, self.precision))
+        images = join_images(frames, landmark_images, self.config.image_size, self.precision)
+        activations = self.down(images)
         activations.append(self.last(activations[-1]))
         return pool(activations[-1], self.config.pooling), activations
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tf_talking.config import ModelConfig
+from tf_talking.config.plan import BlockPlan
 from tf_talking.layers.input_typed import InputTypedLayer
 from tf_talking.layers.recompute import run_block
 from tf_talking.layers.residual_block import ResidualBlock
@@ -16,45 +17,58 @@ class DownStack(InputTypedLayer):
 
     Args:
       config: shapes.
-      spectral_norm: of every convolution.
       recompute: see `run_block`.
 
     Reference: paper section 3.4.
     """
 
-    def __init__(self, config: ModelConfig, spectral_norm: bool, recompute: bool = False, **kwargs):
+    def __init__(self, config: ModelConfig, recompute: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.recompute = recompute
-        self.blocks = []
-        self.attention = None
-        self.attention_index = -1
-        size, channels = config.image_size, 6
-        for index, filters in enumerate(config.embedder_channels):
-            block = ResidualBlock(
-                filters,
-                resample="down",
-                first=index == 0,
-                spectral_norm=spectral_norm,
-                name=f"down{index}",
-            )
-            block.build((None, size, size, channels))
-            self.blocks.append(block)
-            size, channels = size // 2, filters
-            if config.attention and size == config.attention_down:
-                self.attention = SelfAttention(spectral_norm=spectral_norm, name="attention")
-                self.attention.build((None, size, size, channels))
-                self.attention_index = index
+        self.config, self.recompute = config, recompute
+        self.blocks, self.attention = [], None
+        for plan in config.plan().down:
+            self.blocks.append(build_block(plan, config.spectral_norm))
+            if plan.attention:
+                self.attention = build_attention(plan, config.spectral_norm)
         self.built = True
 
     def call(self, x):
         """[B, S, S, 6] → the activation after each block, the last one [B, 4, 4, N]."""
         activations = []
-        for index, block in enumerate(self.blocks):
+        for plan, block in zip(self.config.plan().down, self.blocks, strict=True):
             x = run_block(block, self.recompute, x)
-            if index == self.attention_index:
+            if plan.attention:
                 x = run_block(self.attention, self.recompute, x)
             activations.append(x)
         return activations
+
+
+def build_block(plan: BlockPlan, spectral_norm: bool) -> ResidualBlock:
+    """The residual block, with its weights."""
+    block = ResidualBlock(
+        plan.outputs,
+        resample=plan.resample,
+        norm=plan.norm,
+        first=plan.first,
+        spectral_norm=spectral_norm,
+        name=plan.name,
+    )
+    block.build((None, plan.size, plan.size, plan.inputs))
+    return block
+
+
+def build_attention(plan: BlockPlan, spectral_norm: bool) -> SelfAttention:
+    """The self-attention behind a block, with its weights."""
+    attention = SelfAttention(spectral_norm=spectral_norm, name=f"{plan.name}_attention")
+    attention.build((None, plan.output_size, plan.output_size, plan.outputs))
+    return attention
+
+
+def join_images(frames, landmark_images, image_size: int, precision) -> tf.Tensor:
+    """What E and V see, checked: both [B, S, S, 3] → [B, S, S, 6] in the activations' type."""
+    frames = check_image("frames", frames, image_size)
+    landmark_images = check_image("landmark_images", landmark_images, image_size)
+    return tf.cast(tf.concat([landmark_images, frames], axis=-1), precision)
 
 
 def pool(x: tf.Tensor, pooling: str) -> tf.Tensor:

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_talking.config import ModelConfig
-from tf_talking.networks.down_stack import DownStack, check_image, pool
+from tf_talking.networks.down_stack import DownStack, join_images, pool
 
 
 class Embedder(keras.Model):
@@ -26,16 +26,13 @@ class Embedder(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.precision = precision
-        self.down = DownStack(config, config.spectral_norm, recompute, name="down")
+        self.down = DownStack(config, recompute, name="down")
         self.built = True
 
     def call(self, frames, landmark_images):
         """frames, landmark_images [B, S, S, 3] → float32 [B, N], one embedding a frame."""
-        frames = check_image("frames", frames, self.config.image_size)
-        landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
-        images = tf.concat([landmark_images, frames], axis=-1)
-        activations = self.down(tf.cast(images, self.precision))
-        return pool(activations[-1], self.config.pooling)
+        images = join_images(frames, landmark_images, self.config.image_size, self.precision)
+        return pool(self.down(images)[-1], self.config.pooling)
 
     def embed(self, frames, landmark_images):
         """frames, landmark_images [B, K, S, S, 3] → ê [B, N], the mean over K (eq. 7).

@@ -7,6 +7,8 @@ fine-tuning ψ' is a variable; a server sends it with the request.
 Conventions: RGB float32 in [-1, 1], NHWC.
 """
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,11 +16,9 @@ import tensorflow as tf
 from tf_talking.config import ModelConfig
 from tf_talking.layers.adain import AdaIN
 from tf_talking.layers.recompute import run_block
-from tf_talking.layers.residual_block import ResidualBlock
-from tf_talking.layers.self_attention import SelfAttention
 from tf_talking.layers.spectral_conv2d import SpectralConv2D
 from tf_talking.layers.spectral_dense import SpectralDense
-from tf_talking.networks.down_stack import check_image
+from tf_talking.networks.down_stack import build_attention, build_block, check_image
 
 
 def neutral_adain_params(config: ModelConfig) -> np.ndarray:
@@ -27,6 +27,20 @@ def neutral_adain_params(config: ModelConfig) -> np.ndarray:
     for channels in config.adain_channels:
         parts += [np.zeros(channels), np.ones(channels)]
     return np.concatenate(parts).astype(np.float32)
+
+
+def split_adain_params(config: ModelConfig, adain_params) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """ψ [B, L] → the (shift, scale) of each AdaIN layer, [B, C] both, in forward order.
+
+    Raises:
+      ValueError: ψ has another shape.
+    """
+    adain_params, length = tf.convert_to_tensor(adain_params), config.adain_size
+    if adain_params.shape.rank != 2 or adain_params.shape[-1] != length:
+        raise ValueError(f"adain_params: got shape {adain_params.shape}, expected [B, {length}]")
+    sizes = [c for c in config.adain_channels for _ in range(2)]
+    parts = tf.split(adain_params, sizes, axis=-1)
+    return iter(list(zip(parts[::2], parts[1::2], strict=True)))
 
 
 class Generator(keras.Model):
@@ -50,20 +64,16 @@ class Generator(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.precision, self.recompute = precision, recompute
-        self.attentions = {}
-        self.blocks = []
-        self._width, self._size = 3, config.image_size
-        for index, filters in enumerate(config.generator_channels):
-            self._add(f"down{index}", filters, "down", "instance", config.attention_down)
-        for index in range(config.num_residual_blocks):
-            self._add(f"residual{index}", self._width, None, "adaptive", None)
-        for index, filters in enumerate(reversed(config.generator_channels)):
-            self._add(f"up{index}", filters, "up", "adaptive", config.attention_up)
+        self.blocks, self.attentions = [], {}
+        for plan in config.plan().generator:
+            self.blocks.append(build_block(plan, config.spectral_norm))
+            if plan.attention:
+                self.attentions[plan.name] = build_attention(plan, config.spectral_norm)
         self.final_norm = AdaIN(name="final_norm")
         self.final_conv = SpectralConv2D(
             3, 3, spectral_norm=config.spectral_norm, name="final_conv"
         )
-        self.final_conv.build((None, None, None, self._width))
+        self.final_conv.build((None, None, None, plan.outputs))
         self.projection = None
         if with_projection:
             self.projection = SpectralDense(
@@ -75,26 +85,6 @@ class Generator(keras.Model):
             self.projection.build((None, config.embedding_size))
         self.built = True
 
-    def _add(self, name, filters, resample, norm, attention_size):
-        block = ResidualBlock(
-            filters,
-            resample=resample,
-            norm=norm,
-            first=not self.blocks,
-            spectral_norm=self.config.spectral_norm,
-            name=name,
-        )
-        block.build((None, self._size, self._size, self._width))
-        self.blocks.append(block)
-        self._width = filters
-        self._size = {"down": self._size // 2, "up": self._size * 2}.get(resample, self._size)
-        if self.config.attention and self._size == attention_size:
-            attention = SelfAttention(
-                spectral_norm=self.config.spectral_norm, name=f"{name}_attention"
-            )
-            attention.build((None, self._size, self._size, self._width))
-            self.attentions[name] = attention
-
     def project(self, embedding):
         """ê [B, N] → ψ̂ = P·ê, float32 [B, L]."""
         return self.projection(embedding)
@@ -102,7 +92,7 @@ class Generator(keras.Model):
     def call(self, landmark_images, adain_params):
         """landmark_images [B, S, S, 3], adain_params [B, L] → frames [B, S, S, 3] in [-1, 1]."""
         landmark_images = check_image("landmark_images", landmark_images, self.config.image_size)
-        pairs = self._split(adain_params)
+        pairs = split_adain_params(self.config, adain_params)
         x = tf.cast(landmark_images, self.precision)
         for block in self.blocks:
             own = [next(pairs), next(pairs)] if block.norm == "adaptive" else None
@@ -112,16 +102,3 @@ class Generator(keras.Model):
         shift, scale = next(pairs)
         x = self.final_conv(tf.nn.relu(self.final_norm(x, shift, scale)))
         return tf.tanh(tf.cast(x, tf.float32))
-
-    def _split(self, adain_params):
-        """Iterator over the (shift, scale) of each AdaIN layer in forward order."""
-        adain_params = tf.convert_to_tensor(adain_params)
-        length = self.config.adain_size
-        if adain_params.shape.rank != 2 or adain_params.shape[-1] != length:
-            raise ValueError(
-                f"adain_params: got shape {adain_params.shape}, expected [B, {length}]"
-            )
-        channels = self.config.adain_channels
-        sizes = [c for c in channels for _ in range(2)]
-        parts = tf.split(adain_params, sizes, axis=-1)
-        return iter(list(zip(parts[::2], parts[1::2], strict=True)))

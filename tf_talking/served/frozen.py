@@ -22,9 +22,9 @@ from tf_talking.layers.adain import EPSILON
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.layers.self_attention import SelfAttention
 from tf_talking.layers.spectral_conv2d import upsample_nearest
-from tf_talking.networks.down_stack import pool
+from tf_talking.networks.down_stack import join_images, pool
 from tf_talking.networks.embedder import Embedder
-from tf_talking.networks.generator import Generator
+from tf_talking.networks.generator import Generator, split_adain_params
 from tf_talking.served import frozen_convs
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -82,14 +82,11 @@ class FrozenGenerator:
     def __init__(self, generator: Generator, device: str = "cpu", dtype: str = "float32"):
         self._generator = generator
         self._ops = _Ops(get_rule(device), _checked(dtype))
-        channels = generator.config.adain_channels
-        self._sizes = [c for c in channels for _ in range(2)]
 
     def __call__(self, landmark_images, adain_params):
         """landmark_images [B, S, S, 3] in [-1, 1], adain_params [B, L] → frames [B, S, S, 3]."""
         ops, generator = self._ops, self._generator
-        parts = tf.split(adain_params, self._sizes, axis=-1)
-        pairs = iter(zip(parts[::2], parts[1::2], strict=True))
+        pairs = split_adain_params(generator.config, adain_params)
         x = tf.cast(landmark_images, ops.dtype)
         for block in generator.blocks:
             x = ops.residual_block(block, x, pairs)
@@ -111,12 +108,13 @@ class FrozenEmbedder:
     def __call__(self, frames, landmark_images):
         """frames, landmark_images [B, S, S, 3] in [-1, 1] → float32 [B, N]."""
         ops, down = self._ops, self._embedder.down
-        x = tf.cast(tf.concat([landmark_images, frames], axis=-1), ops.dtype)
-        for index, block in enumerate(down.blocks):
+        config = self._embedder.config
+        x = join_images(frames, landmark_images, config.image_size, ops.dtype)
+        for plan, block in zip(config.plan().down, down.blocks, strict=True):
             x = ops.residual_block(block, x)
-            if index == down.attention_index:
+            if plan.attention:
                 x = ops.attention(down.attention, x)
-        return pool(x, self._embedder.config.pooling)
+        return pool(x, config.pooling)
 
 
 def _checked(dtype: str) -> str:

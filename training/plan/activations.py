@@ -8,7 +8,8 @@ this misses is small beside what the allocator does.
 import dataclasses
 
 from tf_talking.config import Config, ModelConfig
-from tf_talking.content.vgg import VGG19, VGGFACE, VGGSpec, conv_layers
+from tf_talking.config.plan import BlockPlan
+from tf_talking.content.vgg import VGG19, VGGFACE, VGGSpec, vgg_plan
 from tf_talking.layers.spectral_conv2d import FOLD_FROM
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -52,69 +53,53 @@ def _attention(size: int, channels: int) -> Kept:
     return Kept(low=convolved + positions * positions / 4 + positions * channels * 2.5)
 
 
+def block_kept(plan: BlockPlan) -> Block:
+    """A residual block and its attention, for one frame."""
+    before, after = plan.size**2, plan.output_size**2
+    inside = after if plan.resample == "up" else before  # pixels that the convolutions see
+    normed = plan.norm is not None
+    # A convolution keeps its input, which a ReLU put out; a norm keeps its own in float32.
+    kept = _normed(inside * plan.outputs, normed)
+    if not (plan.first and normed):  # G's first one reads the landmark image, counted elsewhere
+        kept += _normed(before * plan.inputs, normed)
+    if plan.resample == "up" and plan.output_size <= FOLD_FROM:
+        kept += Kept(low=inside * plan.inputs)  # the first convolution's input, enlarged
+    if plan.resample == "down":
+        kept += Kept(low=before * plan.inputs / 4)  # the pooled input of the skip
+    largest = inside * max(plan.outputs, plan.inputs)
+    if plan.attention:
+        kept += _attention(plan.output_size, plan.outputs)
+        largest = max(largest, after * after // 4)
+    return Block(kept, after * plan.outputs, largest)
+
+
+def _normed(numbers: int, normed: bool) -> Kept:
+    return Kept(low=numbers, full=numbers if normed else 0)
+
+
 def down_blocks(config: ModelConfig) -> list[Block]:
     """The blocks of E, and of D without its last one (DownStack), for one frame."""
-    blocks, size, width = [], config.image_size, 6
-    for index, filters in enumerate(config.embedder_channels):
-        pixels = size * size
-        # ReLU before each convolution, and the pooled input of the skip.
-        kept = Kept(low=pixels * width + pixels * filters + pixels * width / 4)
-        largest = pixels * max(filters, width if index else 0)
-        size, width = size // 2, filters
-        if config.attention and size == config.attention_down:
-            kept += _attention(size, width)
-            largest = max(largest, size**4 // 4)
-        blocks.append(Block(kept, size * size * width, largest))
-    return blocks
+    return [block_kept(plan) for plan in config.plan().down]
 
 
 def generator_blocks(config: ModelConfig) -> list[Block]:
     """The blocks of G and its last norm and convolution, for one frame."""
-    blocks, size, width = [], config.image_size, 3
-    plan = [("down", filters) for filters in config.generator_channels]
-    plan += [(None, config.generator_channels[-1])] * config.num_residual_blocks
-    plan += [("up", filters) for filters in reversed(config.generator_channels)]
-    for index, (resample, filters) in enumerate(plan):
-        before = size * size
-        size = {"down": size // 2, "up": size * 2}.get(resample, size)
-        inside = size * size if resample == "up" else before  # pixels that the convolutions see
-        # A norm keeps its input in float32, the ReLU behind it what it puts out.
-        kept = Kept(full=inside * filters, low=inside * filters)
-        if index:
-            kept += Kept(full=before * width, low=before * width)
-        if resample == "up" and size <= FOLD_FROM:
-            kept += Kept(low=inside * width)  # the first convolution's input, enlarged
-        if resample == "down":
-            kept += Kept(low=before * width / 4)
-        largest = inside * max(width, filters)
-        width = filters
-        attention_size = {"down": config.attention_down, "up": config.attention_up}.get(resample)
-        if config.attention and size == attention_size:
-            kept += _attention(size, width)
-            largest = max(largest, size**4 // 4)
-        blocks.append(Block(kept, size * size * width, largest))
-    pixels = size * size
-    last = Kept(full=pixels * width + pixels * 3, low=pixels * width)
-    blocks.append(Block(last, pixels * 3, pixels * width))
-    return blocks
+    plan = config.plan().generator
+    pixels, width = config.image_size**2, plan[-1].outputs
+    last = _normed(pixels * width, True) + Kept(full=pixels * 3)
+    return [*(block_kept(p) for p in plan), Block(last, pixels * 3, pixels * width)]
 
 
 def vgg_kept(spec: VGGSpec, layers: str, size: int) -> tuple[Kept, int]:
     """(what the backward pass of a VGG keeps for one frame, numbers it puts out). float32."""
-    kept, outputs, block = size * size * 3, 0, "block1"
-    for name, shape in conv_layers(spec, layers).items():
-        if not name.startswith(block):
-            size, block = size // 2, name.partition("_")[0]
-            kept += size * size * shape[2]  # pooled
-        kept += size * size * shape[3]
-        if layers == "all" or name.endswith("_conv1"):
-            outputs += size * size * shape[3]
+    kept, outputs = size * size * 3, 0
+    for conv in vgg_plan(spec, layers):
+        if conv.pooled:
+            size //= 2
+            kept += size * size * conv.shape[2]
+        kept += size * size * conv.shape[3]
+        outputs += size * size * conv.shape[3] if conv.compared else 0
     return Kept(full=kept), outputs
-
-
-def vgg_parameters(spec: VGGSpec, layers: str) -> int:
-    """Kernels and biases of a VGG up to its last compared layer."""
-    return sum(h * w * i * o + o for h, w, i, o in conv_layers(spec, layers).values())
 
 
 def content_networks(config: Config) -> list[tuple[str, int, Kept, int]]:
@@ -125,7 +110,8 @@ def content_networks(config: Config) -> list[tuple[str, int, Kept, int]]:
         specs.append(VGGFACE)
     for spec in specs:
         kept, outputs = vgg_kept(spec, losses.vgg_layers, size)
-        found.append((spec.name, vgg_parameters(spec, losses.vgg_layers), kept, outputs))
+        parameters = sum(conv.parameters for conv in vgg_plan(spec, losses.vgg_layers))
+        found.append((spec.name, parameters, kept, outputs))
     if losses.content_face and losses.face_features == "mobilefacenet":
         kept = Kept(full=_MOBILEFACENET_ELEMENTS)
         found.append(("mobilefacenet", _MOBILEFACENET_PARAMETERS, kept, 300_000))

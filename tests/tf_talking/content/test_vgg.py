@@ -33,7 +33,8 @@ def _vggface_weights(seed=0):
     """Random kernels and biases of all 13 convolutions, as (published name, kernel, bias)."""
     rng = np.random.default_rng(seed)
     layers = []
-    for name, shape in vgg.conv_layers(vgg.VGGFACE, "all").items():
+    for conv in vgg.vgg_plan(vgg.VGGFACE, "all"):
+        name, shape = conv.name, conv.shape
         kernel = rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
         bias = rng.normal(0, 0.1, shape[-1]).astype(np.float32)
         layers.append((name.replace("block", "conv").replace("_conv", "_"), kernel, bias))
@@ -75,10 +76,9 @@ def test_vgg19_equals_keras_applications(vgg19_npz, frames, layers):
             if isinstance(layer, keras.layers.Conv2D):
                 arrays = [archive[f"{layer.name}/{part}"] for part in ("kernel", "bias")]
                 layer.set_weights([array.astype(np.float32) for array in arrays])
-    names = {
-        "five": [f"block{b}_conv1" for b in range(1, 6)],
-        "all": list(vgg.conv_layers(vgg.VGG19, "all")),
-    }[layers]
+    names = {"five": [f"block{b}_conv1" for b in range(1, 6)], "all": names_of(vgg.VGG19, "all")}[
+        layers
+    ]
     model = keras.Model(reference.input, [reference.get_layer(name).output for name in names])
     expected = model(keras.applications.vgg19.preprocess_input(frames.copy()))
 
@@ -118,12 +118,16 @@ def test_auto_takes_the_file_in_keras_cache(vggface_h5, tmp_path, monkeypatch):
     assert str(cached) in network.weights_source
 
 
+def names_of(spec, layers):
+    return [conv.name for conv in vgg.vgg_plan(spec, layers)]
+
+
 def test_depth_and_names():
-    five = vgg.conv_layers(vgg.VGG19, "five")
-    assert list(five)[-1] == "block5_conv1" and len(five) == 13
-    assert list(vgg.conv_layers(vgg.VGG19, "all")) == list(five)
-    assert list(vgg.conv_layers(vgg.VGGFACE, "five"))[-1] == "block5_conv1"
-    assert list(vgg.conv_layers(vgg.VGGFACE, "all"))[-1] == "block5_conv3"
+    five = names_of(vgg.VGG19, "five")
+    assert five[-1] == "block5_conv1" and len(five) == 13
+    assert names_of(vgg.VGG19, "all") == five
+    assert names_of(vgg.VGGFACE, "five")[-1] == "block5_conv1"
+    assert names_of(vgg.VGGFACE, "all")[-1] == "block5_conv3"
     outputs = vgg.build_vgg(vgg.VGGFACE, 64).output_shape
     assert [shape[1:] for shape in outputs] == [
         (64, 64, 64),

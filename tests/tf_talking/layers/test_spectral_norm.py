@@ -107,6 +107,6 @@ def test_power_iteration_reaches_every_layer_of_a_network():
     before = [layer.u.numpy() for layer in layers]
     power_iteration(embedder)
     # Every kernel of the network: 3 a block and 4 of the attention.
-    assert len(layers) == 3 * len(embedder.config.embedder_channels) + 4
+    assert len(layers) == 3 * len(embedder.config.plan().down) + 4
     moved = [np.abs(b - layer.u.numpy()).max() for b, layer in zip(before, layers, strict=True)]
     assert min(moved) > 0

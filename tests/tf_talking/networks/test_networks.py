@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_talking.config import ModelConfig, get_preset
 from tf_talking.networks.discriminator import Discriminator, ProjectionHead, realism_score
 from tf_talking.networks.embedder import Embedder
-from tf_talking.networks.generator import Generator, neutral_adain_params
+from tf_talking.networks.generator import Generator, neutral_adain_params, split_adain_params
 from tf_talking.summary import summarize
 
 TINY = get_preset("tiny").model
@@ -38,7 +38,8 @@ def test_attention_sits_where_the_paper_puts_it():
     paper = get_preset("paper").model
     generator, embedder = Generator(paper), Embedder(paper)
     assert sorted(generator.attentions) == ["down2", "up1"]  # 256 → 32 and 16 → 64
-    assert embedder.down.attention_index == 2
+    assert [b.name for b in paper.plan().down if b.attention] == ["down2"]
+    assert embedder.down.attention.name == "down2_attention"
     assert not Generator(get_preset("fsth").model).attentions
 
 
@@ -70,7 +71,7 @@ def test_projection_starts_neutral(networks):
     generator = networks[1]
     psi = generator.project(tf.zeros([1, TINY.embedding_size]))[0]
     np.testing.assert_array_equal(psi, neutral_adain_params(TINY))
-    shift, scale = next(generator._split(psi[tf.newaxis]))
+    shift, scale = next(split_adain_params(TINY, psi[tf.newaxis]))
     assert not np.any(shift) and np.all(scale == 1.0)
 
 
@@ -98,7 +99,7 @@ def test_discriminator_is_equation_5(networks):
     expected = np.sum(vector * (head.w.numpy()[[1, 3]] + head.w0), axis=1) + head.bias
     scores, _ = discriminator(frames, drawn, tf.constant([1, 3]))
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
-    assert len(activations) == len(TINY.embedder_channels) + 1
+    assert len(activations) == len(TINY.plan().down) + 1
 
 
 def test_gradient_of_w_is_sparse(networks):
