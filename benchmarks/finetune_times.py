@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import keras
 from absl import logging
 
-from tf_talking.networks.meta_checkpoint import MetaLearned
-from training.finetuning.model import PersonalModel, embed_person
+from tf_talking.networks.meta_learned import MetaLearned
+from training.finetuning.model import PersonalModel
 from training.person.sources import PersonFrames, photo_dataset
 
 
@@ -38,9 +38,11 @@ def finetuning_seconds(
       "prepare_seconds" (the person's networks and optimisers are made); "seconds": ê_NEW and all
       epochs, without what is prepared and traced.
     """
-    embed_person(learned, person)  # operations prepare themselves in the first call of a shape
+    learned.embed_person(
+        person.frames, person.landmarks
+    )  # operations prepare themselves in the first call of a shape
     start = time.perf_counter()
-    embedding = embed_person(learned, person)
+    embedding = learned.embed_person(person.frames, person.landmarks)
     embedded = time.perf_counter()
     model = PersonalModel(learned, embedding, content, precision=precision)
     model.compile(jit_compile=jit_compile or None)

@@ -23,7 +23,7 @@ from tf_talking.config.overrides import apply_overrides
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.metrics.l1 import l1
 from tf_talking.metrics.ssim import ssim
-from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from tf_talking.networks.meta_learned import MetaLearned
 from training.meta.options import PRECISIONS, StepOptions
 from training.meta.step import MetaTrainer
 
@@ -79,14 +79,12 @@ def train(config, precision: str, seed: int, train_data, test_batch) -> dict[str
         config, episodes.num_videos, dict, strategy, StepOptions(precision=precision)
     )
 
+    learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
+
     @tf.function(autograph=False)
     def draw():
-        embedding = trainer.ema_embedder.embed(
-            to_float(test_batch["source_frames"]),
-            landmark_images(config, test_batch["source_landmarks"]),
-        )
-        drawn = landmark_images(config, test_batch["target_landmarks"])
-        return to_uint8(trainer.ema_generator(drawn, trainer.ema_generator.project(embedding)))
+        embedding = learned.embed(test_batch["source_frames"], test_batch["source_landmarks"])
+        return learned.draw(test_batch["target_landmarks"], learned.project(embedding))
 
     curves = {"step": [], "l1": [], "ssim": [], "loss/generator": [], "loss/discriminator": []}
     sums = []

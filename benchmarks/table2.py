@@ -34,7 +34,8 @@ from benchmarks.measuring.network_times import (
 )
 from benchmarks.measuring.peak_memory import peak_gib
 from tf_talking.config import PRESETS, get_preset
-from tf_talking.networks.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.networks.meta_checkpoint import load_meta_learned
+from tf_talking.networks.meta_learned import MetaLearned
 from training import flags as content_flags
 
 FLAGS = flags.FLAGS

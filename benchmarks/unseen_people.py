@@ -9,14 +9,12 @@ of another video of the same person. The last line is JSON.
 import json
 
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
 
-from serving.drive.comparison import nearest_source
 from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.metrics import registry
-from tf_talking.networks.images import landmark_images, to_float, to_uint8
-from tf_talking.networks.meta_checkpoint import MetaLearned, load_meta_learned
+from tf_talking.networks.meta_checkpoint import load_meta_learned
 from tf_talking.procedural import render as procedural
 
 FLAGS = flags.FLAGS
@@ -25,16 +23,6 @@ flags.DEFINE_integer("people", 12, "How many.", lower_bound=1)
 flags.DEFINE_integer("first_identity", 1_000_000, "Number of the first one.", lower_bound=500_000)
 
 SOURCE_FRAMES, SOURCE_VIDEO_FRAMES, DRIVING_FRAMES = 8, 24, 75
-
-
-def feed_forward(learned: MetaLearned, frames, landmarks, driving) -> np.ndarray:
-    """Frames uint8 [N, S, S, 3] of G(y, P·ê) for driving landmarks [N, P, 2]."""
-    drawn = landmark_images(learned.config, tf.constant(landmarks[np.newaxis]))
-    embedding = learned.embedder.embed(to_float(frames[np.newaxis]), drawn)
-    psi = tf.repeat(learned.generator.project(embedding), len(driving), axis=0)
-    return to_uint8(
-        learned.generator(landmark_images(learned.config, tf.constant(driving)), psi)
-    ).numpy()
 
 
 def main(_):
@@ -48,7 +36,8 @@ def main(_):
         frames, landmarks = decode_frames(source, chosen), source.landmarks[chosen]
         truth = decode_frames(driving, range(DRIVING_FRAMES))
         nearest = frames[nearest_source(landmarks, driving.landmarks)]
-        result = feed_forward(learned, frames, landmarks, driving.landmarks)
+        psi = learned.project_person(learned.embed_person(frames, landmarks))
+        result = learned.draw(driving.landmarks, psi).numpy()
         rows.append([registry.compute("l1", truth, f) for f in (nearest, result)])
         print(f"person {person}: nearest source {rows[-1][0]:.4f}, feed-forward {rows[-1][1]:.4f}")
     nearest, ours = np.mean(rows, axis=0)

@@ -81,16 +81,14 @@ def export(
 
 def sample_adain_params(learned) -> np.ndarray:
     """ψ̂ of one painted person, float32 [1, L]: what a precision is measured with."""
-    from tf_talking.networks.images import landmark_images, to_float
     from tf_talking.procedural import render as procedural
     from tf_talking.served.warmup import in_scheme
 
     frame, points = procedural.render(
         procedural.Identity.sample(0), procedural.Pose(), learned.config.model.image_size
     )
-    drawn = landmark_images(learned.config, in_scheme(points, learned.config)[None, None])
-    embedding = learned.embedder.embed(to_float(frame[None, None]), drawn)
-    return learned.generator.project(embedding).numpy()
+    landmarks = in_scheme(points, learned.config)
+    return learned.project(learned.embed(frame[None, None], landmarks[None, None])).numpy()
 
 
 def main(argv):

@@ -20,7 +20,7 @@ from absl import app, flags, logging
 from tf_talking.config import config_hash
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.metrics.available import EvaluationMetrics, build_metrics
-from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.program import print_result
 from training import evaluate_flags
 from training import flags as content_flags

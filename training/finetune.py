@@ -21,14 +21,14 @@ from absl import app, flags, logging
 
 from tf_talking.config import to_json
 from tf_talking.dataset.records import spread
-from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.metrics.available import DETECTORS, build_metrics
-from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.program import print_result
 from tf_talking.served.folder import ServingFolder, check_name
 from training import flags as content_flags
 from training.finetuning.knee import StopAtKnee, knee_of_person
-from training.finetuning.model import PRECISIONS, TUNE, PersonalModel, embed_person
+from training.finetuning.model import PRECISIONS, TUNE, PersonalModel
 from training.finetuning.publish import (
     BackupEvery,
     ExportForServing,
@@ -134,17 +134,7 @@ def draw_preview(person: PersonFrames, config):
     """Function of the model: a row for each of up to four photos: photo, landmarks, result."""
     chosen = spread(len(person), 4)
     frames, landmarks = person.frames[chosen], person.landmarks[chosen]
-    drawing = config.landmarks
-    drawn = [
-        draw_landmarks(
-            points,
-            config.model.image_size,
-            drawing.scheme,
-            drawing.line_thickness,
-            drawing.inner_lips,
-        )
-        for points in landmarks
-    ]
+    drawn = landmark_picture(config.landmarks, landmarks, config.model.image_size)
 
     def draw(model: PersonalModel) -> np.ndarray:
         results = model(landmarks).numpy()
@@ -157,12 +147,12 @@ def draw_preview(person: PersonFrames, config):
 
 def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib.Path:
     """Trains and publishes, or publishes the feed-forward person. Returns the card's path."""
-    embedding = embed_person(learned, person)
+    embedding = learned.embed_person(person.frames, person.landmarks)
     root = pathlib.Path(FLAGS.checkpoint)
     root = root if root.is_dir() else root.parent
     serving = FLAGS.serving or str(root / "serving")
     if epochs == 0:
-        adain_params = learned.generator.project(embedding[np.newaxis])[0].numpy()
+        adain_params = learned.project_person(embedding)
         served = PersonToServe(
             learned.config,
             adain_params,

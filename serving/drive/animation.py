@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from serving.client.blocking import TalkingHeadClient
 from serving.drive.driving import Driving, DrivingFrame
-from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.landmarks.draw import drawing_of, landmark_picture
 from tf_talking.media import video
 from tf_talking.people.card import PersonCard
 
@@ -111,13 +111,7 @@ def _panels(
     card: PersonCard, item: DrivingFrame, result: np.ndarray, source: np.ndarray | None
 ) -> np.ndarray:
     """uint8 [S, 2..4 · S, 3]: source and driving frame, where there are such, landmarks, result."""
-    drawn = draw_landmarks(
-        item.landmarks,
-        card.image_size,
-        card.scheme,
-        int(card.extra.get("line_thickness", 2)),
-        card.extra.get("inner_lips", "False") == "True",
-    )
+    drawn = landmark_picture(drawing_of(card), item.landmarks, card.image_size)
     panels = [panel for panel in (source, item.frame, drawn, result) if panel is not None]
     height, width = result.shape[:2]
     return np.concatenate([cv2.resize(panel, (width, height)) for panel in panels], axis=1)

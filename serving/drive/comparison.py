@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from serving.client.blocking import TalkingHeadClient, TlsOptions
+from tf_talking.config import LandmarkConfig
 from tf_talking.dataset.records import VideoRecord, decode_frames, spread
-from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.landmarks.draw import drawing_of, landmark_picture
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.media.photos import write_png
 from tf_talking.metrics import registry
@@ -31,7 +32,7 @@ class Comparison:
     ground_truth: np.ndarray
     frames: dict[str, np.ndarray]
     errors: dict[str, dict[str, float]]
-    line_thickness: int = 2
+    drawing: LandmarkConfig = LandmarkConfig()
 
 
 def without_frames(record: VideoRecord, indices: np.ndarray) -> VideoRecord:
@@ -64,18 +65,18 @@ def compare(
     truth = decode_frames(driving, range(driving.num_frames))
     nearest = chosen[nearest_source(source.landmarks[chosen], driving.landmarks)]
     frames = {NEAREST: decode_frames(source, nearest)}
-    thickness = 2
+    drawing = LandmarkConfig()
     with TalkingHeadClient(server, tls=tls) as client:
         client.wait_until_ready()
         for name, path in cards.items():
             card = PersonCard.load(path)
-            thickness = int(card.extra.get("line_thickness", 2))
+            drawing = drawing_of(card)
             frames[name] = np.stack(list(client.animate(driving.landmarks, card)))
     errors = {
         name: {metric: registry.compute(metric, truth, result) for metric in METRICS}
         for name, result in frames.items()
     }
-    return Comparison(driving.landmarks, truth, frames, errors, thickness)
+    return Comparison(driving.landmarks, truth, frames, errors, drawing)
 
 
 def write_sheet(
@@ -85,12 +86,7 @@ def write_sheet(
     count = len(comparison.ground_truth)
     chosen = spread(count, columns)
     size = comparison.ground_truth.shape[1]
-    drawn = np.stack(
-        [
-            draw_landmarks(points, size, line_thickness=comparison.line_thickness)
-            for points in comparison.landmarks[chosen]
-        ]
-    )
+    drawn = landmark_picture(comparison.drawing, comparison.landmarks[chosen], size)
     others = [f for name, f in comparison.frames.items() if name != NEAREST]
     rows = [comparison.frames[NEAREST][chosen], drawn, comparison.ground_truth[chosen]]
     rows += [frames[chosen] for frames in others]

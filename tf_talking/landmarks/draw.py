@@ -9,6 +9,7 @@ limited to ±COORDINATE_LIMIT. A line with an end that is not finite is left out
 import cv2
 import numpy as np
 
+from tf_talking.config import LandmarkConfig
 from tf_talking.landmarks import scheme as scheme_lib
 
 # Far outside any canvas, yet 16 fractional bits and a product of two still fit into a float64.
@@ -64,3 +65,31 @@ def draw_landmarks(
 
 def _pixel(point: np.ndarray) -> tuple[int, int]:
     return int(point[0]), int(point[1])
+
+
+def landmark_picture(drawing: LandmarkConfig, landmarks: np.ndarray, image_size: int) -> np.ndarray:
+    """Landmarks as a config has them drawn, for people to look at.
+
+    Args:
+      drawing: e.g. `config.landmarks`.
+      landmarks: float [P, 2] or [N, P, 2], in pixels of the S×S frame.
+      image_size: S.
+
+    Returns:
+      uint8 RGB [S, S, 3] or [N, S, S, 3].
+    """
+    if np.ndim(landmarks) == 3:
+        return np.stack([landmark_picture(drawing, points, image_size) for points in landmarks])
+    return draw_landmarks(
+        landmarks, image_size, drawing.scheme, drawing.line_thickness, drawing.inner_lips
+    )
+
+
+def drawing_of(card) -> LandmarkConfig:
+    """How the generator that a person card belongs to has landmarks drawn."""
+    return LandmarkConfig(
+        detector=card.detector,
+        scheme=card.scheme,
+        line_thickness=int(card.extra.get("line_thickness", 2)),
+        inner_lips=card.extra.get("inner_lips", "False") == "True",
+    )

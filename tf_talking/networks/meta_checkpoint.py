@@ -13,6 +13,7 @@ from tf_talking.config import Config, from_json
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
+from tf_talking.networks.meta_learned import MetaLearned
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -29,18 +30,6 @@ class CheckpointFacts:
     config: Config
     step: int
     shapes: dict[str, list[int]]
-
-
-@dataclasses.dataclass
-class MetaLearned:
-    """Networks of a checkpoint. `discriminator` is None where it was not asked for."""
-
-    config: Config
-    checkpoint: str
-    step: int
-    embedder: Embedder
-    generator: Generator
-    discriminator: Discriminator | None
 
 
 def find_checkpoint(path: str | pathlib.Path) -> str:

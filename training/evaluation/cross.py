@@ -13,12 +13,13 @@ import numpy as np
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
 from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.metrics.face_recognition import Recogniser
 from tf_talking.metrics.registry import Measurement
 from training.evaluation.folder import make_line
 from training.evaluation.frames import VideoFrames
 from training.evaluation.methods import FF
-from training.evaluation.strips import draw_all, strip_methods
+from training.evaluation.strips import strip_methods
 from training.person.sources import PersonFrames
 
 _SHOWN_DRIVERS = 3  # the best ones, a row each
@@ -121,7 +122,9 @@ class CrossReenactment:
         rows = []
         for number, driver in drivers:
             for i in spread(len(driver.landmarks), _SHOWN_FRAMES):
-                drawn = draw_all(self.config, driver.landmarks[i : i + 1])[0]
+                drawn = landmark_picture(
+                    self.config.landmarks, driver.landmarks[i], self.config.model.image_size
+                )
                 results = [own[number][i] for own in parts.values()]
                 rows.append(
                     np.concatenate([person.frames[0], driver.frames[i], drawn, *results], axis=1)

@@ -20,10 +20,9 @@ import tensorflow as tf
 
 from tf_talking.dataset.records import spread
 from tf_talking.landmarks.nearest import nearest_source
-from tf_talking.networks.images import landmark_images, to_uint8
-from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.networks.meta_learned import MetaLearned
 from training.finetuning.knee import DECIDES, IDENTITY, WatchEvery, knee_of_person, measure_on
-from training.finetuning.model import PersonalModel, embed_person
+from training.finetuning.model import PersonalModel
 from training.person.held_out import hold_out
 from training.person.sources import PersonFrames, photo_dataset
 
@@ -95,13 +94,7 @@ class Methods:
         self.seconds: dict[str, float] = {}
         self.curves: dict[str, list[dict[str, float]]] = {}
         self.best_epochs: dict[str, int | None] = {}
-
-        @tf.function(reduce_retracing=True)
-        def feed_forward(landmarks, psi):
-            psi = tf.repeat(psi[tf.newaxis], tf.shape(landmarks)[0], axis=0)
-            return to_uint8(learned.generator(landmark_images(learned.config, landmarks), psi))
-
-        self._feed_forward = feed_forward
+        self._feed_forward = tf.function(learned.draw, reduce_retracing=True)
 
     @property
     def names(self) -> list[str]:
@@ -127,8 +120,8 @@ class Methods:
         """
         frames = {NEAREST: person.frames[nearest_source(person.landmarks, driving)]}
         start = time.perf_counter()
-        embedding = embed_person(self._learned, person)
-        psi = self._learned.generator.project(embedding[np.newaxis])[0]
+        embedding = self._learned.embed_person(person.frames, person.landmarks)
+        psi = tf.constant(self._learned.project_person(embedding))
         self.seconds, self.curves, self.best_epochs = {FF: time.perf_counter() - start}, {}, {}
         frames[FF] = in_batches(lambda part: self._feed_forward(part, psi), driving)
         for method in self.tuned:

@@ -10,6 +10,7 @@ from absl import logging
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import VideoRecord, decode_frames
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.metrics.available import EvaluationMetrics
 from training.evaluation.cross import CrossReenactment
 from training.evaluation.folder import (
@@ -23,7 +24,7 @@ from training.evaluation.folder import (
 from training.evaluation.frames import VideoFrames
 from training.evaluation.methods import Methods
 from training.evaluation.report import build_blocks, write_reports
-from training.evaluation.strips import draw_all, draw_strip, strip_methods
+from training.evaluation.strips import draw_strip, strip_methods
 from training.person.sources import PersonFrames
 from training.runs.folder import write_atomically
 from training.study.frames import generated_folder, save_frames
@@ -74,7 +75,8 @@ class Evaluation:
         record = self.folder.read_video(video_id)
         source = self.folder.read_video(video.source.video_id) if video.source else record
         truth, driving = decode_frames(record, video.holdout), record.landmarks[video.holdout]
-        drawn = draw_all(self.config, driving)
+        config = self.config
+        drawn = landmark_picture(config.landmarks, driving, config.model.image_size)
         hidden = PersonFrames(truth, driving, video_id)
         lines, strips, seconds, features, cross, stops = [], [], {}, {}, None, {}
         if "fid" in self.metrics.names:

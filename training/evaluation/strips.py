@@ -2,26 +2,7 @@
 
 import numpy as np
 
-from tf_talking.config import Config
-from tf_talking.landmarks.draw import draw_landmarks
 from training.evaluation.methods import BEFORE, NEAREST
-
-
-def draw_all(config: Config, landmarks: np.ndarray) -> np.ndarray:
-    """Landmark images uint8 [N, S, S, 3] of landmarks [N, P, 2], for people to look at."""
-    drawing = config.landmarks
-    return np.stack(
-        [
-            draw_landmarks(
-                points,
-                config.model.image_size,
-                drawing.scheme,
-                drawing.line_thickness,
-                drawing.inner_lips,
-            )
-            for points in landmarks
-        ]
-    )
 
 
 def strip_methods(methods: list[str]) -> list[str]:

@@ -25,10 +25,9 @@ from tf_talking.losses.generator_terms import (
 )
 from tf_talking.networks.discriminator import W_START, DiscriminatorFeatures, realism_score
 from tf_talking.networks.generator import Generator, neutral_adain_params
-from tf_talking.networks.images import landmark_images, to_float, to_uint8
-from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.networks.images import landmark_images, to_float
+from tf_talking.networks.meta_learned import MetaLearned, draw_frames
 from training.finetuning.publish import PersonToServe
-from training.person.sources import PersonFrames
 from training.updates.adam import Adam
 from training.updates.gradients import Tensors
 from training.updates.guard import GuardedUpdates
@@ -173,9 +172,7 @@ class PersonalModel(keras.Model):
 
     def call(self, landmarks, training=False):
         """Landmarks float32 [B, P, 2] in pixels → frames uint8 [B, S, S, 3] of the EMA copy."""
-        images = landmark_images(self.config, landmarks)
-        psi = tf.repeat(self.ema_adain_params[tf.newaxis], tf.shape(landmarks)[0], axis=0)
-        return to_uint8(self.ema_generator(images, psi))
+        return draw_frames(self.config, self.ema_generator, landmarks, self.ema_adain_params)
 
     def train_step(self, data):
         """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}.
@@ -313,13 +310,6 @@ def _discriminator_values(hinge, real_scores, fake_scores) -> Tensors:
     }
 
 
-def embed_person(learned: MetaLearned, person: PersonFrames) -> np.ndarray:
-    """ê_NEW (eq. 7), float32 [N]: the mean over the T frames."""
-    drawn = landmark_images(learned.config, tf.constant(person.landmarks[np.newaxis]))
-    frames = to_float(tf.constant(person.frames[np.newaxis]))
-    return learned.embedder.embed(frames, drawn)[0].numpy()
-
-
 class _Untracked:
     """Holds a value out of sight of Keras's attribute tracking."""
 
@@ -338,7 +328,7 @@ def start_vectors(
     """
     finetune, head = learned.config.finetune, learned.discriminator.head
     generator = np.random.default_rng(seed)
-    adain_params = learned.generator.project(embedding[np.newaxis])[0].numpy()
+    adain_params = learned.project_person(embedding)
     if finetune.adain_init == "random":
         neutral = neutral_adain_params(learned.config.model)
         adain_params = neutral + generator.normal(0.0, RANDOM_SPREAD, neutral.shape)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_talking.config import Config
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from tf_talking.networks.meta_learned import MetaLearned
 from training.meta.loop import Every, Hook, ProgressLine, ScalarLog
 from training.meta.lossy import Lossy
 from training.meta.step import MetaTrainer
@@ -94,15 +94,9 @@ def make_preview(trainer: MetaTrainer, folder: RunFolder, writer):
     held_out = [e for e in dataset.accepted if e.identity in FLAGS.exclude_identities]
     rows = choose_rows(dataset, held_out or dataset.accepted, config.train.k_shot, count=4)
 
-    @tf.function
-    def embed(frames, landmarks):
-        embedding = trainer.ema_embedder.embed(to_float(frames), landmark_images(config, landmarks))
-        return trainer.ema_generator.project(embedding)
-
-    @tf.function
-    def generate(landmarks, adain_params):
-        images = trainer.ema_generator(landmark_images(config, landmarks), adain_params)
-        return to_uint8(images)
+    learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
+    embed = tf.function(lambda *person: learned.project(learned.embed(*person)), autograph=False)
+    generate = tf.function(learned.draw)
 
     def preview(step: int) -> None:
         grid = write_previews(

@@ -9,13 +9,13 @@ import pathlib
 import numpy as np
 
 from tf_talking.config import Config
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import jpeg
 from tf_talking.media.video import VideoWriter
 from training.previews.grid import (
     Embed,
     Generate,
     PreviewRow,
-    draw_for,
     draw_grid,
     embed_rows,
     write_layout,
@@ -62,8 +62,9 @@ def write_film(
             lines = [headings]
             for i, row in enumerate(rows):
                 truth = jpeg.decode(row.own_jpegs[to_and_fro(moment, len(row.own_jpegs))])
-                cells = [row.source_frames[0], draw_for(config, own[i]), truth, results[i]]
-                cells += [draw_for(config, other[i]), results[len(rows) + i]]
+                drawn = landmark_picture(config.landmarks, np.stack([own[i], other[i]]), size)
+                cells = [row.source_frames[0], drawn[0], truth, results[i]]
+                cells += [drawn[1], results[len(rows) + i]]
                 lines.append(np.concatenate(cells, axis=1))
             writer.write(np.concatenate(lines, axis=0))
 

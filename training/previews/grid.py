@@ -23,7 +23,7 @@ import numpy as np
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
-from tf_talking.landmarks.draw import draw_landmarks
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import jpeg
 from tf_talking.media.photos import write_png
 from training.previews.headings import draw_headings, heading_height
@@ -144,9 +144,10 @@ def draw_grid(
         np.stack([r.other_person_track[-1] for r in rows]),
     ]
     own, other_video, other_person = (np.asarray(generate(d, adain_params)) for d in driving)
-    lines = [draw_headings(GRID_COLUMNS, config.model.image_size)]
+    size = config.model.image_size
+    lines = [draw_headings(GRID_COLUMNS, size)]
     for i, row in enumerate(rows):
-        drawn = [draw_for(config, d[i]) for d in driving]
+        drawn = landmark_picture(config.landmarks, np.stack([d[i] for d in driving]), size)
         cells = [row.source_frames[0], drawn[0], jpeg.decode(row.own_jpegs[-1]), own[i]]
         cells += [drawn[1], other_video[i], drawn[2], other_person[i]]
         lines.append(np.concatenate(cells, axis=1))
@@ -159,17 +160,6 @@ def embed_rows(rows: list[PreviewRow], embed: Embed) -> np.ndarray:
         embed(
             np.stack([r.source_frames for r in rows]), np.stack([r.source_landmarks for r in rows])
         )
-    )
-
-
-def draw_for(config: Config, landmarks: np.ndarray) -> np.ndarray:
-    """The landmark image [P, 2] → uint8 [S, S, 3] that this config trains on."""
-    return draw_landmarks(
-        landmarks,
-        config.model.image_size,
-        scheme=config.landmarks.scheme,
-        line_thickness=config.landmarks.line_thickness,
-        inner_lips=config.landmarks.inner_lips,
     )
 
 

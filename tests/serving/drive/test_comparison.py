@@ -1,10 +1,15 @@
 """Comparison against ground truth: the baseline, the table, the sheet."""
 
+import dataclasses
+
 import cv2
 import numpy as np
+import pytest
 
 from serving.drive.comparison import Comparison, format_table, without_frames, write_sheet
+from tf_talking.config import LandmarkConfig
 from tf_talking.dataset.records import spread
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.procedural import render as procedural
 
 
@@ -29,6 +34,19 @@ def test_sheet_rows_are_source_landmarks_truth_and_results(tmp_path):
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape == (5 * 16, 2 * 16, 3)
     assert [int(sheet[16 * row + 1, 1, 0]) for row in (0, 2, 3, 4)] == [0, 200, 50, 100]
+
+
+@pytest.mark.parametrize("changed", [{"scheme": "ibug68_gaze"}, {"inner_lips": True}])
+def test_sheet_draws_landmarks_as_the_cards_model_does(tmp_path, changed):
+    drawing = dataclasses.replace(LandmarkConfig(), **changed)
+    points = np.linspace(2, 14, 140, dtype=np.float32).reshape(70, 2)
+    points = points if "scheme" in changed else points[:68]
+    comparison = dataclasses.replace(make(), landmarks=np.stack([points] * 3), drawing=drawing)
+    write_sheet(comparison, tmp_path / "sheet.png", columns=1, scale=1)
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1]
+    expected = landmark_picture(drawing, points, 16)
+    np.testing.assert_array_equal(sheet[16:32], expected)
+    assert not np.array_equal(expected, landmark_picture(LandmarkConfig(), points[:68], 16))
 
 
 def test_source_frames_are_left_out_of_what_is_measured():

@@ -1,8 +1,11 @@
+import types
+
 import cv2
 import numpy as np
 import pytest
 
-from tf_talking.landmarks.draw import draw_landmarks, round_landmarks
+from tf_talking.config import LandmarkConfig
+from tf_talking.landmarks.draw import draw_landmarks, drawing_of, landmark_picture, round_landmarks
 from tf_talking.landmarks.scheme import get_scheme
 
 
@@ -84,3 +87,24 @@ def test_gaze_marks_are_crosses():
 def test_wrong_number_of_points_is_named():
     with pytest.raises(ValueError, match=r"landmarks: got shape \(5, 2\), expected \(68, 2\)"):
         draw_landmarks(np.zeros((5, 2)), 64)
+
+
+def test_picture_of_a_config():
+    rng = np.random.default_rng(5)
+    landmarks = rng.uniform(2, 30, (2, 70, 2)).astype(np.float32)
+    drawing = LandmarkConfig(scheme="ibug68_gaze", line_thickness=1, inner_lips=True)
+    pictures = landmark_picture(drawing, landmarks, 32)
+    assert pictures.shape == (2, 32, 32, 3) and pictures.dtype == np.uint8
+    for points, picture in zip(landmarks, pictures, strict=True):
+        expected = draw_landmarks(points, 32, "ibug68_gaze", 1, True)
+        np.testing.assert_array_equal(picture, expected)
+        np.testing.assert_array_equal(landmark_picture(drawing, points, 32), expected)
+
+
+def test_drawing_of_a_card():
+    card = types.SimpleNamespace(detector="mediapipe", scheme="ibug68_gaze", extra={})
+    assert drawing_of(card) == LandmarkConfig(scheme="ibug68_gaze")
+    card.extra = {"line_thickness": "1", "inner_lips": "True"}
+    assert drawing_of(card) == LandmarkConfig(
+        scheme="ibug68_gaze", line_thickness=1, inner_lips=True
+    )

@@ -13,7 +13,7 @@ from tf_talking.landmarks.detector import Detection
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
-from tf_talking.networks.meta_checkpoint import MetaLearned
+from tf_talking.networks.meta_learned import MetaLearned
 from training.finetuning.knee import (
     StopAtKnee,
     WatchEvery,

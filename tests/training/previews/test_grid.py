@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media.photos import read_photo
 from tf_talking.media.video import probe, read_frames
 from training.previews.film import FILM_COLUMNS, to_and_fro, write_film, write_previews
-from training.previews.grid import GRID_COLUMNS, choose_rows, draw_for, draw_grid
+from training.previews.grid import GRID_COLUMNS, choose_rows, draw_grid
 from training.previews.headings import draw_headings, heading_height
 from training.runs.folder import RunFolder
 
@@ -88,7 +89,7 @@ def test_grid_cells_stand_under_their_headings(rows, nano_config):
             ("another video", row.other_video_landmarks),
             ("another person", row.other_person_track[-1]),
         ):
-            drawn = draw_for(nano_config, landmarks)
+            drawn = landmark_picture(nano_config.landmarks, landmarks, size)
             np.testing.assert_array_equal(cells[group, "landmarks"], drawn)
             colour = row.source_frames.mean(axis=(0, 1, 2)).round()
             np.testing.assert_array_equal(cells[group, "result"][3, 5], colour)
