@@ -11,11 +11,12 @@ import json
 import numpy as np
 from absl import app, flags
 
-from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.metrics import registry
 from tf_talking.networks.meta_checkpoint import load_meta_learned
 from tf_talking.procedural import render as procedural
+from tf_talking.spread import spread
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("run", "demo/run", "Run folder, trained on procedural people.")

@@ -21,7 +21,7 @@ from serving import flags as client_flags
 from serving.client.blocking import TalkingHeadError
 from serving.drive.comparison import compare, format_table, without_frames, write_sheet
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import spread
+from tf_talking.spread import spread
 
 FLAGS = flags.FLAGS
 

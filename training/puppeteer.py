@@ -14,10 +14,10 @@ from absl import app, flags, logging
 
 from tf_talking.config import config_hash
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import spread
 from tf_talking.media.photos import frame_files, is_image
 from tf_talking.metrics.available import build_metrics
 from tf_talking.program import print_result
+from tf_talking.spread import spread
 from training import flags as content_flags
 from training.evaluation import frames as evaluation_frames
 from training.evaluation.cross import CrossReenactment, Driver

@@ -13,12 +13,13 @@ import numpy as np
 
 from serving.client.blocking import TalkingHeadClient, TlsOptions
 from tf_talking.config import LandmarkConfig
-from tf_talking.dataset.records import VideoRecord, decode_frames, spread
+from tf_talking.dataset.records import VideoRecord, decode_frames
 from tf_talking.landmarks.draw import drawing_of, landmark_picture
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.media.photos import write_png
 from tf_talking.metrics import registry
 from tf_talking.people.card import PersonCard
+from tf_talking.spread import spread
 
 METRICS = ("l1", "ssim")
 NEAREST = "nearest_source"

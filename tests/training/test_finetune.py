@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.dataset.records import spread
 from tf_talking.people.card import PersonCard
+from tf_talking.spread import spread
 from training.meta.step import MetaTrainer
 from training.person.sources import from_photos, from_video
 

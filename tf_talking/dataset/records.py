@@ -67,16 +67,6 @@ def decode_frames(record: VideoRecord, indices) -> np.ndarray:
     return np.stack([jpeg.decode(record.frames[index]) for index in indices])
 
 
-def spread(count: int, wanted: int) -> np.ndarray:
-    """Indices of `wanted` items spread evenly over `count`; all of them where there are fewer.
-
-    Fine-tuning takes its frames so, and a comparison leaves the same ones out.
-    """
-    if wanted >= count:
-        return np.arange(count)
-    return np.linspace(0, count - 1, wanted).round().astype(int)
-
-
 def check_record(record: VideoRecord) -> None:
     """Raises ValueError, naming the video and the field, where the record contradicts itself."""
     where = f"record {record.video_id!r}"

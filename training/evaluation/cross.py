@@ -12,10 +12,11 @@ import numpy as np
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
-from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.metrics.face_recognition import Recogniser
 from tf_talking.metrics.registry import Measurement
+from tf_talking.spread import spread
 from training.evaluation.folder import make_line
 from training.evaluation.frames import VideoFrames
 from training.evaluation.methods import FF

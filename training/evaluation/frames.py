@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
-from tf_talking.dataset.records import spread
+from tf_talking.spread import spread
 from training.runs.folder import read_run_facts
 
 ORDERS = ("spread", "consecutive")

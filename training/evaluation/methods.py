@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.dataset.records import spread
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.networks.meta_learned import MetaLearned
+from tf_talking.spread import spread
 from training.finetuning.knee import DECIDES, IDENTITY, WatchEvery, knee_of_person, measure_on
 from training.finetuning.model import PersonalModel
 from training.person.held_out import hold_out

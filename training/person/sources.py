@@ -8,12 +8,13 @@ from absl import logging
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.dataset.records import decode_frames
 from tf_talking.extraction.extract import ExtractSettings, too_small, unusable_face
 from tf_talking.landmarks.crop import crop_frame
 from tf_talking.landmarks.detector import get_detector
 from tf_talking.media import photos
 from tf_talking.media.video import read_frames
+from tf_talking.spread import spread
 
 MIN_FACE = ExtractSettings.min_face  # pixels; preprocessing's own limit
 

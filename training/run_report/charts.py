@@ -11,6 +11,7 @@ import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
+from tf_talking.spread import spread
 from training.run_report.data import Alarm, Curve, MetricLog, thin
 
 MAX_POINTS = 500  # of a curve; more can not be told apart at a chart's width
@@ -59,10 +60,11 @@ def chart(log: MetricLog, name: str, alarms: list[Alarm], smoothing: float) -> s
         marker = "." if len(curve.steps) == 1 else None
         axes.plot(curve.steps, curve.mean, color=_BAND, linewidth=0.9, marker=marker)
     axes.plot(curve.steps, curve.smooth, color=_LINE, linewidth=1.4)
-    for step in _at_most(log.restarts, _MAX_MARKS):
-        axes.axvline(step, color=_RESTART, linewidth=0.8, linestyle=":")
-    for step in _at_most(sorted({alarm.step for alarm in alarms}), _MAX_MARKS):
-        axes.axvline(step, color=_ALARM, linewidth=0.7, alpha=0.6)
+    for i in spread(len(log.restarts), _MAX_MARKS):
+        axes.axvline(log.restarts[i], color=_RESTART, linewidth=0.8, linestyle=":")
+    alarmed = sorted({alarm.step for alarm in alarms})
+    for i in spread(len(alarmed), _MAX_MARKS):
+        axes.axvline(alarmed[i], color=_ALARM, linewidth=0.7, alpha=0.6)
     is_log = needs_log_scale(curve)
     if is_log:
         axes.set_yscale("log")
@@ -95,12 +97,6 @@ def short_number(value: float, position=None) -> str:
         if abs(value) >= limit:
             return f"{value / limit:g}{letter}"
     return f"{value:g}"
-
-
-def _at_most(steps: list[int], count: int) -> list[int]:
-    if len(steps) <= count:
-        return steps
-    return [steps[i] for i in np.linspace(0, len(steps) - 1, count).round().astype(int)]
 
 
 def _svg(figure) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tf_talking.media import jpeg
 from tf_talking.media.photos import read_photo
+from tf_talking.spread import spread
 from training.previews.grid import LAYOUT_FILE
 
 MAX_STEPS = 8  # of a strip
@@ -75,10 +76,7 @@ def read_layout(path: pathlib.Path, problems: list[str]) -> dict | None:
 
 def strips(layout: dict, pictures: dict[int, pathlib.Path], problems: list[str]) -> str:
     """One table a person: driving landmarks and truth, then the result at several steps."""
-    steps = list(pictures)
-    if len(steps) > MAX_STEPS:
-        chosen = np.linspace(0, len(steps) - 1, MAX_STEPS).round().astype(int)
-        steps = [steps[i] for i in chosen]
+    steps = [list(pictures)[i] for i in spread(len(pictures), MAX_STEPS)]
     grids = {}
     for step in steps:
         grid = _read_grid(layout, pictures[step], problems)

@@ -7,7 +7,8 @@ from collections.abc import Collection
 import tqdm
 
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
-from tf_talking.dataset.records import decode_frames, spread
+from tf_talking.dataset.records import decode_frames
+from tf_talking.spread import spread
 from training.study.frames import real_folder, save_frames
 
 SEQUENCES = 3  # a triplet comes from as many

@@ -8,9 +8,9 @@ import pytest
 
 from serving.drive.comparison import Comparison, format_table, without_frames, write_sheet
 from tf_talking.config import LandmarkConfig
-from tf_talking.dataset.records import spread
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.procedural import render as procedural
+from tf_talking.spread import spread
 
 
 def make():
