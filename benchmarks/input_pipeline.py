@@ -23,7 +23,7 @@ from absl import app, flags
 
 from tf_talking.config import PRESETS, get_preset
 from tf_talking.dataset.episodes import EpisodeDataset
-from tf_talking.dataset.folder import DatasetWriter
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.procedural import render as procedural
 
 FLAGS = flags.FLAGS

@@ -15,10 +15,10 @@ import time
 import tqdm
 from absl import app, flags
 
-from tf_talking.dataset import folder as dataset_folder
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction import extract, inputs
 from tf_talking.landmarks import crop
-from tf_talking.landmarks.detector import get_detector
+from tf_talking.landmarks.detectors import DETECTORS, get_detector
 from tf_talking.media import jpeg, video
 from tf_talking.procedural import render as procedural
 from training.preprocessing import local_runner
@@ -30,7 +30,7 @@ flags.DEFINE_integer("frames", 100, "Frames of a clip, at most.", lower_bound=10
 flags.DEFINE_integer("clip_size", 384, "Side of the rendered clips, pixels.", lower_bound=128)
 flags.DEFINE_integer("image_size", 256, "Side of the records' frames, pixels.", lower_bound=16)
 flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
-flags.DEFINE_enum("detector", "mediapipe", ["mediapipe", "face_alignment"], "Detector.")
+flags.DEFINE_enum("detector", "mediapipe", DETECTORS, "Detector.")
 flags.DEFINE_integer("detection_batch", None, "As in training.preprocess.", lower_bound=1)
 
 FIRST_PERSON = 2_000_000  # of the rendered people
@@ -65,7 +65,7 @@ def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str,
         if found.landmarks is not None:
             image, _ = crop.crop_frame(frame, found.landmarks, settings.image_size)
             lap("crop")
-            jpeg.encode(image, settings.jpeg_quality)
+            jpeg.encode(image)
             lap("encode")
             usable += 1
         if frames == settings.max_frames:
@@ -76,9 +76,7 @@ def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str,
 
 def run(items: list[inputs.InputItem], spec: dict, settings, output: pathlib.Path):
     """The local runner on all items -> (Throughput, frames in records, seconds with start-up)."""
-    writer = dataset_folder.DatasetWriter(
-        output, settings.image_size, spec["name"], spec["scheme"], 68
-    )
+    writer = DatasetWriter(output, settings.image_size, spec["name"], spec["scheme"], 68)
     share = -(-len(items) // FLAGS.workers)
     units = [items[k : k + share] for k in range(0, len(items), share)]
     start = time.monotonic()

@@ -55,7 +55,7 @@ def main(argv):
         )
         if FLAGS.sheet:
             write_sheet(results, pathlib.Path(FLAGS.sheet))
-    except (OSError, KeyError, ValueError, TalkingHeadError) as error:
+    except (OSError, ValueError, TalkingHeadError) as error:
         sys.exit(f"serving.compare: {error}")
     print(f"{driving.num_frames} hold-out frames of {driving.video_id}")
     print(format_table(results))

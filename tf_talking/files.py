@@ -29,11 +29,11 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = temporary_beside(path)
     try:
         yield temporary
-        _to_disk(temporary)
+        to_disk(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _to_disk(path.parent)
+    to_disk(path.parent)
 
 
 def write_whole(path: str | os.PathLike, data: str | bytes) -> None:
@@ -57,14 +57,14 @@ def whole_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         for file in temporary.rglob("*"):
-            _to_disk(file)
-        _to_disk(temporary)
+            to_disk(file)
+        to_disk(temporary)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise FileExistsError(f"{path}: exists already")
         os.rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _to_disk(path.parent)
+    to_disk(path.parent)
 
 
 def temporary_beside(path: pathlib.Path) -> pathlib.Path:
@@ -81,7 +81,8 @@ def remove_unfinished(folder: str | os.PathLike) -> None:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
-def _to_disk(path: pathlib.Path) -> None:
+def to_disk(path: pathlib.Path) -> None:
+    """Makes a file's contents, or renames in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

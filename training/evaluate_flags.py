@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from tf_talking.metrics.available import DETECTORS
+from tf_talking.landmarks.detectors import DETECTORS
 from training import flags as content_flags
 from training.evaluation import frames as evaluation_frames
 from training.finetuning.model import PRECISIONS

@@ -20,11 +20,13 @@ import numpy as np
 from absl import app, flags, logging
 
 from tf_talking.config import to_json
+from tf_talking.landmarks.detectors import DETECTORS
 from tf_talking.landmarks.draw import landmark_picture
-from tf_talking.metrics.available import DETECTORS, build_metrics
+from tf_talking.metrics.available import build_metrics
 from tf_talking.networks.meta_learned import MetaLearned
+from tf_talking.people.names import check_name
 from tf_talking.program import print_result
-from tf_talking.served.folder import ServingFolder, check_name
+from tf_talking.served.folder import ServingFolder
 from tf_talking.spread import spread
 from training import flags as content_flags
 from training.finetuning.knee import StopAtKnee, knee_of_person

@@ -16,8 +16,9 @@ import cv2
 import tqdm
 from absl import app, flags, logging
 
-from tf_talking.dataset.folder import ACCEPTED, DatasetWriter
+from tf_talking.dataset.folder import ACCEPTED
 from tf_talking.dataset.records import VideoRecord
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.media.video import VideoWriter
 from tf_talking.procedural import render as procedural
 

@@ -20,9 +20,11 @@ from absl import app, flags, logging
 
 from tf_talking.dataset import folder as dataset_folder
 from tf_talking.dataset import parts as dataset_parts
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction import inputs, voxceleb
 from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.extraction.identities import Identities
+from tf_talking.landmarks.detectors import DETECTORS
 from tf_talking.landmarks.scheme import get_scheme
 from training.preprocessing import local_runner
 from training.preprocessing.video_worker import Throughput
@@ -35,9 +37,7 @@ _INPUT = flags.DEFINE_multi_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Dataset folder, new or begun.", required=True)
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 256, "Pixels, S.", lower_bound=16)
-_DETECTOR = flags.DEFINE_enum(
-    "detector", "mediapipe", ["mediapipe", "face_alignment"], "Landmark detector."
-)
+_DETECTOR = flags.DEFINE_enum("detector", "mediapipe", DETECTORS, "Landmark detector.")
 _SCHEME = flags.DEFINE_enum(
     "scheme", "ibug68", ["ibug68", "ibug68_gaze"], "Landmark scheme (gaze: mediapipe only)."
 )
@@ -169,7 +169,7 @@ def _settings() -> ExtractSettings:
     )
 
 
-def _process(items: list[inputs.InputItem], writer: dataset_folder.DatasetWriter) -> Throughput:
+def _process(items: list[inputs.InputItem], writer: DatasetWriter) -> Throughput:
     """Does all items, in units of one shard each, on the chosen runner."""
     size = min(_VIDEOS_PER_SHARD.value, -(-len(items) // _WORKERS.value))
     units = [items[k : k + size] for k in range(0, len(items), size)]
@@ -181,7 +181,7 @@ def _process(items: list[inputs.InputItem], writer: dataset_folder.DatasetWriter
     return beam_runner.run(*common, _RUNNER.value, shlex.split(_BEAM_OPTIONS.value))
 
 
-def _summary(writer: dataset_folder.DatasetWriter, skipped: int) -> str:
+def _summary(writer: DatasetWriter, skipped: int) -> str:
     accepted = [e for e in writer.entries if e.status == dataset_folder.ACCEPTED]
     rejected = [e for e in writer.entries if e.status == dataset_folder.REJECTED]
     frames = sum(entry.num_frames for entry in accepted)
@@ -214,7 +214,7 @@ def main(argv) -> None:
     try:
         items = _find_inputs()
         num_points = get_scheme(_SCHEME.value).num_points
-        writer = dataset_folder.DatasetWriter(
+        writer = DatasetWriter(
             _OUTPUT.value, _IMAGE_SIZE.value, _DETECTOR.value, _SCHEME.value, num_points
         )
         dataset_parts.merge_parts(writer)  # of a Beam job that was killed

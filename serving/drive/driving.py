@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 
 from tf_talking.dataset import folder as dataset_folder
-from tf_talking.extraction.extract import OUTSIDE
 from tf_talking.landmarks import crop
-from tf_talking.landmarks.detector import LandmarkDetector, get_detector
+from tf_talking.landmarks.detector import LandmarkDetector
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.media import jpeg, video
 from tf_talking.people.card import PersonCard
 
@@ -132,13 +132,6 @@ def _from_dataset(path, card: PersonCard, detector: str | None, video_id: str | 
     folder = dataset_folder.DatasetFolder.open(path)
     info = folder.info
     _check(path, card, detector or info.detector, info.scheme, info.image_size)
-    known = [entry.video_id for entry in folder.accepted]
-    if video_id not in known:
-        shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
-        raise ValueError(
-            f"driving {path}: got video_id {video_id!r}, expected one of its {len(known)} "
-            f"videos ({shown})"
-        )
     record = folder.read_video(video_id)
 
     def frames() -> Iterator[DrivingFrame]:
@@ -235,17 +228,10 @@ def _detections(path: pathlib.Path, detector: LandmarkDetector):
 
 def _crop(frame: np.ndarray, detection, size: int):
     """(crop uint8 [S, S, 3], landmarks in its pixels or None, reason or None)."""
-    landmarks, reason = detection.landmarks, detection.reason
-    if landmarks is not None:
-        height, width = frame.shape[:2]
-        if crop.fraction_outside(landmarks, width, height) > crop.OUTSIDE_TOLERANCE:
-            reason = OUTSIDE
-        else:
-            try:
-                return *crop.crop_frame(frame, landmarks, size), None
-            except ValueError as error:
-                reason = str(error)
+    found = crop.crop_face(frame, detection, size)
+    if not isinstance(found, str):
+        return *found, None
     side = min(frame.shape[:2])  # nothing says where the head is: the middle
     top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
     middle = frame[top : top + side, left : left + side]
-    return cv2.resize(middle, (size, size), interpolation=cv2.INTER_AREA), None, reason
+    return cv2.resize(middle, (size, size), interpolation=cv2.INTER_AREA), None, found

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from tf_talking.dataset.folder import DatasetFolder, DatasetWriter
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.media import video
 from tf_talking.procedural import render as procedural
 from training import make_procedural

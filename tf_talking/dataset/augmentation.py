@@ -8,7 +8,7 @@ whose shape in the landmark image no longer tells G who it was.
 
 import tensorflow as tf
 
-from tf_talking.landmarks.mirror import mirror_order
+from tf_talking.landmarks.mirror import mirror as mirrored
 
 # Streams of random numbers beside the one that samples frames.
 _MIRROR, _COLOR, _STRETCH = 1, 2, 3
@@ -46,7 +46,7 @@ def augment(
     if mirror:
         draw = tf.random.stateless_uniform([], _stream(seed, number, _MIRROR))
         frames, landmarks = tf.cond(
-            draw < 0.5, lambda: _mirrored(frames, landmarks), lambda: (frames, landmarks)
+            draw < 0.5, lambda: mirrored(frames, landmarks), lambda: (frames, landmarks)
         )
     if stretch:
         frames, landmarks = _stretched(frames, landmarks, _stream(seed, number, _STRETCH), stretch)
@@ -62,13 +62,6 @@ def augment(
 
 def _stream(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
     return tf.stack([tf.constant(seed + (stream << 32), tf.int64), tf.cast(number, tf.int64)])
-
-
-def _mirrored(frames: tf.Tensor, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    turned = tf.gather(landmarks, mirror_order(landmarks.shape[1]), axis=1)
-    x, y = tf.unstack(turned, axis=-1)
-    last = tf.cast(tf.shape(frames)[2] - 1, tf.float32)
-    return frames[:, :, ::-1], tf.stack([last - x, y], -1)
 
 
 def _stretched(

@@ -1,12 +1,8 @@
 """A dataset folder: what preprocessing writes and training reads.
 
-    dataset.json            {format_version, image_size, detector, scheme, num_points}
-    manifest.jsonl          one line for each input, accepted or rejected (ManifestEntry)
-    videos-00000.tfrecord   shards of video records (records.py)
-
-The order of writing makes a kill harmless at any moment: a shard is written under a temporary name
-and renamed, then its lines are appended to the manifest. A shard whose lines are missing (killed
-in between) gives them back on the next run: each record holds all that its line says.
+dataset.json            {format_version, image_size, detector, scheme, num_points}
+manifest.jsonl          one line for each input, accepted or rejected (ManifestEntry)
+videos-00000.tfrecord   shards of video records (records.py)
 """
 
 import dataclasses
@@ -14,9 +10,9 @@ import functools
 import hashlib
 import json
 import os
-import pathlib
 from collections.abc import Iterable
 
+from tf_talking import files
 from tf_talking.config import Config
 from tf_talking.dataset import paths, records, shards
 
@@ -130,46 +126,19 @@ def read_manifest(folder: str | os.PathLike) -> list[ManifestEntry]:
 
 def read_manifest_lines(path: str | os.PathLike) -> list[ManifestEntry]:
     """Reads a file of manifest lines. Raises ValueError, naming file and line."""
-    *lines, _unfinished = paths.read_bytes(os.fspath(path)).split(b"\n")
     entries = []
-    for number, line in enumerate(lines, 1):
+    rows = files.parse_json_lines(paths.read_bytes(os.fspath(path)), os.fspath(path))
+    for number, row in enumerate(rows, 1):
         try:
-            entries.append(ManifestEntry(**json.loads(line)))
-        except (TypeError, ValueError) as error:
+            entries.append(ManifestEntry(**row))
+        except TypeError as error:
             raise ValueError(f"{path}, line {number}: not a manifest entry: {error}") from None
     return entries
 
 
 def manifest_lines(entries: Iterable[ManifestEntry]) -> str:
     """Entries as lines of JSON."""
-    return "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries)
-
-
-def write_whole_shard(shard: pathlib.Path, serialized: list[bytes]) -> None:
-    """Writes a shard. Raises OSError where that fails; nothing of it stays then."""
-    import tensorflow as tf
-
-    try:
-        shards.write_shard(shard, serialized)
-    except (tf.errors.OpError, OSError) as error:
-        shard.with_name(f"{shard.name}.tmp").unlink(missing_ok=True)
-        reason = str(error).splitlines()[0]
-        raise OSError(f"{shard} could not be written, is the disk full? {reason}") from error
-
-
-def lay_out(
-    results: Iterable[records.VideoRecord | ManifestEntry], shard: str
-) -> tuple[list[ManifestEntry], list[bytes]]:
-    """(manifest entries of all results, serialized records) of a shard of that name."""
-    entries, serialized, offset = [], [], 0
-    for result in results:
-        if isinstance(result, ManifestEntry):
-            entries.append(result)
-            continue
-        entries.append(accepted_entry(result, shard, len(serialized), offset))
-        serialized.append(records.serialize(result))
-        offset += shards.framed_size(serialized[-1])
-    return entries, serialized
+    return "".join(f"{files.json_line(dataclasses.asdict(entry))}\n" for entry in entries)
 
 
 class DatasetFolder:
@@ -257,160 +226,15 @@ class DatasetFolder:
         """Reads one record.
 
         Raises:
-            KeyError: no accepted video has this id.
+            ValueError: no accepted video has this id; names some that there are.
             shards.ShardError: its shard is damaged.
         """
         for entry in self.accepted:
             if entry.video_id == video_id:
                 return records.deserialize(shards.read_record(*self.location(entry)))
-        raise KeyError(f"{self.path} holds no video {video_id!r}")
-
-
-class DatasetWriter:
-    """Adds shards to a dataset folder, new or begun earlier; one writer at a time.
-
-    Opening repairs what a killed run left: an unfinished manifest line, temporary files, a shard
-    that is not in the manifest. Inputs whose shard was deleted are forgotten, so that they are
-    done again.
-
-    Attributes:
-        entries: manifest entries so far (those of earlier runs included).
-    """
-
-    def __init__(
-        self, path: str | os.PathLike, image_size: int, detector: str, scheme: str, num_points: int
-    ):
-        """Raises ValueError if the folder holds data of another size, detector or scheme."""
-        if paths.is_remote(path):
-            raise ValueError(
-                f"{path}: datasets are written to local folders only, where a rename is atomic; "
-                "write to a local folder, then copy it"
-            )
-        self.path = pathlib.Path(path)
-        self.info = DatasetInfo(image_size, detector, scheme, num_points)
-        self.path.mkdir(parents=True, exist_ok=True)
-        if (self.path / INFO_FILE).is_file():
-            self._check_same(read_info(self.path))
-        else:
-            temporary = self.path / f"{INFO_FILE}.tmp"
-            temporary.write_text(json.dumps(dataclasses.asdict(self.info), indent=1) + "\n")
-            os.replace(temporary, self.path / INFO_FILE)
-        self.entries = read_manifest(self.path)
-        self._number: int | None = None  # of the next shard, or a smaller one
-        self._repair()
-
-    def _check_same(self, existing: DatasetInfo) -> None:
-        for field in dataclasses.fields(DatasetInfo):
-            old, new = getattr(existing, field.name), getattr(self.info, field.name)
-            if old != new:
-                raise ValueError(
-                    f"{self.path / INFO_FILE}: {field.name} is {old!r}, asked for is {new!r}; "
-                    "one dataset folder can not mix them, take another output folder"
-                )
-
-    def _repair(self) -> None:
-        manifest = self.path / MANIFEST_FILE
-        if manifest.is_file():
-            whole = manifest.read_bytes().rfind(b"\n") + 1
-            os.truncate(manifest, whole)
-        for leftover in self.path.glob("videos-*.tfrecord.tmp"):
-            leftover.unlink()
-        self._forget_deleted_shards()
-        listed = {(entry.shard, entry.position) for entry in self.entries}
-        for shard in self._shards():
-            missing = [
-                accepted_entry(
-                    records.deserialize(shards.read_record(shard, offset)),
-                    shard.name,
-                    position,
-                    offset,
-                )
-                for position, offset in enumerate(shards.record_offsets(shard))
-                if (shard.name, position) not in listed
-            ]
-            self._append(missing)
-
-    def _forget_deleted_shards(self) -> None:
-        present = {shard.name for shard in self._shards()} | {None}
-        kept = [entry for entry in self.entries if entry.shard in present]
-        if len(kept) < len(self.entries):
-            temporary = self.path / f"{MANIFEST_FILE}.tmp"
-            temporary.write_text(manifest_lines(kept), encoding="utf-8")
-            os.replace(temporary, self.path / MANIFEST_FILE)
-            self.entries = kept
-
-    def _shards(self) -> list[pathlib.Path]:
-        return sorted(self.path.glob("videos-*.tfrecord"))
-
-    def _next_shard(self) -> pathlib.Path:
-        # Listing the folder once: a large dataset has tens of thousands of shards.
-        if self._number is None:
-            numbers = (int(shard.stem.removeprefix("videos-")) for shard in self._shards())
-            self._number = max(numbers, default=-1) + 1
-        while (shard := self.path / f"videos-{self._number:05d}.tfrecord").exists():
-            self._number += 1
-        return shard
-
-    def _append(self, entries: list[ManifestEntry]) -> None:
-        if not entries:
-            return
-        with open(self.path / MANIFEST_FILE, "a", encoding="utf-8") as file:
-            file.write(manifest_lines(entries))
-            file.flush()
-            os.fsync(file.fileno())
-        self.entries += entries
-
-    def _check(self, record: records.VideoRecord, known: set[str]) -> None:
-        for field in ("image_size", "detector", "scheme", "num_points"):
-            got, expected = getattr(record, field), getattr(self.info, field)
-            if got != expected:
-                raise ValueError(
-                    f"record {record.video_id!r}, {field}: got {got!r}, expected {expected!r} "
-                    f"as in {self.path / INFO_FILE}"
-                )
-        if record.video_id in known:
-            raise ValueError(f"{self.path} already holds a video {record.video_id!r}")
-
-    def write_shard(
-        self, results: Iterable[records.VideoRecord | ManifestEntry]
-    ) -> list[ManifestEntry]:
-        """Writes one shard with all the records, then the manifest lines of all results.
-
-        Args:
-            results: records, and entries of rejected inputs (`rejected_entry`).
-
-        Returns:
-            The new manifest entries, in the order of `results`.
-
-        Raises:
-            ValueError: a record does not fit this folder, or its video_id is taken. Nothing is
-                written then.
-        """
-        known = {entry.video_id for entry in self.entries if entry.status == ACCEPTED}
-        shard, results = self._next_shard(), list(results)
-        for result in results:
-            if not isinstance(result, ManifestEntry):
-                self._check(result, known)
-                known.add(result.video_id)
-        entries, serialized = lay_out(results, shard.name)
-        if serialized:
-            write_whole_shard(shard, serialized)
-        self._append(entries)
-        return entries
-
-    def adopt_shard(self, shard: pathlib.Path, entries: list[ManifestEntry]) -> None:
-        """Gives a whole shard from elsewhere on this file system its name in the folder.
-
-        Args:
-            shard: the file.
-            entries: of its records, and of inputs that were rejected with them.
-        """
-        final = self._next_shard()
-        os.replace(shard, final)
-        shards.sync_folder(self.path)
-        self._append(
-            [
-                dataclasses.replace(entry, shard=final.name) if entry.status == ACCEPTED else entry
-                for entry in entries
-            ]
+        known = [entry.video_id for entry in self.accepted]
+        shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
+        raise ValueError(
+            f"{self.path}: got video_id {video_id!r}, expected one of its {len(known)} videos "
+            f"({shown})"
         )

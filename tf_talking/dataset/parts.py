@@ -12,22 +12,21 @@ import hashlib
 import json
 import os
 import pathlib
-import time
 from collections.abc import Iterable
 
+from tf_talking import files
 from tf_talking.dataset import records, shards
 from tf_talking.dataset.folder import (
     ACCEPTED,
     REJECTED,
-    DatasetWriter,
     ManifestEntry,
-    lay_out,
     manifest_lines,
     read_manifest_lines,
-    write_whole_shard,
 )
+from tf_talking.dataset.writer import DatasetWriter, lay_out
 
 PARTS_FOLDER = "parts"
+_LINES = "[!.]*.jsonl"  # not those that are being written
 
 
 def part_key(video_ids: Iterable[str]) -> str:
@@ -37,7 +36,7 @@ def part_key(video_ids: Iterable[str]) -> str:
 
 def part_keys(folder: str | os.PathLike) -> set[str]:
     """Keys of the whole parts of a dataset folder."""
-    return {path.stem for path in (pathlib.Path(folder) / PARTS_FOLDER).glob("*.jsonl")}
+    return {path.stem for path in (pathlib.Path(folder) / PARTS_FOLDER).glob(_LINES)}
 
 
 def write_part(
@@ -50,15 +49,11 @@ def write_part(
     """
     parts = pathlib.Path(folder) / PARTS_FOLDER
     parts.mkdir(exist_ok=True)
-    # Names of its own, so that two attempts at one part do not share a temporary file.
-    attempt = parts / f"{key}.{os.getpid()}.{time.time_ns()}.tfrecord"
-    entries, serialized = lay_out(results, f"{key}.tfrecord")
+    shard = parts / f"{key}.tfrecord"
+    entries, serialized = lay_out(results, shard.name)
     if serialized:
-        write_whole_shard(attempt, serialized)
-        os.replace(attempt, parts / f"{key}.tfrecord")
-    lines = attempt.with_suffix(".jsonl.tmp")
-    lines.write_text(manifest_lines(entries), encoding="utf-8")
-    os.replace(lines, parts / f"{key}.jsonl")
+        shards.write_shard(shard, serialized)
+    files.write_whole(shard.with_suffix(".jsonl"), manifest_lines(entries))
 
 
 def merge_parts(writer: DatasetWriter) -> None:
@@ -73,12 +68,13 @@ def merge_parts(writer: DatasetWriter) -> None:
     parts = writer.path / PARTS_FOLDER
     if not parts.is_dir():
         return
-    for lines in sorted(parts.glob("*.jsonl")):
+    for lines in sorted(parts.glob(_LINES)):
         shard = lines.with_suffix(".tfrecord")
         _merge_part(writer, read_manifest_lines(lines), shard)
         lines.unlink()
         shard.unlink(missing_ok=True)
-    for leftover in [*parts.glob("*.tmp"), *parts.glob("*.tfrecord")]:
+    files.remove_unfinished(parts)
+    for leftover in parts.glob("*.tfrecord"):
         leftover.unlink()
 
 

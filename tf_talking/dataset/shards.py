@@ -13,6 +13,7 @@ import pathlib
 import struct
 from collections.abc import Iterable
 
+from tf_talking import files
 from tf_talking.dataset import paths
 
 _HEADER = struct.Struct("<QI")
@@ -131,23 +132,20 @@ def read_record_in_graph(shard, offset):
 
 
 def write_shard(shard: pathlib.Path, records: Iterable[bytes]) -> None:
-    """Writes records; the file has its final name only when it is whole and on disk."""
+    """Writes records; the file has its name only when it is whole and on disk.
+
+    Raises:
+      OSError: that fails; nothing of it stays then.
+    """
     import tensorflow as tf
 
-    temporary = shard.with_name(f"{shard.name}.tmp")
-    with tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
-        for record in records:
-            writer.write(record)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, shard)
-    sync_folder(shard.parent)
-
-
-def sync_folder(folder: str | os.PathLike) -> None:
-    """Makes a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with (
+            files.whole_file(shard) as temporary,
+            tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
+        ):
+            for record in records:
+                writer.write(record)
+    except (tf.errors.OpError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{shard} could not be written, is the disk full? {reason}") from error

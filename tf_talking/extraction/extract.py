@@ -19,10 +19,8 @@ from tf_talking.dataset.records import VideoRecord
 from tf_talking.extraction import face_boxes
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks import crop
-from tf_talking.landmarks.detector import DetectorFailure, LandmarkDetector
+from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector
 from tf_talking.media import jpeg, photos, video
-
-OUTSIDE = "landmarks outside the frame"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,6 @@ class ExtractSettings:
             clip lacks goes to the longer ones); 0: all.
         min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
         min_face: pixels, longer side of the landmarks' box in the original frame.
-        jpeg_quality: 1 to 100.
         detection_batch: frames that the detector gets at once.
     """
 
@@ -45,7 +42,6 @@ class ExtractSettings:
     max_frames: int = 1000
     min_frames: int = 9
     min_face: int = 64
-    jpeg_quality: int = 95
     detection_batch: int = 1
 
 
@@ -55,28 +51,6 @@ class _Read:
 
     frame: np.ndarray
     box: np.ndarray | None = None
-
-
-def too_small(width: int, height: int, min_face: int) -> str | None:
-    """Why a picture of that many pixels can not hold a usable face, None where it can."""
-    if min(width, height) >= min_face:
-        return None
-    return f"picture too small: {width}x{height} pixels, a face needs {min_face}"
-
-
-def unusable_face(landmarks: np.ndarray, width: int, height: int, min_face: int) -> str | None:
-    """Why a detected face can not be used, None where it can.
-
-    Args:
-        landmarks: float [P, 2], pixels of the frame.
-        width, height: of the frame.
-        min_face: pixels, least longer side of the landmarks' box.
-    """
-    if crop.face_size(landmarks) < min_face:
-        return f"face too small: under {min_face} pixels"
-    if crop.fraction_outside(landmarks, width, height) > crop.OUTSIDE_TOLERANCE:
-        return OUTSIDE
-    return None
 
 
 class _Frames:
@@ -107,28 +81,24 @@ class _Frames:
         if not batch:
             return
         height, width = batch[0].frame.shape[:2]
-        small = too_small(width, height, self.settings.min_face)
+        small = crop.too_small(width, height, self.settings.min_face)
         if small is not None:
             self.rejected[small] += len(batch)
         else:
             frames, boxes = [read.frame for read in batch], [read.box for read in batch]
             given = (frames,) if boxes[0] is None else (frames, boxes)
             for frame, detection in zip(frames, detector.detect(*given), strict=True):
-                reason = detection.reason or self._add(frame, detection.landmarks)
-                if reason is not None:
-                    self.rejected[reason] += 1
+                self._add(frame, detection)
         for _ in batch:
             on_frame()
 
-    def _add(self, frame: np.ndarray, landmarks: np.ndarray) -> str | None:
-        height, width = frame.shape[:2]
-        reason = unusable_face(landmarks, width, height, self.settings.min_face)
-        if reason is not None:
-            return reason
-        image, landmarks = crop.crop_frame(frame, landmarks, self.settings.image_size)
-        self.jpegs.append(jpeg.encode(image, self.settings.jpeg_quality))
-        self.landmarks.append(landmarks)
-        return None
+    def _add(self, frame: np.ndarray, detection: Detection) -> None:
+        found = crop.crop_face(frame, detection, self.settings.image_size, self.settings.min_face)
+        if isinstance(found, str):
+            self.rejected[found] += 1
+        else:
+            self.jpegs.append(jpeg.encode(found[0]))
+            self.landmarks.append(found[1])
 
     def extend(self, other: "_Frames") -> None:
         self.jpegs += other.jpegs

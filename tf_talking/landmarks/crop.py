@@ -11,12 +11,14 @@ import dataclasses
 import cv2
 import numpy as np
 
+from tf_talking.landmarks.detector import Detection
 from tf_talking.media import jpeg
 
 UP_SHIFT = 1 / 6  # of the landmarks' box
 # How far a landmark may lie outside the frame, as a part of the landmarks' box. Detectors guess a
 # chin or an ear that the frame cuts off; further out than this it is not the face any more.
 OUTSIDE_TOLERANCE = 0.1
+OUTSIDE = "landmarks outside the frame"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,38 @@ def fraction_outside(landmarks: np.ndarray, width: int, height: int) -> float:
         float(-0.5 - landmarks.min()), float(np.max(landmarks - (width - 0.5, height - 0.5))), 0.0
     )
     return beyond / max(face_size(landmarks), 1e-6)
+
+
+def too_small(width: int, height: int, min_face: int) -> str | None:
+    """Why a picture of that many pixels can not hold a usable face, None where it can."""
+    if min(width, height) >= min_face:
+        return None
+    return f"picture too small: {width}x{height} pixels, a face needs {min_face}"
+
+
+def crop_face(
+    frame: np.ndarray, detection: Detection, size: int, min_face: int = 0
+) -> tuple[np.ndarray, np.ndarray] | str:
+    """`crop_frame` of the face that was found, or why it can not be used.
+
+    Args:
+      frame: uint8 [H, W, 3].
+      detection: in that frame.
+      size: S, pixels.
+      min_face: pixels, least longer side of the landmarks' box.
+    """
+    landmarks = detection.landmarks
+    if landmarks is None:
+        return detection.reason
+    height, width = frame.shape[:2]
+    if face_size(landmarks) < min_face:
+        return f"face too small: under {min_face} pixels"
+    if fraction_outside(landmarks, width, height) > OUTSIDE_TOLERANCE:
+        return OUTSIDE
+    try:
+        return crop_frame(frame, landmarks, size)
+    except ValueError as error:  # all landmarks in one place
+        return str(error)
 
 
 def crop_box(landmarks: np.ndarray) -> CropBox:

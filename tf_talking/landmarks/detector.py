@@ -115,29 +115,3 @@ def check_frame(frame: np.ndarray) -> np.ndarray:
     """Raises ValueError unless the frame is uint8 [H, W, 3]."""
     jpeg.check_rgb(frame)
     return np.ascontiguousarray(frame)
-
-
-def get_detector(
-    name: str, scheme: str = "ibug68", video: bool = True, **options
-) -> LandmarkDetector:
-    """Makes a detector; its packages are imported only now.
-
-    Args:
-        name: "mediapipe" or "face_alignment".
-        scheme: which points it shall return.
-        video: frames come in the order of a video (faces may be followed), or are unrelated.
-        options: of the detector's class.
-
-    Raises:
-        ValueError: unknown name, or a scheme that the detector can not give.
-        RuntimeError: a network can not be downloaded.
-    """
-    if name == "mediapipe":
-        from tf_talking.landmarks.mediapipe_detector import MediapipeDetector
-
-        return MediapipeDetector(scheme=scheme, video=video, **options)
-    if name == "face_alignment":
-        from tf_talking.landmarks.face_alignment_detector import FaceAlignmentDetector
-
-        return FaceAlignmentDetector(scheme=scheme, video=video, **options)
-    raise ValueError(f"detector: got {name!r}, expected 'mediapipe' or 'face_alignment'")

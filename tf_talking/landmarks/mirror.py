@@ -1,6 +1,7 @@
 """Faces seen in a mirror: the frame turned left to right, each point under its new name."""
 
 import numpy as np
+import tensorflow as tf
 
 
 def _pairs(*runs: tuple[int, int]) -> dict[int, int]:
@@ -25,8 +26,9 @@ def mirror_order(num_points: int) -> np.ndarray:
     return np.array([_MIRRORED.get(i, i) for i in range(num_points)])
 
 
-def mirror(frames: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mirror(frames: tf.Tensor, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Frames uint8 [N, S, S, 3] and landmarks float32 [N, P, 2] in pixels, left to right."""
-    turned = landmarks[:, mirror_order(landmarks.shape[1])].copy()
-    turned[..., 0] = frames.shape[2] - 1 - turned[..., 0]
-    return np.ascontiguousarray(frames[:, :, ::-1]), turned
+    turned = tf.gather(landmarks, mirror_order(landmarks.shape[1]), axis=1)
+    x, y = tf.unstack(turned, axis=-1)
+    last = tf.cast(tf.shape(frames)[2] - 1, tf.float32)
+    return tf.reverse(frames, [2]), tf.stack([last - x, y], -1)

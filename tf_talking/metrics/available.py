@@ -13,13 +13,12 @@ import numpy as np
 
 from tf_talking.content.networks import build_content_networks
 from tf_talking.content.weights import describe
-from tf_talking.landmarks.detector import get_detector
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.metrics import fid, registry
 from tf_talking.metrics.face_recognition import load_recogniser
 from tf_talking.metrics.inception import load_inception
 from tf_talking.metrics.registry import Measurement
 
-DETECTORS = ("mediapipe", "face_alignment")
 ORDER = ("fid", "ssim", "csim", "l1", "face_l1", "psnr", "perceptual", "landmark_error", "flicker")
 
 
@@ -84,7 +83,7 @@ def build_metrics(
       inception: `.npz` file of the Inception features, or None.
       recogniser: `.keras` or `.onnx` file, or an InsightFace name, or None.
       vgg19: "auto" or a file, or None.
-      detector: "mediapipe" or "face_alignment", or None.
+      detector: one of `DETECTORS`, or None.
       scheme: of the driving landmarks.
       image_size: S, pixels.
       consecutive: whether the hold-out frames follow one another.

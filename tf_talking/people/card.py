@@ -10,10 +10,11 @@ Fields: see `PersonCard`. `extra.*` members are free text for people and program
 import dataclasses
 import os
 import pathlib
-import tempfile
 import zipfile
 
 import numpy as np
+
+from tf_talking import files
 
 FORMAT_VERSION = 1
 _TEXTS = ("name", "model", "config_hash", "detector", "scheme", "created")
@@ -88,17 +89,8 @@ class PersonCard:
         path.parent.mkdir(parents=True, exist_ok=True)
         members = {field: getattr(self, field) for field in (*_TEXTS, *_NUMBERS, *_VECTORS)}
         members |= {_EXTRA + key: text for key, text in self.extra.items()}
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, format_version=FORMAT_VERSION, **members)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp's 0600 would keep a server's user out
-            os.replace(temporary, path)
-        except BaseException:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-            raise
+        with files.whole_file(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, format_version=FORMAT_VERSION, **members)
         return path
 
     @classmethod

@@ -13,7 +13,7 @@ import pathlib
 import threading
 
 from tf_talking.people.card import PersonCard
-from tf_talking.served.folder import check_name
+from tf_talking.people.names import check_name
 
 _SUFFIX = ".npz"
 

@@ -14,25 +14,14 @@ import contextlib
 import fcntl
 import os
 import pathlib
-import re
 import shutil
-import tempfile
 from collections.abc import Callable
 
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-
-
-def check_name(name: str) -> str:
-    """Returns `name`. Raises ValueError unless it can be a folder's and a model's name."""
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"name {name!r}: expected letters, digits, '_', '-', '.', beginning with a letter or "
-            "digit, at most 100"
-        )
-    return name
+from tf_talking import files
+from tf_talking.people.names import check_name
 
 
 class ServingFolder:
@@ -70,12 +59,12 @@ class ServingFolder:
         folder.mkdir(parents=True, exist_ok=True)
         # Beside the versions, so that the rename stays on one file system; not a number, so that
         # no server takes it for a version.
-        temporary = pathlib.Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        temporary = files.temporary_beside(folder / "model")
         try:
-            write(temporary / "model")
+            write(temporary)
             with self._locked():
                 version = folder / str(max(self.versions(model), default=0) + 1)
-                os.rename(temporary / "model", version)
+                os.rename(temporary, version)
                 self._register(model)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -103,9 +92,7 @@ class ServingFolder:
         listed.add(
             name=model, base_path=f"{base_path.rstrip('/')}/{model}", model_platform="tensorflow"
         )
-        temporary = self.models_config.with_name(f".models.config.{os.getpid()}")
-        temporary.write_text(text_format.MessageToString(config))
-        os.replace(temporary, self.models_config)
+        files.write_whole(self.models_config, text_format.MessageToString(config))
 
     def read_models_config(self) -> model_server_config_pb2.ModelServerConfig:
         """Parses models.config; empty where there is none. Raises ValueError naming the file."""

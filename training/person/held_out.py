@@ -26,7 +26,7 @@ def views(person: PersonFrames, count: int, seed: int = 0) -> PersonFrames:
         chosen = slice(i % len(person), i % len(person) + 1)
         frame, points = person.frames[chosen], person.landmarks[chosen]
         if i % 2 == 0:
-            frame, points = mirror(frame, points)
+            frame, points = (turned.numpy() for turned in mirror(frame, points))
         turn, scale = rng.uniform(-_TURN, _TURN), 1 + rng.uniform(-_SCALE, _SCALE)
         matrix = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), turn, scale)
         matrix[:, 2] += rng.uniform(-_SHIFT, _SHIFT, 2) * size

@@ -9,9 +9,9 @@ from absl import logging
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
-from tf_talking.extraction.extract import ExtractSettings, too_small, unusable_face
-from tf_talking.landmarks.crop import crop_frame
-from tf_talking.landmarks.detector import get_detector
+from tf_talking.extraction.extract import ExtractSettings
+from tf_talking.landmarks import crop
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.media import photos
 from tf_talking.media.video import read_frames
 from tf_talking.spread import spread
@@ -85,14 +85,7 @@ def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> P
     """`num_frames` frames spread over one video of a dataset folder."""
     folder = DatasetFolder.open(path)
     folder.info.check_made_for(config)
-    try:
-        record = folder.read_video(video_id)
-    except KeyError:
-        known = [e.video_id for e in folder.accepted[:5]]
-        raise ValueError(
-            f"--video_id {video_id!r}: not in {path}, which holds {len(folder.accepted)} videos, "
-            f"such as {known}"
-        ) from None
+    record = folder.read_video(video_id)
     chosen = spread(record.num_frames, num_frames)
     frames = decode_frames(record, chosen)
     return PersonFrames(frames, record.landmarks[chosen], f"{path}, {video_id}")
@@ -114,11 +107,11 @@ def _detect(
     cropped, refused = [], []
     with get_detector(detector_name, scheme=config.landmarks.scheme, video=video) as detector:
         for name, image in images:
-            landmarks, reason = _find_face(detector, image, min_face)
-            if reason is not None:
-                refused.append(f"{name}: {reason}")
+            found = image if isinstance(image, str) else _head(detector, image, size, min_face)
+            if isinstance(found, str):
+                refused.append(f"{name}: {found}")
             else:
-                cropped.append(crop_frame(image, landmarks, size))
+                cropped.append(found)
     for line in refused[:10]:
         logging.warning("skipped %s", line)
     if not cropped:
@@ -128,18 +121,7 @@ def _detect(
     return PersonFrames(np.stack(frames), np.stack(landmarks).astype(np.float32), source)
 
 
-def _find_face(
-    detector, image: np.ndarray | str, min_face: int
-) -> tuple[np.ndarray | None, str | None]:
-    """Landmarks and None, or None and why this picture is refused."""
-    if isinstance(image, str):  # it could not be read
-        return None, image
-    height, width = image.shape[:2]
-    reason = too_small(width, height, min_face)
-    if reason is not None:
-        return None, reason
-    detection = detector.detect([image])[0]
-    if detection.landmarks is None:
-        return None, detection.reason
-    reason = unusable_face(detection.landmarks, width, height, min_face)
-    return (None, reason) if reason else (detection.landmarks, None)
+def _head(detector, image: np.ndarray, size: int, min_face: int):
+    """See `crop.crop_face`."""
+    small = crop.too_small(image.shape[1], image.shape[0], min_face)
+    return small or crop.crop_face(image, detector.detect([image])[0], size, min_face)

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from tf_talking.dataset import folder as dataset_folder
 from tf_talking.dataset import parts as dataset_parts
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.extraction.inputs import InputItem
 from training.preprocessing.video_worker import Throughput, VideoWorker
@@ -111,7 +111,7 @@ class _Progress(threading.Thread):
 
 def run(
     units: Sequence[list[InputItem]],
-    writer: dataset_folder.DatasetWriter,
+    writer: DatasetWriter,
     detector_spec: dict,
     settings: ExtractSettings,
     workers: int,

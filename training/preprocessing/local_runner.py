@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from tf_talking.dataset import folder as dataset_folder
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.extraction.inputs import InputItem
 from training.preprocessing.video_worker import Throughput, VideoWorker, quiet_single_threaded
@@ -47,7 +48,7 @@ def _gave_up(item: InputItem) -> dataset_folder.ManifestEntry:
 
 def run(
     units: Sequence[list[InputItem]],
-    writer: dataset_folder.DatasetWriter,
+    writer: DatasetWriter,
     detector_spec: dict,
     settings: ExtractSettings,
     workers: int,

@@ -13,7 +13,8 @@ from tf_talking.dataset.folder import ManifestEntry
 from tf_talking.dataset.records import VideoRecord
 from tf_talking.extraction.extract import ExtractSettings, extract
 from tf_talking.extraction.inputs import InputItem
-from tf_talking.landmarks.detector import LandmarkDetector, get_detector
+from tf_talking.landmarks.detector import LandmarkDetector
+from tf_talking.landmarks.detectors import get_detector
 
 # VoxCeleb2's development part: 145,520 videos, 2,360 hours at 25 frames a second.
 VOXCELEB2_VIDEOS = 145_520

@@ -162,8 +162,8 @@ def test_sound_and_speed_are_kept(client, tmp_path, detect_as):
 
 
 def test_dataset_folder_drives_by_video_id(tmp_path):
-    from tf_talking.dataset import folder as dataset_folder
     from tf_talking.dataset import records
+    from tf_talking.dataset.writer import DatasetWriter
 
     data = jpeg.encode(np.full((SIZE, SIZE, 3), 77, np.uint8))
     record = records.VideoRecord(
@@ -176,7 +176,7 @@ def test_dataset_folder_drives_by_video_id(tmp_path):
         scheme="ibug68",
         source="bea.mp4",
     )
-    writer = dataset_folder.DatasetWriter(tmp_path, SIZE, "mediapipe", "ibug68", POINTS)
+    writer = DatasetWriter(tmp_path, SIZE, "mediapipe", "ibug68", POINTS)
     writer.write_shard([record])
     items = list(driving.open_driving(tmp_path, make_card(), video_id="v1").frames())
     np.testing.assert_array_equal(np.stack([item.landmarks for item in items]), track(4))

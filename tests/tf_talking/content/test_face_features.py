@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_talking.content import face_features
 from tf_talking.content.networks import build_content_networks
 from tf_talking.landmarks.crop import crop_frame
-from tf_talking.landmarks.detector import get_detector
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.losses.content import content_loss
 from tf_talking.media.video import read_frames
 

@@ -7,36 +7,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tf_talking.dataset.made import SIZE, make_record, write_folder
 from tf_talking.dataset import records, shards
 from tf_talking.dataset.episodes import EpisodeDataset
-from tf_talking.dataset.folder import DatasetWriter
 from tf_talking.media import jpeg
 
-SIZE = 16
 VIDEOS, FRAMES = 6, 5
 JPEG = jpeg.encode(np.full((SIZE, SIZE, 3), 90, np.uint8))
 
 
-def make_record(video: int, **changes) -> records.VideoRecord:
-    fields = dict(
-        video_id=f"v{video}",
-        identity="p",
-        frames=[JPEG] * FRAMES,
-        image_size=SIZE,
-        landmarks=np.full((FRAMES, 68, 2), video, np.float32),
-        detector="m",
-        scheme="s",
-        source="src",
+def make_video(video: int, **changes) -> records.VideoRecord:
+    points = np.full((FRAMES, 68, 2), video, np.float32)
+    return make_record(
+        f"v{video}", FRAMES, **dict(frames=[JPEG] * FRAMES, landmarks=points) | changes
     )
-    return records.VideoRecord(**(fields | changes))
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Six videos, two a shard."""
-    writer = DatasetWriter(tmp_path, SIZE, "m", "s", 68)
-    for first in range(0, VIDEOS, 2):
-        writer.write_shard([make_record(first), make_record(first + 1)])
+    write_folder(tmp_path, [make_video(number) for number in range(VIDEOS)])
     return tmp_path
 
 
@@ -74,22 +64,22 @@ def no_example(folder):
 
 
 def too_few_frames(folder):
-    shorter = make_record(2, frames=[JPEG] * 3, landmarks=np.full((3, 68, 2), 2, np.float32))
+    shorter = make_video(2, frames=[JPEG] * 3, landmarks=np.full((3, 68, 2), 2, np.float32))
     replace_record(folder, 1, records.serialize(shorter))
 
 
 def too_few_points(folder):
-    fewer = make_record(2, landmarks=np.full((FRAMES, 60, 2), 2, np.float32))
+    fewer = make_video(2, landmarks=np.full((FRAMES, 60, 2), 2, np.float32))
     replace_record(folder, 1, records.serialize(fewer))
 
 
 def wrong_size(folder):
     small = jpeg.encode(np.full((SIZE // 2, SIZE // 2, 3), 90, np.uint8))
-    replace_record(folder, 1, records.serialize(make_record(2, frames=[small] * FRAMES)))
+    replace_record(folder, 1, records.serialize(make_video(2, frames=[small] * FRAMES)))
 
 
 def cut_jpeg(folder):
-    replace_record(folder, 1, records.serialize(make_record(2, frames=[JPEG[:200]] * FRAMES)))
+    replace_record(folder, 1, records.serialize(make_video(2, frames=[JPEG[:200]] * FRAMES)))
 
 
 DAMAGE = {

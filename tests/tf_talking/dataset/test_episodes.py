@@ -9,37 +9,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tf_talking.dataset.made import SIZE, make_record, write_folder
 from tf_talking.dataset import records
 from tf_talking.dataset.episodes import EpisodeDataset
-from tf_talking.dataset.folder import DatasetWriter
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.media import jpeg
 
-SIZE = 16
 FRAMES = [4, 5, 6, 7, 8]  # of videos 0..4
 NOT_A_JPEG = b"\xff\xd8 no image"
 
 
-def make_record(video: int, num_frames: int, broken=()) -> records.VideoRecord:
+def make_video(video: int, num_frames: int, broken=()) -> records.VideoRecord:
     frames, landmarks = [], np.zeros((num_frames, 68, 2), np.float32)
     for k in range(num_frames):
         frame = np.full((SIZE, SIZE, 3), 20 * k + 10, np.uint8)
         frames.append(NOT_A_JPEG if k in broken else jpeg.encode(frame))
         landmarks[k] = video, k
-    return records.VideoRecord(
-        f"v{video}", f"person{video % 4}", frames, landmarks, SIZE, "mediapipe", "ibug68", "src"
-    )
-
-
-def write_folder(path, videos) -> None:
-    writer = DatasetWriter(path, SIZE, "mediapipe", "ibug68", 68)
-    for first in range(0, len(videos), 2):
-        writer.write_shard(videos[first : first + 2])
+    fields = dict(identity=f"person{video % 4}", frames=frames, landmarks=landmarks)
+    return make_record(f"v{video}", num_frames, **fields)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("episodes") / "data"
-    write_folder(path, [make_record(i, n) for i, n in enumerate(FRAMES)])
+    write_folder(path, [make_video(i, n) for i, n in enumerate(FRAMES)])
     return path
 
 
@@ -207,16 +200,16 @@ def test_options_for_speed_change_no_episode(folder):
 
 def test_only_drawn_frames_are_decoded(tmp_path):
     seed = 3
-    write_folder(tmp_path / "sound", [make_record(0, 8)])
+    write_folder(tmp_path / "sound", [make_video(0, 8)])
     (batch,) = take(EpisodeDataset(tmp_path / "sound", 2, 1, seed), 1)
     used = {int(k) for k in batch["source_landmarks"][0, :, 0, 1]}
     used.add(int(batch["target_landmarks"][0, 0, 1]))
     unused = set(range(8)) - used
 
-    write_folder(tmp_path / "unused", [make_record(0, 8, broken=unused)])
+    write_folder(tmp_path / "unused", [make_video(0, 8, broken=unused)])
     (same,) = take(EpisodeDataset(tmp_path / "unused", 2, 1, seed), 1)
     np.testing.assert_array_equal(same["source_frames"], batch["source_frames"])
-    write_folder(tmp_path / "used", [make_record(0, 8, broken=[min(used)])])
+    write_folder(tmp_path / "used", [make_video(0, 8, broken=[min(used)])])
     with pytest.raises(tf.errors.InvalidArgumentError, match="record at byte 0 .*not a JPEG"):
         take(EpisodeDataset(tmp_path / "used", 2, 1, seed), 1)
 
@@ -244,7 +237,7 @@ def test_short_videos_are_listed_or_skipped(folder, caplog):
 
 
 def test_several_folders_are_joined_if_they_match(folder, tmp_path):
-    write_folder(tmp_path / "more", [make_record(9, 6)])
+    write_folder(tmp_path / "more", [make_video(9, 6)])
     episodes = EpisodeDataset([folder, tmp_path / "more"], 3, 1, 1)
     assert [entry.video_id for entry in episodes.entries][-1] == "v9"
     seen = {int(b["target_landmarks"][0, 0, 0]) for b in take(episodes, 6)}

@@ -1,47 +1,17 @@
-import numpy as np
 import pytest
 
+from tests.tf_talking.dataset.made import INFO, make_record, rejected
+from tf_talking import files
 from tf_talking.dataset import parts as dataset_parts
-from tf_talking.dataset import records, shards
-from tf_talking.dataset.folder import DatasetFolder, DatasetWriter, rejected_entry
+from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.parts import write_part
-from tf_talking.media import jpeg
-
-JPEG = jpeg.encode(np.zeros((16, 16, 3), np.uint8))
-INFO = dict(image_size=16, detector="mediapipe", scheme="ibug68", num_points=68)
-
-
-def make_record(video_id: str, num_frames: int) -> records.VideoRecord:
-    landmarks = np.full((num_frames, 68, 2), num_frames, np.float32)
-    return records.VideoRecord(
-        video_id,
-        f"person of {video_id}",
-        [JPEG] * num_frames,
-        landmarks,
-        16,
-        "mediapipe",
-        "ibug68",
-        f"in/{video_id}",
-    )
-
-
-def rejected(video_id: str):
-    return rejected_entry(f"in/{video_id}", video_id, video_id, "no face")
+from tf_talking.dataset.writer import DatasetWriter
 
 
 def merged(folder) -> DatasetWriter:
     writer = DatasetWriter(folder, **INFO)
     dataset_parts.merge_parts(writer)
     return writer
-
-
-@pytest.fixture
-def folder(tmp_path):
-    writer = DatasetWriter(tmp_path / "data", **INFO)
-    writer.write_shard([make_record("a", 2), rejected("x")])
-    writer.write_shard([make_record("b", 3), make_record("c", 4)])
-    writer.write_shard([rejected("y")])
-    return tmp_path / "data"
 
 
 def result_ids(writer) -> dict[str, str]:
@@ -91,7 +61,7 @@ def test_kill_while_parts_are_written_or_merged(folder, killed):
     lines = (parts / "k1.jsonl").read_bytes()
     if killed == "before the lines":
         (parts / "k1.jsonl").unlink()
-        (parts / "k2.1.2.tfrecord.tmp").write_bytes(b"half")
+        files.temporary_beside(parts / "k2.tfrecord").write_bytes(b"half")
     else:
         (parts / "k1.tfrecord").rename(folder / "videos-00002.tfrecord")
         if killed == "after the manifest":
@@ -105,11 +75,7 @@ def test_kill_while_parts_are_written_or_merged(folder, killed):
     assert DatasetFolder.open(folder).entries == writer.entries
 
 
-def test_a_full_disk_leaves_no_part(folder, monkeypatch):
-    def full(shard, serialized):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shards, "write_shard", full)
+def test_a_full_disk_leaves_no_part(folder, full_disk):
     with pytest.raises(OSError, match="is the disk full.*No space left"):
         write_part(folder, "k", [make_record("d", 2)])
     assert not list((folder / "parts").iterdir())

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from tf_talking.landmarks import detector
 
@@ -23,11 +22,6 @@ def test_people_of_comparable_size_are_too_many():
 def test_background_and_double_findings_do_not_count():
     found = detector.choose_face([face(200, 30), face(0, 100), face(20, 60)])
     np.testing.assert_array_equal(found.landmarks, face(0, 100))
-
-
-def test_unknown_detectors_are_refused():
-    with pytest.raises(ValueError, match="'dlib', expected 'mediapipe' or 'face_alignment'"):
-        detector.get_detector("dlib")
 
 
 def test_a_box_chooses_among_faces():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tf_talking.landmarks import face_alignment_detector
-from tf_talking.landmarks.detector import DetectorFailure, get_detector
+from tf_talking.landmarks.detector import DetectorFailure
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.media import video
 
 FRAME = np.zeros((128, 160, 3), np.uint8)

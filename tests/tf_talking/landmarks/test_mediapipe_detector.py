@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tf_talking.landmarks.detector import get_detector
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.landmarks.mediapipe_detector import MESH_TO_IBUG68
 from tf_talking.media import photos, video
 
@@ -127,8 +127,8 @@ def test_wrong_arguments_are_refused(photo_detector):
 def test_silent_and_without_tensorflow(repo_root, shared_dir):
     code = (
         "import sys\n"
-        "from tf_talking.data import video\n"
-        "from tf_talking.landmarks.detector import get_detector\n"
+        "from tf_talking.media import video\n"
+        "from tf_talking.landmarks.detectors import get_detector\n"
         "with get_detector('mediapipe') as detector:\n"
         "    frame = next(video.read_frames(sys.argv[1]))\n"
         "    assert detector.detect([frame * 0, frame])[1].landmarks is not None\n"

@@ -32,7 +32,7 @@ def test_mirrored_points_are_of_the_mirrored_part():
 def test_frontal_face_is_nearly_its_own_mirror_image(face):
     """With one pair of points wrong the largest distance would be that of two parts."""
     shown, before = face
-    frames, landmarks = mirror(shown, before)
+    frames, landmarks = (turned.numpy() for turned in mirror(shown, before))
     centred = [points[0] - points[0].mean(axis=0) for points in (before, landmarks)]
     assert np.linalg.norm(centred[0] - centred[1], axis=1).max() < 2.0  # pixels of 64
     again, back = mirror(frames, landmarks)

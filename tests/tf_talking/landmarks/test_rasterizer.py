@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_talking.landmarks.crop import crop_frame
-from tf_talking.landmarks.detector import get_detector
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.landmarks.draw import draw_landmarks
 from tf_talking.landmarks.rasterizer import rasterize
 from tf_talking.landmarks.scheme import get_scheme

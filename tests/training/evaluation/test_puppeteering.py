@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.dataset.folder import DatasetFolder, DatasetWriter
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.writer import DatasetWriter
 from training.evaluation.cross import CrossReenactment, Driver
 from training.evaluation.folder import EvaluationFolder
 from training.evaluation.methods import FF, Methods

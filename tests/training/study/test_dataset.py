@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tf_talking.dataset.folder import DatasetFolder, DatasetWriter
+from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
+from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.media.photos import read_photo
 from tf_talking.procedural import render as procedural
 from training.study.dataset import write_real_frames

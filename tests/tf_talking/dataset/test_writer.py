@@ -1,0 +1,76 @@
+import pytest
+
+from tests.tf_talking.dataset.made import INFO, make_record
+from tf_talking import files
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.writer import DatasetWriter
+
+
+@pytest.mark.parametrize("kept_lines", [0, 1, 2, 3])
+def test_kill_between_shard_and_manifest_is_repaired(folder, kept_lines):
+    manifest = folder / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    expected = DatasetFolder.open(folder).accepted
+    torn = lines[kept_lines][:20]
+    manifest.write_bytes(b"".join(lines[:kept_lines]) + torn)
+    half = files.temporary_beside(folder / "videos-00002.tfrecord")
+    half.write_bytes(b"half a shard")
+    assert len(DatasetFolder.open(folder).entries) == kept_lines, "a reader survives a torn line"
+
+    writer = DatasetWriter(folder, **INFO)
+    again = DatasetFolder.open(folder)
+    assert again.accepted == expected
+    assert again.entries == writer.entries
+    assert again.read_video("c").num_frames == 4
+    assert not half.exists()
+    writer.write_shard([make_record("d")])
+    assert DatasetFolder.open(folder).accepted[-1].shard == "videos-00002.tfrecord"
+
+
+@pytest.mark.parametrize(
+    "field, value", [("image_size", 32), ("detector", "face_alignment"), ("scheme", "ibug68_gaze")]
+)
+def test_mixing_is_refused(folder, field, value):
+    with pytest.raises(ValueError, match=f"{field} is .* asked for is {value!r}"):
+        DatasetWriter(folder, **(INFO | {field: value}))
+    with pytest.raises(ValueError, match=f"{field}: got {value!r}"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("d", **{field: value})])
+    assert not (folder / "videos-00002.tfrecord").exists()
+
+
+def test_taken_video_id_is_refused(folder):
+    with pytest.raises(ValueError, match="already holds a video 'a'"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("a")])
+    with pytest.raises(ValueError, match="already holds a video 'new'"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("new"), make_record("new")])
+
+
+def test_writing_to_another_file_system_is_refused():
+    with pytest.raises(ValueError, match="gs://bucket/data: datasets are written to local folders"):
+        DatasetWriter("gs://bucket/data", **INFO)
+
+
+def test_inputs_of_a_deleted_shard_are_forgotten(folder):
+    (folder / "videos-00001.tfrecord").unlink()
+    writer = DatasetWriter(folder, **INFO)
+    assert {entry.video_id for entry in writer.entries} == {"a", "x", "y"}
+    assert DatasetFolder.open(folder).entries == writer.entries
+    writer.write_shard([make_record("b", 3)])
+    assert DatasetFolder.open(folder).read_video("b").num_frames == 3
+
+
+def test_rejected_clips_survive_a_lost_manifest(tmp_path):
+    clips = {"00002.mp4": "corrupt video after 3 frames"}
+    writer = DatasetWriter(tmp_path / "data", **INFO)
+    writer.write_shard([make_record("a", rejected_clips=clips)])
+    (tmp_path / "data" / "manifest.jsonl").unlink()
+    (entry,) = DatasetWriter(tmp_path / "data", **INFO).entries
+    assert entry.rejected_clips == clips and entry == writer.entries[0]
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(folder, full_disk):
+    before, files_before = DatasetFolder.open(folder).entries, set(folder.iterdir())
+    with pytest.raises(OSError, match="videos-00002.tfrecord could not be written, is the disk"):
+        DatasetWriter(folder, **INFO).write_shard([make_record("d")])
+    assert set(folder.iterdir()) == files_before
+    assert DatasetFolder.open(folder).entries == before
