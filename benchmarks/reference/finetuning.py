@@ -9,8 +9,7 @@ import keras
 import tensorflow as tf
 
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses.adversarial import hinge_loss
-from tf_talking.losses.generator_terms import discriminator_terms, image_terms, weighted_sum
+from tf_talking.losses import discriminator_terms, hinge_loss, image_terms, weighted_sum
 from tf_talking.networks.images import landmark_images, to_float
 from training.finetuning.model import PersonalModel
 

@@ -13,9 +13,7 @@ import tensorflow as tf
 from tf_talking.layers.addons import LazyAdam
 from tf_talking.layers.spectral_conv2d import SpectralConv2D
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses.adversarial import hinge_loss
-from tf_talking.losses.generator_terms import discriminator_terms, image_terms, weighted_sum
-from tf_talking.losses.match import match_loss
+from tf_talking.losses import discriminator_terms, hinge_loss, image_terms, match_loss, weighted_sum
 from tf_talking.networks.images import landmark_images, to_float
 from training.meta.step import MetaTrainer
 

@@ -7,10 +7,15 @@ import pytest
 import tensorflow as tf
 
 from tf_talking.config import LossConfig
-from tf_talking.losses.adversarial import adversarial_loss, hinge_loss
-from tf_talking.losses.feature_matching import feature_matching_loss
-from tf_talking.losses.generator_terms import discriminator_terms, image_terms, weighted_sum
-from tf_talking.losses.match import match_loss
+from tf_talking.losses import (
+    adversarial_loss,
+    discriminator_terms,
+    feature_matching_loss,
+    hinge_loss,
+    image_terms,
+    match_loss,
+    weighted_sum,
+)
 
 
 def test_hinge_is_equation_6():

@@ -10,6 +10,8 @@ Conventions:
   * Kernel, σ and K/σ are float32 whatever the type of the activations.
 """
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -19,12 +21,20 @@ _EPSILON = 1e-12  # only a kernel of zeros comes near it
 _WARM_UP_ITERATIONS = 15  # for a fresh kernel; afterwards one a step follows it
 
 
+def singular_value(matrix, u, v) -> tf.Tensor:
+    """σ ≈ v·K·u of K [rows, out], float32 scalar; its gradient flows into K alone."""
+    # Two matrix-vector products cost less memory traffic than the kernel's own division.
+    return tf.reduce_sum(tf.stop_gradient(v) * tf.linalg.matvec(matrix, tf.stop_gradient(u)))
+
+
 def _unit(x: tf.Tensor) -> tf.Tensor:
     return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x)) + _EPSILON)
 
 
 class SpectralNorm(InputTypedLayer):
     """Base class: `_build_kernel` in `build`, `normalized_kernel()` in `call`.
+
+    Another base: `_build_vectors` for a matrix that `_matrix` names, and `sigma()`.
 
     Args:
       spectral_norm: False gives the plain layer.
@@ -41,18 +51,17 @@ class SpectralNorm(InputTypedLayer):
         self.kernel = self.add_weight(
             name="kernel", shape=shape, initializer="glorot_uniform", trainable=True
         )
-        if not self.spectral_norm:
-            return
-        rows = 1
-        for n in shape[:-1]:
-            rows *= n
+        if self.spectral_norm:
+            self._build_vectors(math.prod(shape[:-1]), shape[-1])
+
+    def _build_vectors(self, rows: int, out: int) -> None:
         # Assigned in replica context from mirrored values: every replica computes the same.
         vector = dict(
             initializer="random_normal",
             trainable=False,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        self.u = self.add_weight(name="u", shape=(shape[-1],), **vector)
+        self.u = self.add_weight(name="u", shape=(out,), **vector)
         self.v = self.add_weight(name="v", shape=(rows,), **vector)
         # With random u and v, σ would be near 0 and the first outputs thousands of times too big.
         with tf.init_scope():
@@ -63,9 +72,7 @@ class SpectralNorm(InputTypedLayer):
 
     def sigma(self) -> tf.Tensor:
         """Estimate of the kernel's largest singular value, float32 scalar, differentiable."""
-        u, v = tf.stop_gradient(self.u), tf.stop_gradient(self.v)
-        # Two matrix-vector products cost less memory traffic than the kernel's own division.
-        return tf.reduce_sum(v * tf.linalg.matvec(self._matrix(), u))
+        return singular_value(self._matrix(), self.u, self.v)
 
     def normalized_kernel(self) -> tf.Tensor:
         """K / σ, or K where spectral norm is off; float32, of the kernel's shape."""
@@ -86,9 +93,9 @@ class SpectralNorm(InputTypedLayer):
 
 
 def spectral_layers(model: keras.layers.Layer) -> list[SpectralNorm]:
-    """Every layer of `model`, at any depth, whose kernel is spectrally normalised."""
+    """Every layer of `model`, at any depth, whose kernel or matrix is spectrally normalised."""
     found = [m for m in model.submodules if isinstance(m, SpectralNorm) and m.spectral_norm]
-    return sorted(found, key=lambda layer: layer.kernel.name)
+    return sorted(found, key=lambda layer: layer.u.name)
 
 
 def power_iteration(model: keras.layers.Layer, iterations: int = 1) -> None:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_talking.config import ModelConfig
-from tf_talking.layers.input_typed import InputTypedLayer
+from tf_talking.layers.spectral_norm import SpectralNorm, power_iteration
 from tf_talking.networks.down_stack import DownStack, build_block, join_images, pool
 
 W_START = 0.1  # mean of the entries of W at the start
@@ -48,7 +48,7 @@ def realism_score(vector: tf.Tensor, w: tf.Tensor, bias: tf.Tensor) -> tf.Tensor
     return tf.reduce_sum(vector * w, axis=-1) + bias
 
 
-class ProjectionHead(InputTypedLayer):
+class ProjectionHead(SpectralNorm):
     """W, w0 and b of eq. (5).
 
     Args:
@@ -59,9 +59,8 @@ class ProjectionHead(InputTypedLayer):
     """
 
     def __init__(self, num_videos: int, size: int, spectral_norm: bool = False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(spectral_norm, **kwargs)
         self.num_videos = num_videos
-        self.spectral_norm = spectral_norm
         self.w = self.add_weight(
             name="w",
             shape=(num_videos, size),
@@ -81,36 +80,16 @@ class ProjectionHead(InputTypedLayer):
         )
         self.bias = self.add_weight(name="b", shape=(), initializer="zeros", trainable=True)
         if spectral_norm:
-            vector = dict(
-                initializer="random_normal",
-                trainable=False,
-                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-            )
-            self.u = self.add_weight(name="u", shape=(size,), **vector)
-            self.v = self.add_weight(name="v", shape=(num_videos,), **vector)
-            with tf.init_scope():
-                self.power_iteration(15)  # see SpectralNorm
+            self._build_vectors(num_videos, size)
         self.built = True
 
     def video_embedding(self, video_index):
         """W_i: int [B] → [B, N]."""
         rows = tf.gather(self.w, video_index)
-        if not self.spectral_norm:
-            return rows
-        u, v = tf.stop_gradient(self.u), tf.stop_gradient(self.v)
-        return rows / tf.reduce_sum(v * tf.linalg.matvec(self.w, u))
+        return rows / self.sigma() if self.spectral_norm else rows
 
-    def power_iteration(self, iterations: int = 1) -> None:
-        """Moves u and v towards W's leading singular vectors, where W is normalised."""
-        if not self.spectral_norm:
-            return
-        u = tf.convert_to_tensor(self.u)
-        w = tf.stop_gradient(tf.convert_to_tensor(self.w))
-        for _ in range(iterations):
-            v = tf.math.l2_normalize(tf.linalg.matvec(w, u))
-            u = tf.math.l2_normalize(tf.linalg.matvec(w, v, transpose_a=True))
-        self.u.assign(u)
-        self.v.assign(v)
+    def _matrix(self) -> tf.Tensor:
+        return tf.convert_to_tensor(self.w)
 
     def call(self, vector, video_index):
         """vector [B, N], video_index int [B] → raw realism scores [B]."""
@@ -147,3 +126,7 @@ class Discriminator(keras.Model):
         """→ (raw realism scores [B], activations after each block of V)."""
         vector, activations = self.features(frames, landmark_images)
         return self.head(vector, video_index), activations
+
+    def power_iteration(self, iterations: int = 1) -> None:
+        """One step for σ of every kernel of V, and of W where W is normalised."""
+        power_iteration(self, iterations)

@@ -16,13 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses.adversarial import hinge_loss
-from tf_talking.losses.generator_terms import (
-    Features,
-    discriminator_terms,
-    image_terms,
-    weighted_sum,
-)
+from tf_talking.losses import Features, discriminator_terms, hinge_loss, image_terms, weighted_sum
 from tf_talking.networks.discriminator import W_START, DiscriminatorFeatures, realism_score
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float

@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from tf_talking.config import Config
-from tf_talking.losses.adversarial import hinge_loss
-from tf_talking.losses.generator_terms import (
+from tf_talking.losses import (
     Features,
     discriminator_terms,
+    hinge_loss,
     image_terms,
+    match_loss,
     weighted_sum,
 )
-from tf_talking.losses.match import match_loss
 from tf_talking.networks.discriminator import Discriminator, realism_score
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator

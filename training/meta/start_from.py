@@ -8,11 +8,11 @@ have the same ones. P can be freed of its spectral norm on the way: it begins as
 import dataclasses
 import pathlib
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tf_talking.config import Config
+from tf_talking.layers.spectral_norm import singular_value
 from tf_talking.networks.meta_checkpoint import (
     CheckpointFacts,
     CheckpointMismatch,
@@ -104,14 +104,14 @@ def _projection_normed(config: Config) -> bool:
     return config.model.spectral_norm and config.model.spectral_norm_on_projection
 
 
-def _normalized_kernel(prefix: str, layer: str) -> np.ndarray:
+def _normalized_kernel(prefix: str, layer: str) -> tf.Tensor:
     """K/σ of a fully connected layer in a checkpoint."""
     reader = tf.train.load_checkpoint(prefix)
     kernel, u, v = (
         reader.get_tensor(f"{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE")
         for name in ("kernel", "u", "v")
     )
-    return kernel / (v @ kernel @ u)
+    return kernel / singular_value(kernel, u, v)
 
 
 def _check_config(found: CheckpointFacts, config: Config, frees_projection: bool) -> None:

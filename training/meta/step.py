@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tf_talking.config import Config, to_json
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses.generator_terms import Features
+from tf_talking.losses import Features
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
@@ -162,9 +162,8 @@ class MetaTrainer:
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
 
     def _replica_step(self, batch, stop):
-        for network in (self.embedder, self.generator, self.discriminator.features):
+        for network in (self.embedder, self.generator, self.discriminator):
             power_iteration(network)
-        self.discriminator.head.power_iteration()
         # Gradients are summed over the replicas.
         scale = self.updates.scale() / self.strategy.num_replicas_in_sync
         result = self._first(batch, scale)
@@ -175,8 +174,7 @@ class MetaTrainer:
         metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
         skipped += metrics.pop("skipped")
         for _ in range(1, self.config.train.discriminator_steps):
-            power_iteration(self.discriminator.features)
-            self.discriminator.head.power_iteration()
+            self.discriminator.power_iteration()
             result = self._second(batch, kept, scale)
             metrics.update(result.metrics)
             hinge = metrics["loss/discriminator"]

@@ -12,7 +12,7 @@ from tf_talking.content import face_features
 from tf_talking.content.networks import build_content_networks
 from tf_talking.landmarks.crop import crop_frame
 from tf_talking.landmarks.detectors import get_detector
-from tf_talking.losses.content import content_loss
+from tf_talking.losses import content_loss
 from tf_talking.media.video import read_frames
 
 _SIZE = 128

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_talking.losses.content import content_loss
+from tf_talking.losses import content_loss
 
 
 def test_sum_over_layers_of_means():
