@@ -58,7 +58,7 @@ def timed_epoch(model: PersonalModel, photos: tf.data.Dataset) -> tuple[float, d
 
 def largest_difference(ours: dict, theirs: dict) -> float:
     """Relative, over the losses that both report."""
-    names = [n for n in theirs if not n.startswith("score") and n in ours]
+    names = [n for n in theirs if n.startswith(("loss/", "error/")) and n in ours]
     return max(abs(ours[n] - theirs[n]) / abs(theirs[n]) for n in names)
 
 

@@ -20,7 +20,7 @@ from benchmarks.measuring.peak_memory import peak_gib
 from benchmarks.measuring.procedural_batch import make_batch
 from tf_talking.config import get_preset
 from training.meta.step import MetaTrainer
-from training.updates.row_adam import RowAdam
+from training.updates.adam import RowAdam
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("videos", ["1000", "20000", "150000", "1100000"], "Values of M.")
@@ -55,7 +55,7 @@ class Subject:
                 tape.watch(gathered)
                 loss = tf.reduce_sum(tf.square(gathered))
             gradient = tape.gradient(loss, gathered)
-            adam.apply(strategy, table, tf.IndexedSlices(gradient, index))
+            adam.apply(strategy, [(tf.IndexedSlices(gradient, index), table)])
             return loss
 
         self.rows = lambda: [float(rows()) for _ in range(ROW_UPDATES)]

@@ -61,8 +61,9 @@ class StraightforwardPersonalModel(PersonalModel):
         self.generator_optimizer.apply_gradients(
             zip(gradients, self._generator_variables, strict=True)
         )
-        values = {**terms, "generator_loss": loss}
-        values["l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
+        values = {f"loss/{name}": value for name, value in (terms | {"generator": loss}).items()}
+        values["grad_norm/generator"] = tf.linalg.global_norm(gradients)
+        values["error/l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
         return tf.stop_gradient(fake), values
 
     def _update_discriminator(self, real, fake, drawn):
@@ -76,7 +77,10 @@ class StraightforwardPersonalModel(PersonalModel):
             zip(gradients, self._discriminator_variables, strict=True)
         )
         return {
-            "discriminator_loss": loss,
-            "score_real": tf.reduce_mean(real_scores),
-            "score_fake": tf.reduce_mean(fake_scores),
+            "grad_norm/discriminator": tf.linalg.global_norm(gradients),
+            "loss/discriminator": loss,
+            "score/real": tf.reduce_mean(real_scores),
+            "score/fake": tf.reduce_mean(fake_scores),
+            "score/active_real": tf.reduce_mean(tf.cast(real_scores < 1.0, tf.float32)),
+            "score/active_fake": tf.reduce_mean(tf.cast(fake_scores > -1.0, tf.float32)),
         }

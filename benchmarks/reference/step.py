@@ -24,8 +24,6 @@ class ReferenceTrainer(MetaTrainer):
     def _make_optimizers(self):
         train, head = self.config.train, self.discriminator.head
         adam = (train.adam_beta_1, train.adam_beta_2, train.adam_epsilon)
-        self.generator_variables = self.passes.generator_variables
-        self.discriminator_variables = self.passes.discriminator_variables
         self.generator_optimizer = keras.optimizers.Adam(train.learning_rate, *adam)
         self.generator_optimizer.build(self.generator_variables)
         rate = train.discriminator_learning_rate

@@ -3,7 +3,7 @@
 G' (ψ and ψ') and D' (θ, w', b) start from the meta-learned state: ψ' = P·ê_NEW, w' = w0 + ê_NEW.
 So the first frame it draws is exactly the feed-forward one, and D' starts as eq. (5) with ê_NEW
 in the place of W_i. One `train_step` is one update of ψ, ψ' on eq. (9) and
-`discriminator_steps` updates of θ, w', b on eq. (10).
+`discriminator_steps` updates of θ, w', b on eq. (10): `training.updates.adversarial`.
 
 With `tune="psi"` ψ' alone is trained, and G' is the shared generator itself: its kernels and its
 power iteration rest. What comes out is a person card that the shared generator draws.
@@ -15,16 +15,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses import Features, discriminator_terms, hinge_loss, image_terms, weighted_sum
+from tf_talking.losses import Features
 from tf_talking.networks.discriminator import W_START, DiscriminatorFeatures, realism_score
 from tf_talking.networks.generator import Generator, neutral_adain_params
-from tf_talking.networks.images import landmark_images, to_float
 from tf_talking.networks.meta_learned import MetaLearned, draw_frames
 from training.finetuning.publish import PersonToServe
+from training.updates import ema
 from training.updates.adam import Adam
+from training.updates.adversarial import AdversarialUpdate, Players
 from training.updates.gradients import Tensors
-from training.updates.guard import GuardedUpdates
+from training.updates.guard import Guard
 
 TUNE = ("full", "psi")
 PRECISIONS = ("float32", "bfloat16")  # float16 would need a loss scale
@@ -127,8 +127,40 @@ class PersonalModel(keras.Model):
         discriminator = Adam(self._discriminator_variables, rate, *adam)
         # In backups, but not among the model's weights.
         self._optimizers = tf.train.Checkpoint(generator=generator, discriminator=discriminator)
-        self._guard = _Untracked(GuardedUpdates())
+        guard = Guard(
+            {
+                "generator": [(generator, self._generator_variables)],
+                "discriminator": [(discriminator, self._discriminator_variables)],
+            }
+        )
+        update = AdversarialUpdate(
+            self.config,
+            self._players(),
+            guard,
+            self._content.value,
+            finetune.discriminator_steps,
+            finetune.adversarial,
+        )
+        self._update = _Untracked(update)
         super().compile(**kwargs)
+
+    def _players(self) -> Players:
+        return Players(
+            draw=self._draw,
+            generator_variables=self._generator_variables,
+            features=self.features,
+            vector=lambda _: self.w,
+            bias=self.bias,
+            discriminator_variables=self._discriminator_variables,
+            # The shared kernels and their σ stay as they are served.
+            generator_networks=self._own_generators[:1],
+            discriminator=self.features,
+        )
+
+    def _draw(self, batch: Tensors, landmarks: tf.Tensor) -> tuple[tf.Tensor, None]:
+        """(G'(y_t; ψ, ψ'), no ê: it is w' that was begun with it)."""
+        psi = tf.repeat(self.adain_params[tf.newaxis], tf.shape(landmarks)[0], axis=0)
+        return self.generator(landmarks, psi), None
 
     @property
     def generator_optimizer(self):
@@ -169,34 +201,11 @@ class PersonalModel(keras.Model):
         return draw_frames(self.config, self.ema_generator, landmarks, self.ema_adain_params)
 
     def train_step(self, data):
-        """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}.
-
-        As in meta-learning (`meta_passes.py`), one pass of D over real and generated frames gives
-        the gradients of eq. (9) and those of eq. (10) for D's first update.
-        """
-        real, drawn = to_float(data["frames"]), landmark_images(self.config, data["landmarks"])
-        adversarial = self.config.finetune.adversarial
-        if self._own_generators:  # the shared kernels and their σ stay as they are served
-            power_iteration(self.generator)
-        if adversarial:
-            power_iteration(self.features)
-        fake, generator, discriminator, values = self._first_pass(real, drawn)
-        skipped = self._apply(
-            self.generator_optimizer, generator, self._generator_variables, values["generator_loss"]
-        )
-        for update in range(self.config.finetune.discriminator_steps if adversarial else 0):
-            if update:
-                power_iteration(self.features)
-                discriminator, more = self._second_pass(real, fake, drawn)
-                values.update(more)
-            skipped += self._apply(
-                self.discriminator_optimizer,
-                discriminator,
-                self._discriminator_variables,
-                values["discriminator_loss"],
-            )
+        """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}."""
+        batch = {"target_frame": data["frames"], "target_landmarks": data["landmarks"]}
+        values, skipped = self._update.value.step(batch)
         self._update_ema()
-        return self.log_means({**values, "skipped": skipped})
+        return self.log_means({**values, "skipped/updates": skipped})
 
     def log_means(self, values: Tensors) -> Tensors:
         """Takes a step's values into the means over the epoch; returns these."""
@@ -212,65 +221,6 @@ class PersonalModel(keras.Model):
         vector, activations = self.features(frames, drawn)
         return realism_score(vector, self.w, self.bias), activations
 
-    def _first_pass(self, real, drawn):
-        """x̂, gradients of ψ and ψ' (eq. 9), of θ, w' and b (eq. 10; None: D rests), values."""
-        losses = self.config.losses
-        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
-            generator_tape.watch(self._generator_variables)
-            psi = tf.repeat(self.adain_params[tf.newaxis], tf.shape(real)[0], axis=0)
-            generated = self.generator(drawn, psi)
-        fake = tf.stop_gradient(generated)
-        frame_gradient, terms, discriminator, values = tf.zeros_like(fake), {}, None, {}
-        if self.config.finetune.adversarial:
-            with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
-                tape.watch([fake, *self._discriminator_variables])
-                scores, activations = self._score_both(real, fake, drawn)
-                halves = [tf.split(a, 2) for a in activations]
-                terms = discriminator_terms(
-                    losses, scores[1], [h[1] for h in halves], [h[0] for h in halves]
-                )
-                to_generator = weighted_sum(losses, terms) if terms else None
-                hinge = hinge_loss(*scores)
-            discriminator = tape.gradient(hinge, self._discriminator_variables)
-            if terms:
-                frame_gradient += tape.gradient(to_generator, fake)
-            del tape
-            values = _discriminator_values(hinge, *scores)
-        with tf.GradientTape(watch_accessed_variables=False) as content_tape:
-            content_tape.watch(fake)
-            content_terms = image_terms(losses, self._content.value, real, fake)
-            content = weighted_sum(losses, content_terms) if content_terms else None
-        if content_terms:
-            frame_gradient += content_tape.gradient(content, fake)
-        generator = generator_tape.gradient(
-            generated, self._generator_variables, output_gradients=frame_gradient
-        )
-        terms = {**content_terms, **terms}
-        values |= {**terms, "generator_loss": weighted_sum(losses, terms)}
-        values["l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
-        return fake, generator, discriminator, values
-
-    def _second_pass(self, real, fake, drawn):
-        """Gradients of θ, w' and b for a further update (eq. 10), and values."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._discriminator_variables)
-            scores, _ = self._score_both(real, fake, drawn)
-            hinge = hinge_loss(*scores)
-        gradients = tape.gradient(hinge, self._discriminator_variables)
-        return gradients, _discriminator_values(hinge, *scores)
-
-    def _score_both(self, real, fake, drawn):
-        """((scores of real [B], of generated frames [B]), activations of both [2B, …])."""
-        frames, images = tf.concat([real, fake], axis=0), tf.concat([drawn, drawn], axis=0)
-        scores, activations = self.score(frames, images)
-        return tf.split(scores, 2), activations
-
-    def _apply(self, optimizer: Adam, gradients, variables, loss) -> tf.Tensor:
-        """One update with the mean over the replicas; returns 1 where it was left out, else 0."""
-        share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = [share * gradient for gradient in gradients] if share < 1.0 else gradients
-        return self._guard.value.apply(optimizer.apply, gradients, variables, loss)[1]
-
     def person(self, num_frames: int, source: str = "", source_frame=None) -> PersonToServe:
         """What `ExportForServing` publishes: the EMA copy of ψ (where it is trained) and ψ'."""
         return PersonToServe(
@@ -285,23 +235,14 @@ class PersonalModel(keras.Model):
         )
 
     def _update_ema(self):
-        decay = self.config.finetune.ema_decay
-        averaged = [self.ema_adain_params]
+        copies, weights = [self.ema_adain_params], [self.adain_params]
         if self._own_generators:
-            averaged = [*self.ema_generator.trainable_variables, self.ema_adain_params]
-            spectral = self.ema_generator.non_trainable_variables  # u and v
-            for ema, value in zip(spectral, self.generator.non_trainable_variables, strict=True):
-                ema.assign(value)
-        for ema, value in zip(averaged, self._generator_variables, strict=True):
-            ema.assign_sub((1.0 - decay) * (ema - value))
-
-
-def _discriminator_values(hinge, real_scores, fake_scores) -> Tensors:
-    return {
-        "discriminator_loss": hinge,
-        "score_real": tf.reduce_mean(real_scores),
-        "score_fake": tf.reduce_mean(fake_scores),
-    }
+            copies += self.ema_generator.weights
+            weights += self.generator.weights
+        decay = self.config.finetune.ema_decay
+        tf.distribute.get_replica_context().merge_call(
+            lambda strategy: ema.follow(strategy, copies, weights, decay)
+        )
 
 
 class _Untracked:

@@ -46,16 +46,17 @@ def make_hooks(
 
 def make_survival(trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Survival:
     """Saves, and goes back to a checkpoint where too many updates are left out."""
+    counters = trainer.guard.counters
 
     def restored() -> int:
-        trainer.updates.skipped_in_a_row.assign(0)
+        counters.skipped_in_a_row.assign(0)
         return int(trainer.step.numpy())
 
     return Survival(
         checkpoints,
         FLAGS.checkpoint_every,
         restored,
-        keep=(trainer.episodes, trainer.updates.skipped_updates, trainer.updates.skipped_records),
+        keep=(trainer.episodes, counters.skipped_updates, counters.skipped_records),
         policy=SkipPolicy(FLAGS.max_skipped, FLAGS.max_rollbacks),
     )
 

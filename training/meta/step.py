@@ -1,12 +1,9 @@
 """Meta-learning (paper section 3.2): the three networks, their state and one training step.
 
 One step on a batch of episodes is one E+G update (eq. 3) followed by `discriminator_steps`
-updates of D (eq. 6), all in one compiled function. The passes are in `meta_passes.py`; their
-gradients are reduced over the replicas, checked and applied by `guarded_updates.py`. EMA copies of
-E and G follow; they are what is previewed, evaluated and exported.
-
-Power iteration: once a step for E, G and D before the first pass, once more for D before each
-further update of D.
+updates of D (eq. 6), all in one compiled function: `training.updates.adversarial`, with E, P and G
+as those who make the frame, and W_i + w0 as the vector that scores it. EMA copies of E and G
+follow; they are what is previewed, evaluated and exported.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,20 +12,20 @@ import keras
 import tensorflow as tf
 
 from tf_talking.config import Config, to_json
-from tf_talking.layers.spectral_norm import power_iteration
 from tf_talking.losses import Features
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
+from tf_talking.networks.images import landmark_images, to_float
 from training.meta.loop import STOP
 from training.meta.options import StepOptions
-from training.meta.passes import MetaPasses
 from training.meta.scalars import Scalars
 from training.runs.devices import num_workers
-from training.updates.adam import Adam
+from training.updates import ema
+from training.updates.adam import Adam, RowAdam
+from training.updates.adversarial import AdversarialUpdate, Players
 from training.updates.gradients import Tensors
-from training.updates.guard import GuardedUpdates, counter
-from training.updates.row_adam import RowAdam
+from training.updates.guard import Guard, counter
 
 
 class MetaTrainer:
@@ -67,18 +64,19 @@ class MetaTrainer:
             )
             self.ema_embedder = Embedder(config.model, name="ema_embedder")
             self.ema_generator = Generator(config.model, name="ema_generator")
+            self.generator_variables = [
+                *self.embedder.trainable_variables,
+                *self.generator.trainable_variables,
+            ]
+            # W's gradient is taken by rows, unless a norm over all of W makes it dense.
+            w = None if self.discriminator.head.spectral_norm else self.discriminator.head.w
+            self.discriminator_variables = [
+                v for v in self.discriminator.trainable_variables if v is not w
+            ]
             self.ema_embedder.set_weights(self.embedder.get_weights())
             self.ema_generator.set_weights(self.generator.get_weights())
-            self.passes = MetaPasses(
-                config,
-                self.embedder,
-                self.generator,
-                self.discriminator,
-                self.content,
-                options.accumulate,
-            )
             self._make_optimizers()
-            self.updates = GuardedUpdates(scaled=options.precision == "float16")
+            self.guard = self._make_guard()
             self.step = counter("step")
             self.episodes = counter("episodes")
         optional = {"w_optimizer": self.w_optimizer} if self.w_optimizer else {}
@@ -92,7 +90,7 @@ class MetaTrainer:
             discriminator_optimizer=self.discriminator_optimizer,
             step=self.step,
             episodes=self.episodes,
-            updates=self.updates,
+            updates=self.guard.counters,
             config=tf.Variable(to_json(config), name="config"),
             **optional,
         )
@@ -100,27 +98,60 @@ class MetaTrainer:
         # Where replicas meet in the step (merge_call), XLA gets the passes between the meetings.
         mirrored = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
         whole = options.jit_compile and not isinstance(strategy, mirrored)
+        self.adversarial = AdversarialUpdate(
+            config,
+            self._players(),
+            self.guard,
+            self.content,
+            config.train.discriminator_steps,
+            accumulate=options.accumulate,
+            compile_passes=options.jit_compile and not whole,
+        )
         self._step_function = tf.function(
             self._packed_step, jit_compile=whole or None, autograph=False
         )
         self._several_steps = tf.function(self._steps_of_iterator)
-        self._first, self._second = self.passes.first, self.passes.second
-        if options.jit_compile and not whole:
-            self._first = tf.function(self._first, jit_compile=True, autograph=False)
-            self._second = tf.function(self._second, jit_compile=True, autograph=False)
 
     def _make_optimizers(self):
         train, head = self.config.train, self.discriminator.head
         adam = (train.adam_beta_1, train.adam_beta_2, train.adam_epsilon)
-        self.generator_variables = self.passes.generator_variables
-        self.discriminator_variables = self.passes.discriminator_variables
         rate = train.learning_rate
         if train.decay_steps:
             rate = keras.optimizers.schedules.CosineDecay(rate, train.decay_steps)
         self.generator_optimizer = Adam(self.generator_variables, rate, *adam)
         rate = train.discriminator_learning_rate
         self.discriminator_optimizer = Adam(self.discriminator_variables, rate, *adam)
-        self.w_optimizer = RowAdam(head.w, rate, *adam) if self.passes.by_rows else None
+        self.w_optimizer = None if head.spectral_norm else RowAdam(head.w, rate, *adam)
+
+    def _make_guard(self) -> Guard:
+        optimizers = {
+            "generator": [(self.generator_optimizer, self.generator_variables)],
+            "discriminator": [(self.discriminator_optimizer, self.discriminator_variables)],
+        }
+        if self.w_optimizer:
+            optimizers["discriminator"].append((self.w_optimizer, [self.discriminator.head.w]))
+        return Guard(optimizers, scaled=self.options.precision == "float16")
+
+    def _players(self) -> Players:
+        head = self.discriminator.head
+        return Players(
+            draw=self._draw,
+            generator_variables=self.generator_variables,
+            features=self.discriminator.features,
+            vector=lambda w: w + head.w0,
+            bias=head.bias,
+            discriminator_variables=self.discriminator_variables,
+            generator_networks=(self.embedder, self.generator),
+            discriminator=self.discriminator,
+            video_embedding=lambda batch: head.video_embedding(batch["video_index"]),
+            rows_of=None if head.spectral_norm else head.w,
+        )
+
+    def _draw(self, batch: Tensors, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(G(y_t, ψ̂), ê)."""
+        drawn = landmark_images(self.config, batch["source_landmarks"])
+        embedding = self.embedder.embed(to_float(batch["source_frames"]), drawn)
+        return self.generator(landmarks, self.generator.project(embedding)), embedding
 
     def train_step(self, batch: Mapping[str, tf.Tensor], stop: bool = False) -> Scalars:
         """One step on a (distributed) batch of episodes.
@@ -139,10 +170,6 @@ class MetaTrainer:
         values = self._several_steps(iterator, tf.constant(count), tf.constant(float(stop)))
         return self._scalars(values)
 
-    def distributed_step(self, batch) -> Tensors:
-        """The step itself, not compiled: scalars by name."""
-        return dict(self._scalars(self._packed_step(batch, tf.constant(0.0))))
-
     def _scalars(self, values: tf.Tensor) -> Scalars:
         return Scalars(self._names, values)
 
@@ -155,81 +182,20 @@ class MetaTrainer:
     def _packed_step(self, batch, stop):
         """One vector of scalars: one reduction over the replicas and one copy to the host."""
         metrics = self.strategy.run(self._replica_step, args=(batch, stop))
-        self._update_ema(self.ema_embedder, self.embedder)
-        self._update_ema(self.ema_generator, self.generator)
+        for copy, network in (
+            (self.ema_embedder, self.embedder),
+            (self.ema_generator, self.generator),
+        ):
+            decay = self.config.train.ema_decay
+            ema.follow(self.strategy, copy.weights, network.weights, decay)
         self.step.assign_add(1)
         self.episodes.assign_add(self.config.train.batch_size)
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
 
     def _replica_step(self, batch, stop):
-        for network in (self.embedder, self.generator, self.discriminator):
-            power_iteration(network)
-        # Gradients are summed over the replicas.
-        scale = self.updates.scale() / self.strategy.num_replicas_in_sync
-        result = self._first(batch, scale)
-        kept, metrics = result.kept, result.metrics
-        generator_loss, hinge = metrics["loss/generator"], metrics["loss/discriminator"]
-        metrics.update(self.apply_generator(result.generator, generator_loss))
-        skipped = metrics.pop("skipped")
-        metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
-        skipped += metrics.pop("skipped")
-        for _ in range(1, self.config.train.discriminator_steps):
-            self.discriminator.power_iteration()
-            result = self._second(batch, kept, scale)
-            metrics.update(result.metrics)
-            hinge = metrics["loss/discriminator"]
-            metrics.update(self.apply_discriminator(result, hinge, batch["video_index"]))
-            skipped += metrics.pop("skipped")
-        metrics.update(self.updates.count(skipped, batch.get("skipped")))
+        metrics, skipped = self.adversarial.step(batch)
+        metrics.update(self.guard.count(skipped, batch.get("skipped")))
         if self.several_workers:
             metrics[STOP] = stop
         self._names = sorted(metrics)
         return tf.stack([tf.cast(metrics[name], tf.float32) for name in self._names])
-
-    def apply_generator(self, gradients: list[tf.Tensor], loss: tf.Tensor) -> Tensors:
-        """Update of E, G and P, in replica context.
-
-        Returns:
-          "grad_norm/generator", and "skipped": 1 where loss or gradients were not finite.
-        """
-
-        def apply(strategy, pairs, scale):
-            self.generator_optimizer.apply(strategy, pairs, scale)
-
-        norm, skipped = self.updates.apply(apply, gradients, self.generator_variables, loss)
-        return {"grad_norm/generator": norm, "skipped": skipped}
-
-    def apply_discriminator(self, result, loss: tf.Tensor, video_index: tf.Tensor) -> Tensors:
-        """Update of θ, W, w0 and b, in replica context; returns as `apply_generator` does."""
-        gradients, variables = list(result.discriminator), list(self.discriminator_variables)
-        w = self.discriminator.head.w
-        if result.rows is not None:
-            shape = tf.constant(w.shape.as_list(), tf.int64)
-            gradients.append(tf.IndexedSlices(result.rows, video_index, shape))
-            variables.append(w)
-
-        def apply(strategy, pairs, scale):
-            if result.rows is not None:
-                (rows, _) = pairs.pop()
-                self.w_optimizer.apply(strategy, w, rows, scale)
-            self.discriminator_optimizer.apply(strategy, pairs, scale)
-
-        norm, skipped = self.updates.apply(apply, gradients, variables, loss)
-        return {"grad_norm/discriminator": norm, "skipped": skipped}
-
-    def _update_ema(self, ema_model, model):
-        rest = 1.0 - self.config.train.ema_decay
-
-        def average(ema, value):
-            ema.assign_sub(rest * (ema - value))
-
-        def copy(ema, value):
-            ema.assign(value)
-
-        for ema, value in zip(ema_model.trainable_weights, model.trainable_weights, strict=True):
-            self.strategy.extended.update(ema, average, args=(value,))
-        # u and v of spectral norm are directions, not averages.
-        for ema, value in zip(
-            ema_model.non_trainable_weights, model.non_trainable_weights, strict=True
-        ):
-            self.strategy.extended.update(ema, copy, args=(value,))

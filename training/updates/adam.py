@@ -1,9 +1,18 @@
-"""Adam with one fused operation a variable.
+"""Adam, dense and for the rows of W that are in the batch.
 
-Keras' Adam is some 20 operations a variable, each a pass over memory; with the three networks'
-500 variables that is seconds of tracing and a few times the memory traffic. The update is the
-same: m, v, and α = lr·√(1 − β2^t) / (1 − β1^t), w −= α·m / (√v + ε). It is called in the
-cross-replica context with reduced gradients, so that the caller decides whether to apply them.
+Dense, with one fused operation a variable: Keras' Adam is some 20 operations a variable, each a
+pass over memory; with the three networks' 500 variables that is seconds of tracing and a few times
+the memory traffic. The update is the same: m, v, and α = lr·√(1 − β2^t) / (1 − β1^t),
+w −= α·m / (√v + ε).
+
+By rows: the other rows are neither read nor written, so that cost and memory traffic of an update
+do not depend on their number M. What differs from dense Adam: the moments of a row rest while its
+video is not drawn, where dense Adam would let them decay and, by the first moment, go on moving the
+row. The bias correction counts all updates, as tensorflow-addons' LazyAdam does, whose result this
+equals.
+
+Both are called in the cross-replica context with reduced gradients, so that the caller decides
+whether to apply them.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,6 +90,52 @@ class Adam(AdamState):
 
         for (gradient, variable), m, v in zip(gradients_and_variables, self.m, self.v, strict=True):
             strategy.extended.update(variable, update, args=(m, v, gradient), group=False)
+        self.iterations.assign_add(1)
+
+
+class RowAdam(AdamState):
+    """Lazy Adam for one matrix whose gradient is given row by row.
+
+    Args:
+      table: the variable [M, N]; not kept, see `Adam`.
+    """
+
+    def __init__(
+        self, table: tf.Variable, learning_rate: Rate, beta_1, beta_2, epsilon, name="row_adam"
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name)
+        self.m, self.v = (_zeros_like(table) for _ in range(2))
+
+    def apply(self, strategy, gradients_and_variables, scale: tf.Tensor | None = None):
+        """One update, in cross-replica context; as `Adam.apply`.
+
+        The one gradient is tf.IndexedSlices: indices int32 [B], values float32 [B, N], those of all
+        replicas together, equal on every replica. A row may repeat: its gradient is the sum.
+        """
+        ((gradient, table),) = gradients_and_variables
+        beta_1_power, beta_2_power = self.powers()
+        rate = self.learning_rate() * tf.sqrt(1.0 - beta_2_power) / (1.0 - beta_1_power)
+
+        def update(table, m, v, gradient):
+            index = gradient.indices
+            # Every repetition of a row gets the row's whole sum and so writes the same values.
+            same = tf.cast(index[:, tf.newaxis] == index[tf.newaxis, :], tf.int32)
+            first = tf.argmax(same, axis=1, output_type=tf.int32)
+            sums = tf.math.unsorted_segment_sum(gradient.values, first, tf.size(index))
+            total = tf.gather(sums, first)
+            if scale is not None:
+                total *= scale
+            new_m = tf.gather(m, index)
+            new_m += (total - new_m) * (1.0 - self.beta_1)
+            new_v = tf.gather(v, index)
+            new_v += (tf.square(total) - new_v) * (1.0 - self.beta_2)
+            rows = tf.gather(table, index) - rate * new_m / (tf.sqrt(new_v) + self.epsilon)
+            for variable, value in ((m, new_m), (v, new_v), (table, rows)):
+                tf.raw_ops.ResourceScatterUpdate(
+                    resource=variable.handle, indices=index, updates=value
+                )
+
+        strategy.extended.update(table, update, args=(self.m, self.v, gradient), group=False)
         self.iterations.assign_add(1)
 
 

@@ -34,6 +34,12 @@ def make(learned, photos, model=PersonalModel, **options):
     return model(learned, embedding, **options), embedding, drawn[0]
 
 
+def batch_of(photos):
+    """The photos as the adversarial update takes them."""
+    names = {"target_frame": "frames", "target_landmarks": "landmarks"}
+    return {name: tf.constant(photos[key]) for name, key in names.items()}
+
+
 def test_generator_starts_at_the_feed_forward_result(learned, photos):
     model, embedding, drawn = make(learned, photos)
     psi = np.tile(learned.generator.project(embedding[np.newaxis]), (8, 1))
@@ -59,9 +65,8 @@ def test_discriminator_starts_at_equation_5(learned, photos):
 
 
 def test_updates_touch_what_the_paper_says(learned, photos):
-    model, _, drawn = make(learned, photos)
+    model, _, _ = make(learned, photos)
     model.compile()
-    real = to_float(tf.constant(photos["frames"]))
 
     def state(variables):
         return [v.numpy() for v in variables]
@@ -71,14 +76,15 @@ def test_updates_touch_what_the_paper_says(learned, photos):
         [*model.features.variables, model.w, model.bias],
     )
     before = [state(side) for side in sides]
-    _, generator, discriminator, _ = model._first_pass(real, drawn)
+    update = model._update.value
+    result = update.first(batch_of(photos), tf.constant(1.0))
     for side, values in zip(sides, before, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(values, state(side), strict=True))
-    model._apply(model.generator_optimizer, generator, model._generator_variables, 0.0)
+    update.update_generator(result)
     assert all(np.array_equal(a, b) for a, b in zip(before[1], state(sides[1]), strict=True))
     assert not np.array_equal(before[0][-1], model.adain_params)  # ψ' itself is trained
     before[0] = state(sides[0])
-    model._apply(model.discriminator_optimizer, discriminator, model._discriminator_variables, 0.0)
+    update.update_discriminator(result, batch_of(photos))
     assert all(np.array_equal(a, b) for a, b in zip(before[0], state(sides[0]), strict=True))
     assert not np.array_equal(before[1][-2], model.w)
 
@@ -95,7 +101,7 @@ def test_step_equals_the_straightforward_one(learned, photos, fields):
         model.compile()
         data = tf.data.Dataset.from_tensor_slices(photos).batch(8)
         history = model.fit(data, epochs=3, verbose=0).history
-        values = {name: h for name, h in history.items() if name != "skipped"}
+        values = {name: h for name, h in history.items() if name != "skipped/updates"}
         weights = [*model.generator.trainable_variables, *model.drawn_variables, model.w]
         found.append((values, [v.numpy() for v in weights]))
     assert set(found[0][0]) == set(found[1][0])
@@ -115,7 +121,7 @@ def test_update_that_is_not_finite_is_left_out(learned, photos):
     model.w.assign(tf.fill(model.w.shape, np.inf))
     data = tf.data.Dataset.from_tensor_slices(photos).batch(8)
     history = model.fit(data, epochs=1, verbose=0).history
-    assert history["skipped"] == [1.0 + model.config.finetune.discriminator_steps]
+    assert history["skipped/updates"] == [1.0 + model.config.finetune.discriminator_steps]
     for a, b in zip(before, drawing, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
@@ -139,19 +145,18 @@ def test_fit_comes_closer_to_the_photos(learned, photos):
     history = model.fit(dataset, epochs=60, verbose=0)
     after = np.abs(model(photos["landmarks"]).numpy().astype(int) - photos["frames"]).mean()
     assert after < 0.85 * before
-    expected = {"content_pixel", "adversarial", "feature_matching", "discriminator_loss", "l1"}
-    assert expected < set(history.history)
-    assert len(history.history["l1"]) == 60
+    terms = ("content_pixel", "adversarial", "feature_matching", "generator", "discriminator")
+    assert {"error/l1", *(f"loss/{term}" for term in terms)} < set(history.history)
+    assert len(history.history["error/l1"]) == 60
 
 
 def test_bfloat16_computes_the_same_objective_and_draws_in_float32(learned, photos):
     found = {}
     for precision in ("float32", "bfloat16"):
-        model, _, drawn = make(learned, photos, precision=precision)
+        model, _, _ = make(learned, photos, precision=precision)
         model.compile()
         start = model(photos["landmarks"]).numpy()
-        real = to_float(tf.constant(photos["frames"]))
-        *_, values = model._first_pass(real, drawn)
+        values = model._update.value.first(batch_of(photos), tf.constant(1.0)).metrics
         found[precision] = start, {name: float(value) for name, value in values.items()}
     np.testing.assert_array_equal(found["float32"][0], found["bfloat16"][0])
     assert found["float32"][1] == pytest.approx(found["bfloat16"][1], rel=0.05, abs=0.01)
@@ -341,7 +346,8 @@ def test_without_the_adversarial_term_the_discriminator_rests(learned, photos):
     model.compile(run_eagerly=True)
     before = [v.numpy() for v in (*model.features.variables, model.w)]
     history = model.fit(tf.data.Dataset.from_tensor_slices(photos).batch(8), verbose=0)
-    assert set(history.history) == {"content_pixel", "generator_loss", "l1", "skipped"}
+    generator = {"loss/content_pixel", "loss/generator", "grad_norm/generator"}
+    assert set(history.history) == generator | {"error/l1", "skipped/updates"}
     for a, b in zip(before, (*model.features.variables, model.w), strict=True):
         np.testing.assert_array_equal(a, b)
     start = learned.generator.project(model.embedding[np.newaxis])[0]

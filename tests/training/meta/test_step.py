@@ -31,29 +31,38 @@ def moved(before, variables):
     return [bool(np.any(b != v.numpy())) for b, v in zip(before, variables, strict=True)]
 
 
+def eager_step(trainer, batch):
+    """The step without tracing it, which takes longer than running it once."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        return dict(trainer.train_step(batch))
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 def test_generator_update_leaves_the_discriminator_untouched(nano_config, nano_batch):
     trainer = make_trainer(nano_config)
     ours, theirs = trainer.generator_variables, trainer.discriminator.variables
     before, untouched = values(ours), values(theirs)
-    result = trainer.passes.first(nano_batch, ONE)
+    result = trainer.adversarial.first(nano_batch, ONE)
     assert not any(moved(before, ours)) and not any(moved(untouched, theirs))
-    trainer.apply_generator(result.generator, result.metrics["loss/generator"])
+    trainer.adversarial.update_generator(result)
     # Behind a gate at 0 the attention's convolutions get no gradient in the first step.
     still = [v for v, m in zip(ours, moved(before, ours), strict=True) if not m]
     assert len(still) <= 3 * 8, [v.name for v in still]
     assert not any(moved(untouched, theirs))
 
 
-@pytest.mark.parametrize("which", ["first", "second"])
+@pytest.mark.parametrize("which", ["first", "further"])
 def test_discriminator_update_leaves_e_g_and_p_untouched(nano_config, nano_batch, which):
     trainer = make_trainer(nano_config)
     e_and_g = [*trainer.embedder.variables, *trainer.generator.variables]
     head = trainer.discriminator.head
     untouched, before = values(e_and_g), values([head.w, head.w0, head.bias])
-    result = trainer.passes.first(nano_batch, ONE)
-    if which == "second":
-        result = trainer.passes.second(nano_batch, result.kept, ONE)
-    trainer.apply_discriminator(result, ONE, nano_batch["video_index"])
+    result = trainer.adversarial.first(nano_batch, ONE)
+    if which == "further":
+        result = trainer.adversarial.further(nano_batch, result.kept, ONE)
+    trainer.adversarial.update_discriminator(result, nano_batch)
     assert not any(moved(untouched, e_and_g))
     assert moved(before[1:2], [head.w0]) == [True]
     rows = np.any(before[0] != head.w.numpy(), axis=1)
@@ -90,10 +99,10 @@ def test_gradients_equal_those_of_the_losses_as_written(nano_config, nano_batch)
         hinge = tf.reduce_mean(tf.nn.relu(1 + score)) + tf.reduce_mean(tf.nn.relu(1 - real))
     head = discriminator.head
     expected_d = tape.gradient(hinge, [*trainer.discriminator_variables, head.w])
-    result = trainer.passes.first(nano_batch, ONE)
+    result = trainer.adversarial.first(nano_batch, ONE)
     assert float(result.metrics["loss/generator"]) == pytest.approx(float(loss), rel=1e-5)
     assert float(result.metrics["loss/discriminator"]) == pytest.approx(float(hinge), rel=1e-5)
-    again = trainer.passes.second(nano_batch, result.kept, ONE)
+    again = trainer.adversarial.further(nano_batch, result.kept, ONE)
     rows = tf.convert_to_tensor(tf.IndexedSlices(result.rows, index, head.w.shape))
     pairs = [
         *zip(result.generator, expected, strict=True),
@@ -113,8 +122,8 @@ def test_match_loss_moves_the_embedder_only(nano_config, nano_batch):
     trainer = make_trainer(config)
     networks = (trainer.embedder, trainer.generator, trainer.discriminator)
     before = [values(n.trainable_variables) for n in networks]
-    result = trainer.passes.first(nano_batch, ONE)
-    trainer.apply_generator(result.generator, ONE)
+    result = trainer.adversarial.first(nano_batch, ONE)
+    trainer.adversarial.update_generator(result)
     changed = [any(moved(b, n.trainable_variables)) for b, n in zip(before, networks, strict=True)]
     assert changed == [True, False, False]
 
@@ -122,14 +131,15 @@ def test_match_loss_moves_the_embedder_only(nano_config, nano_batch):
 def test_match_loss_reaches_w_where_the_config_says_so(nano_config, nano_batch):
     losses = dataclasses.replace(nano_config.losses, match_detach_w=False)
     trainer = make_trainer(dataclasses.replace(nano_config, losses=losses))
-    w, index = trainer.discriminator.head.w, nano_batch["video_index"]
+    w = trainer.discriminator.head.w
     before = w.numpy()
     # Real equals fake and scores are near 0: the hinge terms cancel, the match term is left.
     kept = {
         "fake": to_float(nano_batch["target_frame"]),
         "embedding": tf.fill([4, nano_config.model.embedding_size], 100.0),
     }
-    trainer.apply_discriminator(trainer.passes.second(nano_batch, kept, ONE), ONE, index)
+    result = trainer.adversarial.further(nano_batch, kept, ONE)
+    trainer.adversarial.update_discriminator(result, nano_batch)
     rows = [0, 3, 4]
     assert (w.numpy() - before)[rows].min() > 0  # towards 100
 
@@ -138,9 +148,9 @@ def test_normalised_w_gets_a_dense_update(nano_config, nano_batch):
     model = dataclasses.replace(nano_config.model, spectral_norm_on_w=True)
     trainer = make_trainer(dataclasses.replace(nano_config, model=model))
     before = trainer.discriminator.head.w.numpy()
-    result = trainer.passes.first(nano_batch, ONE)
+    result = trainer.adversarial.first(nano_batch, ONE)
     assert result.rows is None and trainer.w_optimizer is None
-    trainer.apply_discriminator(result, ONE, nano_batch["video_index"])
+    trainer.adversarial.update_discriminator(result, nano_batch)
     assert np.any(before != trainer.discriminator.head.w.numpy(), axis=1).all()
 
 
@@ -238,8 +248,8 @@ def test_two_replicas_equal_one_with_the_whole_batch(nano_config, nano_batch):
         np.testing.assert_array_equal(a, b)
     # Adam turns gradients of the size of rounding errors into steps: later steps drift apart.
     for tolerance in (1e-5, 1e-4):
-        one = single.distributed_step(nano_batch)
-        two = double.distributed_step(split_over_two(nano_batch, strategy))
+        one = eager_step(single, nano_batch)
+        two = eager_step(double, split_over_two(nano_batch, strategy))
         for name in one:
             assert float(two[name]) == pytest.approx(float(one[name]), rel=1e-3, abs=1e-4), name
         assert_same_state(double, single, tolerance)
@@ -254,14 +264,14 @@ def test_parts_of_a_batch_equal_the_whole_one(stepped, nano_config, nano_batch):
         assert float(metrics[name]) == pytest.approx(expected[name], rel=1e-3, abs=1e-4), name
     # The fixture's trainer has gone on; a fresh one is stepped eagerly.
     fresh = make_trainer(nano_config)
-    fresh.distributed_step(nano_batch)
+    eager_step(fresh, nano_batch)
     assert_same_state(parts, fresh, 1e-5)
 
 
 def test_recomputation_equals_the_plain_step(nano_config, nano_batch):
     fresh, ours = make_trainer(nano_config), make_trainer(nano_config, recompute=True)
-    fresh.distributed_step(nano_batch)
-    ours.distributed_step(nano_batch)
+    eager_step(fresh, nano_batch)
+    eager_step(ours, nano_batch)
     assert_same_state(ours, fresh, 1e-6)
 
 
@@ -270,12 +280,12 @@ def test_half_precision_stays_close(nano_config, nano_batch, precision):
     """Losses of the first pass within 2 %; every weight and loss stays float32."""
     plain = make_trainer(nano_config)
     trainer = make_trainer(nano_config, precision=precision)
-    expected = plain.passes.first(nano_batch, ONE).metrics
-    metrics = trainer.passes.first(nano_batch, ONE).metrics
+    expected = plain.adversarial.first(nano_batch, ONE).metrics
+    metrics = trainer.adversarial.first(nano_batch, ONE).metrics
     for name in (n for n in expected if n.startswith("loss/")):
         assert metrics[name].dtype == tf.float32
         assert float(metrics[name]) == pytest.approx(float(expected[name]), rel=0.02, abs=0.01)
-    metrics = trainer.distributed_step(nano_batch)
+    metrics = eager_step(trainer, nano_batch)
     kept = [trainer.embedder, trainer.generator, trainer.discriminator, trainer.w_optimizer]
     assert {v.dtype for m in kept for v in m.variables if v.dtype.is_floating} == {tf.float32}
     if precision == "float16":
@@ -312,13 +322,13 @@ def test_update_that_is_not_finite_is_left_out_and_counted(nano_config, nano_bat
         *trainer.w_optimizer.variables,
     ]
     before = values(trained)
-    metrics = trainer.distributed_step(nano_batch)
+    metrics = eager_step(trainer, nano_batch)
     assert not np.isfinite(metrics["loss/generator"])
     assert metrics["skipped/total"] == 3 and metrics["skipped/in_a_row"] == 1
     for a, b in zip(before, trained, strict=True):
         np.testing.assert_array_equal(a, b)
     gate.assign(tf.zeros(3))
-    metrics = trainer.distributed_step(nano_batch)
+    metrics = eager_step(trainer, nano_batch)
     assert metrics["skipped/total"] == 3 and metrics["skipped/in_a_row"] == 0
     assert int(trainer.generator_optimizer.iterations) == 1
 

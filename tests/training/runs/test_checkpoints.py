@@ -14,8 +14,7 @@ import tensorflow as tf
 from training.runs import checkpoint_files as files
 from training.runs.checkpoints import NotFinite, SafeCheckpoints, variables_of
 from training.runs.ends import NotSaved
-from training.updates.adam import Adam
-from training.updates.row_adam import RowAdam
+from training.updates.adam import Adam, RowAdam
 
 SIZE = 300_000  # floats: 1.2 MB a checkpoint
 

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_addons as tfa
 
-from training.updates.adam import Adam
-from training.updates.row_adam import RowAdam
+from training.updates.adam import Adam, RowAdam
 
 STRATEGY = tf.distribute.get_strategy()
 
@@ -46,7 +45,7 @@ def test_row_adam_equals_lazy_adam_with_repeated_rows(beta_1):
         index = tf.constant(index)
         gradients = tf.random.stateless_normal([4, 3], seed=[step, 1])
         slices = tf.IndexedSlices(gradients, index, [6, 3])
-        adam.apply(STRATEGY, ours, slices)
+        adam.apply(STRATEGY, [(slices, ours)])
         reference.apply_gradients([(slices, theirs)])
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(ours[2], start[2])  # never drawn
@@ -56,9 +55,9 @@ def test_row_that_rests_keeps_its_moments():
     """Where dense Adam would let them decay and, with a first moment, go on moving the row."""
     table = tf.Variable(tf.ones([3, 2]))
     adam = RowAdam(table, 0.1, 0.5, 0.9, 1e-5)
-    adam.apply(STRATEGY, table, tf.IndexedSlices(tf.ones([1, 2]), tf.constant([0])))
+    adam.apply(STRATEGY, [(tf.IndexedSlices(tf.ones([1, 2]), tf.constant([0])), table)])
     row, m, v = table[0].numpy(), adam.m[0].numpy(), adam.v[0].numpy()
-    adam.apply(STRATEGY, table, tf.IndexedSlices(tf.ones([1, 2]), tf.constant([1])))
+    adam.apply(STRATEGY, [(tf.IndexedSlices(tf.ones([1, 2]), tf.constant([1])), table)])
     np.testing.assert_array_equal(table[0], row)
     np.testing.assert_array_equal(adam.m[0], m)
     np.testing.assert_array_equal(adam.v[0], v)

@@ -8,43 +8,86 @@ from training.meta.loop import StopRequest, run_loop
 from training.meta.step import MetaTrainer
 from training.runs.checkpoints import SafeCheckpoints
 from training.runs.survival import SkipPolicy, Survival
-from training.updates.guard import GuardedUpdates
+from training.updates.guard import Guard, LossScale
+
+FINITE, INFINITE = tf.constant(True), tf.constant(False)
 
 
-def apply_once(updates, gradient, loss, variable, learning_rate=1.0):
-    def apply(strategy, pairs, factor):
-        ((gradient, variable),) = pairs
-        variable.assign_sub(learning_rate * gradient * (1.0 if factor is None else factor))
+class Descent:
+    """Gradient descent at rate 1."""
 
-    norm, skipped = updates.apply(apply, [tf.constant(gradient)], [variable], tf.constant(loss))
+    def apply(self, strategy, gradients_and_variables, scale=None):
+        for gradient, variable in gradients_and_variables:
+            variable.assign_sub(gradient * (1.0 if scale is None else scale))
+
+
+def make_guard(*variables, **options):
+    """A side with one optimiser for each variable."""
+    return Guard({"generator": [(Descent(), [v]) for v in variables]}, **options)
+
+
+def apply_once(guard, gradient, loss):
+    norm, skipped = guard.apply("generator", [tf.constant(gradient)], tf.constant(loss))
     return float(norm), float(skipped)
 
 
 def test_gradient_or_loss_that_is_not_finite_is_left_out():
-    updates, variable = GuardedUpdates(), tf.Variable([1.0, 1.0])
-    assert apply_once(updates, [3.0, 4.0], 1.0, variable) == (5.0, 0.0)
+    variable = tf.Variable([1.0, 1.0])
+    guard = make_guard(variable)
+    assert apply_once(guard, [3.0, 4.0], 1.0) == (5.0, 0.0)
     np.testing.assert_array_equal(variable, [-2.0, -3.0])
     for gradient, loss in (([np.nan, 0.0], 1.0), ([np.inf, 0.0], 1.0), ([1.0, 1.0], np.inf)):
-        assert apply_once(updates, gradient, loss, variable)[1] == 1.0
+        assert apply_once(guard, gradient, loss)[1] == 1.0
         np.testing.assert_array_equal(variable, [-2.0, -3.0])
 
 
+def test_every_optimiser_of_a_side_gets_its_gradients_or_none_does():
+    dense, rows = tf.Variable([1.0]), tf.Variable([2.0])
+    guard = make_guard(dense, rows)
+    norm, _ = guard.apply("generator", [tf.constant([3.0]), tf.constant([4.0])], tf.constant(1.0))
+    assert float(norm) == 5.0 and (dense.numpy(), rows.numpy()) == (-2.0, -2.0)
+    guard.apply("generator", [tf.constant([3.0]), tf.constant([np.nan])], tf.constant(1.0))
+    assert (dense.numpy(), rows.numpy()) == (-2.0, -2.0)
+
+
 def test_scaled_gradients_are_divided_and_the_scale_follows():
-    updates, variable = GuardedUpdates(scaled=True), tf.Variable([1.0])
-    scale = float(updates.scale())
-    norm, skipped = apply_once(updates, [2.0 * scale], 1.0, variable)
+    variable = tf.Variable([1.0])
+    guard = make_guard(variable, scaled=True)
+    scale = float(guard.scale())
+    norm, skipped = apply_once(guard, [2.0 * scale], 1.0)
     assert (norm, skipped) == (2.0, 0.0) and variable.numpy() == [-1.0]
-    apply_once(updates, [np.inf], 1.0, variable)
-    assert float(updates.scale()) == scale / 2
+    apply_once(guard, [np.inf], 1.0)
+    assert float(guard.scale()) == scale / 2
+
+
+def test_halves_where_an_update_is_not_finite_but_not_below_one():
+    scale = LossScale()
+    scale.update(INFINITE)
+    assert float(scale.value) == 2.0**14
+    for _ in range(20):
+        scale.update(INFINITE)
+    assert float(scale.value) == 1.0
+
+
+def test_doubles_after_2000_finite_updates_in_a_row():
+    scale = LossScale()
+    scale.finite_updates.assign(1998)
+    scale.update(FINITE)
+    assert float(scale.value) == 2.0**15
+    scale.update(FINITE)
+    assert (float(scale.value), int(scale.finite_updates)) == (2.0**16, 0)
+    scale.update(FINITE)
+    scale.update(INFINITE)
+    assert (float(scale.value), int(scale.finite_updates)) == (2.0**15, 0)
 
 
 def test_counts_in_total_and_in_a_row():
-    updates = GuardedUpdates()
-    rows = [updates.count(tf.constant(n), tf.constant([1, 0, 2])) for n in (1.0, 2.0, 0.0, 1.0)]
+    guard = make_guard()
+    rows = [guard.count(tf.constant(n), tf.constant([1, 0, 2])) for n in (1.0, 2.0, 0.0, 1.0)]
     assert [int(r["skipped/total"]) for r in rows] == [1, 3, 3, 4]
     assert [int(r["skipped/in_a_row"]) for r in rows] == [1, 2, 0, 1]
     assert int(rows[-1]["data/skipped"]) == 12
-    assert "data/skipped" not in updates.count(tf.constant(0.0), None)
+    assert "data/skipped" not in guard.count(tf.constant(0.0), None)
 
 
 def test_poisoned_run_goes_back_to_its_checkpoint_and_finishes(nano_config, nano_batch, tmp_path):
@@ -62,7 +105,7 @@ def test_poisoned_run_goes_back_to_its_checkpoint_and_finishes(nano_config, nano
         return 1, trainer.train_step(nano_batch)
 
     def restored():
-        trainer.updates.skipped_in_a_row.assign(0)
+        trainer.guard.counters.skipped_in_a_row.assign(0)
         return int(trainer.step.numpy())
 
     survival = Survival(

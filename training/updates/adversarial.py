@@ -1,0 +1,261 @@
+"""The adversarial update, of meta-learning (paper section 3.2) and of fine-tuning (section 3.3).
+
+One step is one update of the generator's side, on eq. (3) or (9), and `discriminator_steps` updates
+of D, on eq. (6) or (10). The two differ by their `Players`: who makes the frame (E, P and G, or
+G'), and whose vector scores it (W_i + w0, or w').
+
+First pass: every network once. From the same forward pass come the gradients of the generator's
+side and those of D's first update: both belong to the weights at the start of the step. x̂ is
+computed once; its gradient is the sum of what D and the content networks say about it and then goes
+back through who made it. D sees real and generated frames in one batch.
+
+Further passes: D alone, for its further updates, on the same frames.
+
+With `accumulate` parts, a pass goes over the parts of the batch one after the other and sums.
+
+Power iteration: once a step for every network before the first pass, once more for D before each
+further update of D.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_talking.config import Config
+from tf_talking.layers.spectral_norm import power_iteration
+from tf_talking.losses import (
+    Features,
+    discriminator_terms,
+    hinge_loss,
+    image_terms,
+    match_loss,
+    weighted_sum,
+)
+from tf_talking.networks.discriminator import DiscriminatorFeatures, realism_score
+from tf_talking.networks.images import landmark_images, to_float
+from training.updates.gradients import Gradients, Tensors, accumulate_parts
+from training.updates.guard import Guard
+
+
+@dataclasses.dataclass(frozen=True)
+class Players:
+    """What the two users of the update hand in.
+
+    Attributes:
+      draw: (batch, landmark image of the target) → (x̂ [B, S, S, 3], ê [B, N] or None).
+      generator_variables: what `draw` trains.
+      features: V of D or D'.
+      vector: what V's vector is multiplied with: W_i [B, N] ↦ W_i + w0 (eq. 5), None ↦ w' (eq. 8).
+      bias: b.
+      discriminator_variables: what D trains, but W where its gradient is taken by rows.
+      generator_networks, discriminator: whose σ are followed.
+      video_embedding: batch → W_i [B, N], which ê is matched with; None: D' has no W.
+      rows_of: W, where its gradient is taken by rows.
+    """
+
+    draw: Callable[[Tensors, tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]]
+    generator_variables: Sequence[tf.Variable]
+    features: DiscriminatorFeatures
+    vector: Callable[[tf.Tensor | None], tf.Tensor]
+    bias: tf.Variable
+    discriminator_variables: Sequence[tf.Variable]
+    generator_networks: Sequence[keras.Model]
+    discriminator: keras.Model
+    video_embedding: Callable[[Tensors], tf.Tensor] | None = None
+    rows_of: tf.Variable | None = None
+
+
+class AdversarialUpdate:
+    """Computes the gradients of a step and has them applied.
+
+    A batch holds "target_frame" uint8 [B, S, S, 3], "target_landmarks" float32 [B, P, 2], and what
+    `draw` and `video_embedding` read; "video_index" int32 [B] where W's gradient is taken by rows.
+
+    Args:
+      config: weights of the losses, and how landmark images are drawn.
+      players: the networks.
+      guard: holds the optimisers: sides "generator" and "discriminator".
+      content: name → feature network of the content loss.
+      discriminator_steps: updates of D.
+      adversarial: False: D rests, and is not asked.
+      accumulate: parts of a batch.
+      compile_passes: by XLA, each for itself.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        players: Players,
+        guard: Guard,
+        content: Mapping[str, Features],
+        discriminator_steps: int,
+        adversarial: bool = True,
+        accumulate: int = 1,
+        compile_passes: bool = False,
+    ):
+        self.config, self.losses, self.players = config, config.losses, players
+        self.guard, self.content, self.accumulate = guard, content, accumulate
+        self.discriminator_steps, self.adversarial = discriminator_steps, adversarial
+        self._passes = [self.first, self.further]
+        if compile_passes:
+            self._passes = [tf.function(f, jit_compile=True, autograph=False) for f in self._passes]
+
+    def step(self, batch: Tensors) -> tuple[Tensors, tf.Tensor]:
+        """All updates of one step, in replica context: (scalars by name, updates left out)."""
+        players, (first, further) = self.players, self._passes
+        # Gradients are summed over the replicas.
+        scale = self.guard.scale() / tf.distribute.get_strategy().num_replicas_in_sync
+        for network in players.generator_networks:
+            power_iteration(network)
+        if self.adversarial:
+            power_iteration(players.discriminator)
+        result = first(batch, scale)
+        kept, metrics = result.kept, result.metrics
+        norm, skipped = self.update_generator(result)
+        metrics["grad_norm/generator"] = norm
+        for update in range(self.discriminator_steps if self.adversarial else 0):
+            if update:
+                power_iteration(players.discriminator)
+                result = further(batch, kept, scale)
+                metrics.update(result.metrics)
+            norm, left_out = self.update_discriminator(result, batch)
+            metrics["grad_norm/discriminator"] = norm
+            skipped += left_out
+        return metrics, skipped
+
+    def first(self, batch: Tensors, scale: tf.Tensor) -> Gradients:
+        """Gradients for the generator's side and for D's first update; nothing is changed.
+
+        Args:
+          batch: of this replica.
+          scale: float32 scalar that multiplies every loss before it is differentiated.
+        """
+        return self._over_parts(batch, lambda part: self._first(part, scale / self.accumulate))
+
+    def further(self, batch: Tensors, kept: Tensors, scale: tf.Tensor) -> Gradients:
+        """Gradients for a further update of D on the frames of the first pass."""
+        batch = {**batch, **kept}
+        return self._over_parts(batch, lambda part: self._further(part, scale / self.accumulate))
+
+    def update_generator(self, result: Gradients) -> tuple[tf.Tensor, tf.Tensor]:
+        """Update of who makes the frame; returns as `Guard.apply` does."""
+        return self.guard.apply("generator", result.generator, result.metrics["loss/generator"])
+
+    def update_discriminator(self, result: Gradients, batch: Tensors):
+        """Update of D; returns as `Guard.apply` does."""
+        gradients = list(result.discriminator)
+        if result.rows is not None:
+            shape = tf.constant(self.players.rows_of.shape.as_list(), tf.int64)
+            gradients.append(tf.IndexedSlices(result.rows, batch["video_index"], shape))
+        return self.guard.apply("discriminator", gradients, result.metrics["loss/discriminator"])
+
+    def _over_parts(self, batch: Tensors, compute: Callable[[Tensors], Gradients]) -> Gradients:
+        if self.accumulate == 1:
+            return compute(batch)
+        return accumulate_parts(batch, self.accumulate, compute)
+
+    def _target(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        drawn = landmark_images(self.config, batch["target_landmarks"])
+        return to_float(batch["target_frame"]), drawn
+
+    def _first(self, batch: Tensors, scale: tf.Tensor) -> Gradients:
+        losses, variables = self.losses, self.players.generator_variables
+        real, drawn = self._target(batch)
+        kept, metrics, matched = {}, {}, {}
+        with tf.GradientTape(watch_accessed_variables=False) as drawing_tape:
+            drawing_tape.watch(variables)
+            generated, embedding = self.players.draw(batch, drawn)
+            if self.players.video_embedding:
+                w = tf.stop_gradient(self.players.video_embedding(batch))
+                matched = {"match": match_loss(embedding, w)} if losses.match else {}
+                metrics["norm/embedding"] = tf.reduce_mean(tf.norm(embedding, axis=-1))
+                metrics["norm/w"] = tf.reduce_mean(tf.norm(w, axis=-1))
+                kept["embedding"] = tf.stop_gradient(embedding)
+            goals = [generated, *(scale * losses.match * value for value in matched.values())]
+        kept["fake"] = fake = tf.stop_gradient(generated)
+        discriminator, rows, terms, frame_gradient = [], None, {}, tf.zeros_like(fake)
+        if self.adversarial:
+            found = self._discriminate(batch | kept, real, drawn, scale, to_generator=True)
+            (discriminator, rows, values, terms, gradient) = found
+            metrics.update(values)
+            frame_gradient += gradient
+        with tf.GradientTape(watch_accessed_variables=False) as content_tape:
+            content_tape.watch(fake)
+            content_terms = image_terms(losses, self.content, real, fake)
+            content = scale * weighted_sum(losses, content_terms) if content_terms else None
+        if content_terms:
+            frame_gradient += content_tape.gradient(content, fake)
+        seeds = [frame_gradient, *(tf.ones([]) for _ in matched)]
+        generator = drawing_tape.gradient(goals, variables, output_gradients=seeds)
+        terms = {**content_terms, **terms, **matched}
+        metrics.update({f"loss/{name}": value for name, value in terms.items()})
+        metrics["loss/generator"] = weighted_sum(losses, terms)
+        metrics["error/l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
+        return Gradients(generator, discriminator, rows, kept, metrics)
+
+    def _further(self, batch: Tensors, scale: tf.Tensor) -> Gradients:
+        discriminator, rows, values, *_ = self._discriminate(batch, *self._target(batch), scale)
+        return Gradients([], discriminator, rows, {}, values)
+
+    def _discriminate(self, batch: Tensors, real, drawn, scale, to_generator: bool = False):
+        """One pass of D over real and generated frames.
+
+        Returns:
+          (gradients of D's variables, of W's rows or None, scalars for the log, L_ADV's terms, and
+          their gradient for x̂: {} and 0 unless `to_generator`).
+        """
+        fake, losses, terms, frame_gradient = batch["fake"], self.losses, {}, 0.0
+        with tf.GradientTape(watch_accessed_variables=False, persistent=to_generator) as tape:
+            tape.watch([*self.players.discriminator_variables, *([fake] if to_generator else [])])
+            rows = self._watched_rows(tape, batch)
+            w = rows[0] if rows else None
+            if w is None and self.players.video_embedding:
+                w = self.players.video_embedding(batch)
+            scores, activations = self._score(real, fake, drawn, w)
+            if to_generator:
+                reals, fakes = zip(*(tf.split(a, 2) for a in activations), strict=True)
+                terms = discriminator_terms(losses, scores[1], fakes, reals)
+            adversarial = scale * weighted_sum(losses, terms) if terms else None
+            loss = hinge = hinge_loss(*scores)
+            if self.players.video_embedding and losses.match and not losses.match_detach_w:
+                loss += losses.match * match_loss(batch["embedding"], w)
+            loss *= scale
+        gradients = tape.gradient(loss, [*self.players.discriminator_variables, *rows])
+        if terms:
+            frame_gradient = tape.gradient(adversarial, fake)
+        of_rows = gradients.pop() if rows else None
+        gradients = [tf.convert_to_tensor(g) for g in gradients]  # W's own may be sliced
+        return gradients, of_rows, _score_metrics(hinge, *scores), terms, frame_gradient
+
+    def _watched_rows(self, tape: tf.GradientTape, batch: Tensors) -> list[tf.Tensor]:
+        """[W's rows of the batch], or [] where W is a variable among the others, or is not."""
+        if self.players.rows_of is None:
+            return []
+        # Gathered outside the tape's view: the gradient of the rows is dense and small.
+        rows = tf.stop_gradient(self.players.video_embedding(batch))
+        tape.watch(rows)
+        return [rows]
+
+    def _score(self, real, fake, drawn, w):
+        """((scores of real [B], of generated frames [B]), activations of both [2B, …])."""
+        frames, images = tf.concat([real, fake], axis=0), tf.concat([drawn, drawn], axis=0)
+        vector, activations = self.players.features(frames, images)
+        w = self.players.vector(w)
+        w = tf.concat([w, w], axis=0) if w.shape.rank == 2 else w
+        return tf.split(realism_score(vector, w, self.players.bias), 2), activations
+
+
+def _score_metrics(hinge: tf.Tensor, real: tf.Tensor, fake: tf.Tensor) -> Tensors:
+    def share(condition):
+        return tf.reduce_mean(tf.cast(condition, tf.float32))
+
+    return {
+        "loss/discriminator": hinge,
+        "score/real": tf.reduce_mean(real),
+        "score/fake": tf.reduce_mean(fake),
+        # 1: the hinge still pushes on every image; 0: D has won and G gets no new signal.
+        "score/active_real": share(real < 1.0),
+        "score/active_fake": share(fake > -1.0),
+    }
