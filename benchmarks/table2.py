@@ -179,12 +179,13 @@ def read_networks() -> MetaLearned:
     Raises:
       ValueError: the checkpoint can not be read, or --preset with it.
     """
+    content = content_flags.content_files()
     if not FLAGS.checkpoint:
-        return random_networks(content_flags.resolve_content(get_preset(FLAGS.preset)))
+        return random_networks(content.resolve(get_preset(FLAGS.preset)))
     if FLAGS["preset"].present:
         raise ValueError("--preset: a checkpoint has its own config; expected one of the two")
     learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
-    return dataclasses.replace(learned, config=content_flags.resolve_content(learned.config))
+    return dataclasses.replace(learned, config=content.resolve(learned.config))
 
 
 def main(argv):
@@ -194,7 +195,7 @@ def main(argv):
     try:
         shots = parse_shots(FLAGS.shots)
         learned = read_networks()
-        content = content_flags.build_content(learned.config, FLAGS.precision)
+        content = content_flags.content_files().build(learned.config, FLAGS.precision)
     except (ValueError, FileNotFoundError) as error:
         logging.error("%s", error)
         sys.exit(2)

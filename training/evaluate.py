@@ -30,6 +30,7 @@ from training.evaluation.folder import EvaluationFolder
 from training.evaluation.frames import VideoFrames
 from training.evaluation.methods import FT, KNEE, PSI, Methods, Watching
 from training.evaluation.run import Evaluation
+from training.finetuning.start import load_to_finetune
 from training.runs.folder import read_run_facts
 
 # Of the metrics, those for the curves of fine-tuning.
@@ -139,7 +140,8 @@ def run() -> pathlib.Path:
     """The program without its exit codes."""
     shots = evaluate_flags.read_shots()
     keras.utils.set_random_seed(FLAGS.seed)
-    learned = content_flags.load_to_finetune(FLAGS.checkpoint, FLAGS.override)
+    files = content_flags.content_files()
+    learned = load_to_finetune(FLAGS.checkpoint, FLAGS.override, files)
     folder = open_dataset(learned.config)
     identities = FLAGS.identities
     if not identities and not FLAGS.video_ids:
@@ -155,7 +157,7 @@ def run() -> pathlib.Path:
     metrics = load_metrics(learned.config)
     for name, reason in metrics.left_out.items():
         logging.warning("%s is not measured: %s", name, reason)
-    content = content_flags.build_content(learned.config, FLAGS.mixed_precision)
+    content = files.build(learned.config, FLAGS.mixed_precision)
     kinds = ((FT, "full"), (KNEE, "knee"), (PSI, "psi"))
     tuned = [name for name, kind in kinds if kind in FLAGS.tune]
     watched = [name for name in WATCHED if name in metrics.names]

@@ -38,6 +38,7 @@ from training.finetuning.publish import (
     PreviewPictures,
     publish_person,
 )
+from training.finetuning.start import load_to_finetune
 from training.person import sources as person_source
 from training.person.held_out import hold_out
 from training.person.sources import PersonFrames
@@ -164,7 +165,7 @@ def finetune(learned: MetaLearned, person: PersonFrames, epochs: int) -> pathlib
             source_frame=person.frames[0],
         )
         return publish_person(ServingFolder(serving, FLAGS.base_path), FLAGS.person, served)
-    content = content_flags.build_content(learned.config, FLAGS.mixed_precision)
+    content = content_flags.content_files().build(learned.config, FLAGS.mixed_precision)
     model = PersonalModel(
         learned, embedding, content, FLAGS.tune, FLAGS.seed, FLAGS.mixed_precision
     )
@@ -226,7 +227,8 @@ def run() -> pathlib.Path:
     """The program without its exit codes."""
     check_name(FLAGS.person)
     keras.utils.set_random_seed(FLAGS.seed)
-    learned = content_flags.load_to_finetune(FLAGS.checkpoint, FLAGS.override)
+    files = content_flags.content_files()
+    learned = load_to_finetune(FLAGS.checkpoint, FLAGS.override, files)
     config = learned.config
     epochs = config.finetune.epochs if FLAGS.tune == "full" else config.finetune.psi_epochs
     epochs = epochs if FLAGS.epochs is None else FLAGS.epochs

@@ -8,37 +8,25 @@ Exit codes: 0 done; 2 bad flags, config or data; 3 checkpoints can not be writte
 5 stopped by an alarm; 75 another worker was lost (start all of them again); 128 + n signal n.
 """
 
-import datetime
+import dataclasses
 import os
-import signal
+import pathlib
 import sys
-from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tf_talking.config import Config
-from tf_talking.dataset.episodes import EpisodeDataset
-from training import flags as content_flags
-from training import meta_flags
-from training.meta.hooks import make_hooks
-from training.meta.loop import AgreedStop, StopRequest, run_loop
-from training.meta.options import StepOptions
-from training.meta.start_from import StartFrom
-from training.meta.step import MetaTrainer
+from tf_talking.config import PRESETS, Config, from_json, get_preset
+from tf_talking.config.overrides import apply_overrides
+from training import flags as shared_flags
+from training.meta.job import open_data, train
+from training.meta.options import PRECISIONS, JobOptions, StepOptions
 from training.plan.run_plan import describe, plan_run
-from training.runs.checkpoints import SafeCheckpoints
-from training.runs.devices import make_strategy, num_workers
-from training.runs.ends import NotSaved, RunFailed
-from training.runs.folder import RunFolder
-from training.runs.worker import is_chief
+from training.runs.devices import STRATEGIES, num_workers
+from training.runs.ends import RunFailed
+from training.watch.rules import RULES
 
 FLAGS = flags.FLAGS
-meta_flags.define_flags()
-for module in (meta_flags, content_flags):
-    flags.adopt_module_key_flags(module)  # so that --help lists them
-
 LOST_WORKER = 75  # "temporary failure" in sysexits.h
 # What a collective operation ends with where its peer is gone.
 _LOST_WORKER_ERRORS = (
@@ -49,164 +37,152 @@ _LOST_WORKER_ERRORS = (
 )
 
 
-def distribute(strategy, episodes: EpisodeDataset, start: int):
-    """An iterator over the replicas' shares; each worker reads its own episodes only."""
-
-    def make(context):
-        return episodes.dataset(
-            start,
-            num_replicas=context.num_replicas_in_sync,
-            pipeline=context.input_pipeline_id,
-            num_pipelines=context.num_input_pipelines,
-            deterministic=FLAGS.ordered_input,
-            parallel_reads=FLAGS.parallel_reads,
-        )
-
-    return iter(strategy.distribute_datasets_from_function(make))
-
-
-def stepper(trainer: MetaTrainer, batches, stop_request: StopRequest) -> Callable:
-    """The function that `run_loop` calls: up to `steps_per_call` steps, ending on a multiple."""
-
-    def train_steps(step: int):
-        count = min(FLAGS.steps_per_call - step % FLAGS.steps_per_call, FLAGS.steps - step)
-        asked = stop_request.signal is not None
-        if count == 1:
-            return 1, trainer.train_step(next(batches), asked)
-        return count, trainer.train_steps(batches, count, asked)
-
-    return train_steps
-
-
-def train(config: Config, options: StepOptions) -> int:
-    """Runs the training. Returns the process's exit code."""
-    strategy = make_strategy(FLAGS.strategy)
-    episodes = EpisodeDataset(
-        FLAGS.dataset,
-        k_shot=config.train.k_shot,
-        batch_size=config.train.batch_size,
-        seed=FLAGS.seed,
-        exclude_identities=FLAGS.exclude_identities,
-        skip_short=True,
-        on_damage=FLAGS.on_damage,
-        mirror=config.train.mirror,
-        stretch=config.train.stretch,
-        color_jitter=config.train.color_jitter,
+def define_flags() -> None:
+    """Defines every flag of the program."""
+    shared_flags.define_content_flags()
+    flags.DEFINE_multi_string(
+        "dataset",
+        None,
+        "Dataset folder of training.preprocess, on any path that TensorFlow knows; repeatable.",
+        required=True,
     )
-    episodes.info.check_made_for(config)
-    options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)
-    if FLAGS.dry_run:
-        print(describe(make_plan(config, options, episodes, strategy)))
-        return 0
-    keras.utils.set_random_seed(FLAGS.seed)
-    trainer = MetaTrainer(
-        config,
-        episodes.num_videos,
-        lambda: content_flags.build_content(config, options.precision),
-        strategy,
-        options,
+    flags.DEFINE_string("run", None, "Run folder; created, or continued where it exists.")
+    flags.DEFINE_string(
+        "start_from",
+        None,
+        "Run folder or checkpoint whose networks a new run begins with, with "
+        "a config of the same networks; W too where the videos are the same.",
     )
-    folder, chief = RunFolder(FLAGS.run), is_chief(strategy)
-    checkpoints = SafeCheckpoints(
-        trainer.checkpoint, folder.checkpoints, FLAGS.keep_checkpoints, strategy
+    flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Named configuration.")
+    flags.DEFINE_string("config", None, "config.json to use instead of a preset.")
+    flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=4.")
+    flags.DEFINE_integer("steps", 100_000, "Train until this step.", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "Seed of weights and episodes.", lower_bound=0)
+    flags.DEFINE_list("exclude_identities", [], "People kept out of training; shown in previews.")
+    flags.DEFINE_bool(
+        "dry_run", False, "Print config, parameters, memory, steps an epoch; do not train."
     )
-    facts, begin = run_facts(episodes, trainer), None
-    if FLAGS.start_from and checkpoints.latest:
-        # Its own checkpoints count; the one it began with may have gone.
-        facts["start_from"] = folder.facts.get("start_from")
-    elif FLAGS.start_from:
-        begin = StartFrom.find(FLAGS.start_from, config, facts)
-        facts["start_from"] = begin.facts
-    folder.start(config, facts, write=chief)
-    if not checkpoints.restore_newest() and begin:
-        begin.restore(trainer)
-    start = int(trainer.step.numpy())
-    logging.info(
-        "%s at step %d of %d: %d videos, %d replica(s), batch %d, K=%d",
-        "continuing" if start else "starting",
-        start,
-        FLAGS.steps,
-        episodes.num_videos,
-        strategy.num_replicas_in_sync,
-        config.train.batch_size,
-        config.train.k_shot,
+    _define_step_flags()
+    _define_data_flags()
+    _define_watch_flags()
+    for name, default, what in (
+        ("log_every", 50, "logged scalars"),
+        ("preview_every", 1000, "previews"),
+        ("checkpoint_every", 1000, "checkpoints"),
+        ("watch_every", 500, "two looks for collapse"),
+    ):
+        flags.DEFINE_integer(name, default, f"Steps between {what}.", lower_bound=1)
+    flags.DEFINE_integer("keep_checkpoints", 3, "Newest checkpoints kept.", lower_bound=1)
+    flags.DEFINE_bool("preview_film", True, "Also write previews as MP4.")
+    flags.DEFINE_bool("deterministic", False, "Same result bit by bit in every run; slower.")
+
+
+def _define_step_flags() -> None:
+    flags.DEFINE_enum(
+        "strategy",
+        "mirrored",
+        STRATEGIES,
+        "Devices: one; all GPUs of this machine; several machines (TF_CONFIG).",
     )
-    if start >= FLAGS.steps:
-        logging.info("nothing to do: the run is at step %d", start)
-        return 0
-    if chief:
-        folder.record_start(start_facts(start, strategy))
-    with AgreedStop() if trainer.several_workers else StopRequest() as stop_request:
-        batches = distribute(strategy, episodes, int(trainer.episodes.numpy()))
-        step = run_loop(
-            stepper(trainer, batches, stop_request),
-            start,
-            FLAGS.steps,
-            make_hooks(trainer, episodes, folder, checkpoints, chief),
-            stop_request,
-        )
-    return how_it_ended(step, checkpoints, stop_request)
+    flags.DEFINE_enum(
+        "mixed_precision",
+        "float32",
+        PRECISIONS,
+        "Type of the activations; weights, norms' statistics, W and losses stay float32.",
+    )
+    flags.DEFINE_integer(
+        "accumulate",
+        1,
+        "Parts of a batch that go through the networks one after the other: same "
+        "result, less memory.",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
+    flags.DEFINE_bool(
+        "jit_compile",
+        False,
+        "Compile the step with XLA; whole with --strategy=one_device, else pass by pass.",
+    )
+    flags.DEFINE_integer("steps_per_call", 1, "Steps in one call from the host.", lower_bound=1)
 
 
-def how_it_ended(step: int, checkpoints: SafeCheckpoints, stop_request: StopRequest) -> int:
-    """Says how the loop ended; returns the exit code."""
-    if checkpoints.unsaved:
-        logging.error("step %d is not saved: %s", step, checkpoints.unsaved)
-        return NotSaved.exit_code
-    if step < FLAGS.steps:
-        number = stop_request.signal or signal.SIGTERM
-        whose = signal.Signals(number).name + ("" if stop_request.signal else " of another worker")
-        logging.warning("stopped by %s: step %d is saved; run again to go on", whose, step)
-        return 128 + number
-    logging.info("done: step %d, checkpoint %s", step, checkpoints.latest)
-    return 0
+def _define_data_flags() -> None:
+    flags.DEFINE_enum(
+        "on_damage",
+        "raise",
+        ["raise", "skip"],
+        "Damaged records and missing shards: end, or pass over and count.",
+    )
+    flags.DEFINE_bool(
+        "ordered_input", True, "False: episodes as they become ready; resuming is not exact."
+    )
+    flags.DEFINE_integer("parallel_reads", 16, "Records read at once.", lower_bound=1)
 
 
-def make_plan(config: Config, options: StepOptions, episodes: EpisodeDataset, strategy):
+def _define_watch_flags() -> None:
+    flags.DEFINE_integer(
+        "watch_grace", None, "Steps without alarms; default: 0.25 / learning rate.", lower_bound=0
+    )
+    flags.DEFINE_list("stop_on_alarm", [], f"Alarms that end the run: {', '.join(sorted(RULES))}.")
+    flags.DEFINE_integer(
+        "max_skipped",
+        20,
+        "Steps in a row with an update left out, before the run goes back to a checkpoint.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "max_rollbacks", 3, "Returns to one checkpoint before the run is given up.", lower_bound=0
+    )
+
+
+def resolve_config() -> Config:
+    """Preset or file, then overrides, then what the weight flags leave out."""
+    if FLAGS.config:
+        config = from_json(pathlib.Path(FLAGS.config).read_text(), FLAGS.config)
+    else:
+        config = get_preset(FLAGS.preset)
+    return shared_flags.content_files().resolve(apply_overrides(config, FLAGS.override))
+
+
+def job_options() -> JobOptions:
+    """What the flags say. Raises ValueError where they do not fit one another."""
+    read = {
+        "config": resolve_config(),
+        "content": shared_flags.content_files(),
+        "step_options": StepOptions(
+            FLAGS.mixed_precision,
+            FLAGS.accumulate,
+            FLAGS.recompute,
+            FLAGS.jit_compile,
+            FLAGS.steps_per_call,
+        ),
+    }
+    same = [f.name for f in dataclasses.fields(JobOptions) if f.name not in read]
+    return JobOptions(**read, **{name: FLAGS[name].value for name in same})
+
+
+def describe_run(options: JobOptions) -> str:
     """What --dry_run tells."""
-    return plan_run(
-        config,
+    strategy, episodes = open_data(options)
+    plan = plan_run(
+        options.config,
         episodes.num_videos,
+        options.step_options,
         num_frames=sum(entry.num_frames for entry in episodes.entries),
         replicas=strategy.num_replicas_in_sync,
         workers=num_workers(strategy),
-        accumulate=options.accumulate,
-        precision=options.precision,
-        recompute=options.recompute,
-        steps_per_call=FLAGS.steps_per_call,
     )
-
-
-def run_facts(episodes: EpisodeDataset, trainer: MetaTrainer) -> dict:
-    """What a resumed run must agree on, for run.json."""
-    return {
-        "data_hash": episodes.data_hash,
-        "num_videos": episodes.num_videos,
-        "excluded_identities": sorted(FLAGS.exclude_identities),
-        "seed": FLAGS.seed,
-        "content_weights": {n: c.weights_source for n, c in trainer.content.items()},
-    }
-
-
-def start_facts(start: int, strategy) -> dict:
-    """What may differ from start to start, for starts.jsonl."""
-    names = ("strategy", "mixed_precision", "accumulate", "recompute", "jit_compile")
-    return {
-        "step": start,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "replicas": strategy.num_replicas_in_sync,
-        "devices": [d.device_type for d in tf.config.list_logical_devices()],
-        **{name: FLAGS[name].value for name in (*names, "steps_per_call", "deterministic")},
-    }
+    return describe(plan)
 
 
 def run_program() -> int:
     """Trains and turns every end that has an explanation into a line of the log and a code."""
     try:
-        options = meta_flags.step_options()
-        return train(meta_flags.resolve_config(), options)
+        options = job_options()
+        if FLAGS.dry_run:
+            print(describe_run(options))
+            return 0
+        return train(options)
     except RunFailed as error:
         logging.error("%s", error)
         return error.exit_code
@@ -251,4 +227,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -25,6 +25,7 @@ from training.evaluation.folder import EvaluationFolder
 from training.evaluation.methods import FT, PSI, Methods
 from training.evaluation.puppeteering import Puppeteering
 from training.finetuning.model import PRECISIONS
+from training.finetuning.start import load_to_finetune
 from training.person import sources as person_source
 
 FLAGS = flags.FLAGS
@@ -88,7 +89,8 @@ def run() -> pathlib.Path:
     """The program without its exit codes. Returns the page's path."""
     photos = find_photos()
     keras.utils.set_random_seed(FLAGS.seed)
-    learned = content_flags.load_to_finetune(FLAGS.checkpoint, FLAGS.override)
+    files = content_flags.content_files()
+    learned = load_to_finetune(FLAGS.checkpoint, FLAGS.override, files)
     config = learned.config
     folder = DatasetFolder.open(FLAGS.dataset)
     folder.info.check_made_for(config)
@@ -103,7 +105,7 @@ def run() -> pathlib.Path:
         config.model.image_size,
         consecutive=False,
     )
-    content = content_flags.build_content(config, FLAGS.mixed_precision)
+    content = files.build(config, FLAGS.mixed_precision)
     tuned = [name for name, kind in ((FT, "full"), (PSI, "psi")) if kind in FLAGS.tune]
     methods = Methods(learned, content, tuned, FLAGS.epochs, FLAGS.seed, FLAGS.mixed_precision)
     facts = {

@@ -127,7 +127,7 @@ def test_resuming_with_another_config_names_the_field(runs, command):
         ("--exclude_identities=nobody", "nobody"),
         ("--vgg19=/missing/vgg19.h5", "/missing/vgg19.h5"),
         ("--accumulate=3", "train.batch_size: got 4, expected a multiple of 1 replicas x 3"),
-        ("--steps_per_call=3", "--log_every: got 1, expected a multiple of --steps_per_call=3"),
+        ("--steps_per_call=3", "log_every: got 1, expected a multiple of steps_per_call=3"),
         ("--strategy=multi_worker", "needs the variable TF_CONFIG"),
     ],
 )

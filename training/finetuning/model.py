@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_talking.losses import Features
-from tf_talking.networks.discriminator import W_START, DiscriminatorFeatures, realism_score
-from tf_talking.networks.generator import Generator, neutral_adain_params
+from tf_talking.networks.discriminator import DiscriminatorFeatures, realism_score
+from tf_talking.networks.generator import Generator
 from tf_talking.networks.meta_learned import MetaLearned, draw_frames
 from training.finetuning.publish import PersonToServe
+from training.finetuning.start import copy_generator, start_vectors
 from training.updates import ema
 from training.updates.adam import Adam
 from training.updates.adversarial import AdversarialUpdate, Players
@@ -28,7 +29,6 @@ from training.updates.guard import Guard
 
 TUNE = ("full", "psi")
 PRECISIONS = ("float32", "bfloat16")  # float16 would need a loss scale
-RANDOM_SPREAD = 0.02  # standard deviation of a random ψ', as norms' scales are often started
 
 
 class PersonalModel(keras.Model):
@@ -250,32 +250,3 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-def start_vectors(
-    learned: MetaLearned, embedding: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(ψ', w') before fine-tuning, as `finetune.adain_init` and `finetune.w_init` say.
-
-    ψ' = Pê_NEW and w' = w0 + ê_NEW (section 3.3), or, for the ablations of appendix A.2, drawn at
-    random: ψ' around the identity of AdaIN (scale 1, shift 0), w' = w0 + a row as W's were at the
-    start of meta-learning.
-    """
-    finetune, head = learned.config.finetune, learned.discriminator.head
-    generator = np.random.default_rng(seed)
-    adain_params = learned.project_person(embedding)
-    if finetune.adain_init == "random":
-        neutral = neutral_adain_params(learned.config.model)
-        adain_params = neutral + generator.normal(0.0, RANDOM_SPREAD, neutral.shape)
-    row = embedding
-    if finetune.w_init == "random":
-        row = generator.uniform(0.0, 2 * W_START, embedding.shape)
-    return adain_params.astype(np.float32), (head.w0.numpy() + row).astype(np.float32)
-
-
-def copy_generator(source: Generator, copy: Generator) -> None:
-    """Copies every weight but P's. `copy` has no projection."""
-    projection = {id(v) for v in source.projection.weights} if source.projection else set()
-    weights = [v for v in source.weights if id(v) not in projection]
-    for target, value in zip(copy.weights, weights, strict=True):
-        target.assign(value)

@@ -9,10 +9,10 @@ from tf_talking.config import Config
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.networks.meta_learned import MetaLearned
-from training.meta.loop import Every, Hook, ProgressLine, ScalarLog
-from training.meta.lossy import Lossy
+from training.meta.logs import Lossy, ProgressLine, ScalarLog
+from training.meta.loop import Every, Hook
+from training.meta.options import JobOptions
 from training.meta.step import MetaTrainer
-from training.meta_flags import FLAGS
 from training.previews.film import write_previews
 from training.previews.grid import choose_rows
 from training.runs.checkpoints import SafeCheckpoints
@@ -26,6 +26,7 @@ _SHOWN = ("loss/generator", "loss/discriminator", "error/l1")
 
 
 def make_hooks(
+    options: JobOptions,
     trainer: MetaTrainer,
     episodes: EpisodeDataset,
     folder: RunFolder,
@@ -33,18 +34,22 @@ def make_hooks(
     chief: bool,
 ) -> list[Hook]:
     """The hooks in their order; a worker that is not the chief only saves along and watches."""
-    survival = make_survival(trainer, checkpoints)
+    survival = make_survival(options, trainer, checkpoints)
     if not chief:
-        return [survival, make_watchdog(trainer, episodes, None, None)]
+        return [survival, make_watchdog(options, trainer, episodes, None, None)]
     writer = tf.summary.create_file_writer(str(folder.tensorboard))
-    log = ScalarLog(writer, folder.metrics, FLAGS.log_every)
-    watchdog = make_watchdog(trainer, episodes, folder.alarms, lambda _, values: log.add(values))
-    preview = Every(FLAGS.preview_every, make_preview(trainer, folder, writer))
-    progress = ProgressLine(int(trainer.step.numpy()), FLAGS.steps, _SHOWN)
+    log = ScalarLog(writer, folder.metrics, options.log_every)
+    watchdog = make_watchdog(
+        options, trainer, episodes, folder.alarms, lambda _, values: log.add(values)
+    )
+    preview = Every(options.preview_every, make_preview(options, trainer, folder, writer))
+    progress = ProgressLine(int(trainer.step.numpy()), options.steps, _SHOWN)
     return [progress, survival, watchdog, Lossy(log, "metrics"), Lossy(preview, "previews")]
 
 
-def make_survival(trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Survival:
+def make_survival(
+    options: JobOptions, trainer: MetaTrainer, checkpoints: SafeCheckpoints
+) -> Survival:
     """Saves, and goes back to a checkpoint where too many updates are left out."""
     counters = trainer.guard.counters
 
@@ -54,14 +59,16 @@ def make_survival(trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Surviva
 
     return Survival(
         checkpoints,
-        FLAGS.checkpoint_every,
+        options.checkpoint_every,
         restored,
         keep=(trainer.episodes, counters.skipped_updates, counters.skipped_records),
-        policy=SkipPolicy(FLAGS.max_skipped, FLAGS.max_rollbacks),
+        policy=SkipPolicy(options.max_skipped, options.max_rollbacks),
     )
 
 
-def make_watchdog(trainer: MetaTrainer, episodes: EpisodeDataset, path, log) -> Watchdog:
+def make_watchdog(
+    options: JobOptions, trainer: MetaTrainer, episodes: EpisodeDataset, path, log
+) -> Watchdog:
     """Looks at the live networks on a few fixed episodes."""
     config = trainer.config
     look = tf.function(
@@ -75,24 +82,24 @@ def make_watchdog(trainer: MetaTrainer, episodes: EpisodeDataset, path, log) -> 
         ),
         autograph=False,
     )
-    given = {} if FLAGS.watch_grace is None else {"grace": FLAGS.watch_grace}
+    given = {} if options.watch_grace is None else {"grace": options.watch_grace}
     return Watchdog(
         look,
-        FLAGS.watch_every,
+        options.watch_every,
         path,
         thresholds_for(config, **given),
-        stop_on=FLAGS.stop_on_alarm,
+        stop_on=options.stop_on_alarm,
         # A normalised W_i is short when there are many.
         leave_out=["w_vanishing"] if config.model.spectral_norm_on_w else [],
         log=log,
     )
 
 
-def make_preview(trainer: MetaTrainer, folder: RunFolder, writer):
+def make_preview(options: JobOptions, trainer: MetaTrainer, folder: RunFolder, writer):
     """A function of the step that draws the same people with the EMA networks."""
     config: Config = trainer.config
-    dataset = DatasetFolder.open(FLAGS.dataset[0])
-    held_out = [e for e in dataset.accepted if e.identity in FLAGS.exclude_identities]
+    dataset = DatasetFolder.open(options.dataset[0])
+    held_out = [e for e in dataset.accepted if e.identity in options.exclude_identities]
     rows = choose_rows(dataset, held_out or dataset.accepted, config.train.k_shot, count=4)
 
     learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
@@ -101,7 +108,7 @@ def make_preview(trainer: MetaTrainer, folder: RunFolder, writer):
 
     def preview(step: int) -> None:
         grid = write_previews(
-            folder.previews, step, rows, config, embed, generate, FLAGS.preview_film
+            folder.previews, step, rows, config, embed, generate, options.preview_film
         )
         with writer.as_default(step=step):
             tf.summary.image("previews", grid[np.newaxis])

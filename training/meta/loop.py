@@ -1,16 +1,12 @@
 """The training loop. It knows no model: it is given a function that does steps, and hooks."""
 
 import io
-import json
-import math
 import os
 import signal
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from training.runs.survival import RolledBack
 
@@ -23,6 +19,35 @@ class Hook(Protocol):
     def after_step(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
     def close(self, step: int) -> None: ...
+
+
+class Scalars(Mapping):
+    """The scalars of a step, name → float32, kept as one vector until somebody reads them.
+
+    Reading the first one waits for the step; ignoring them costs nothing.
+
+    Args:
+      names: one for each entry of `values`.
+      values: float32 [len(names)].
+    """
+
+    def __init__(self, names: Sequence[str], values: tf.Tensor):
+        self._index = {name: i for i, name in enumerate(names)}
+        self._values = values
+        self._read = None
+
+    def __getitem__(self, name: str):
+        if not hasattr(self._values, "numpy"):
+            return self._values[self._index[name]]  # inside a graph
+        if self._read is None:
+            self._read = self._values.numpy()
+        return self._read[self._index[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
 
 
 class StopRequest:
@@ -88,66 +113,6 @@ def run_loop(
     for hook in hooks:
         hook.close(step)
     return step
-
-
-class ProgressLine:
-    """One line with step, steps/s, time left and a few of the metrics."""
-
-    def __init__(self, start: int, stop: int, shown: Iterable[str], every: int = 10):
-        self._shown, self._every = tuple(shown), every
-        self._bar = tqdm(total=stop, initial=start, unit="step", desc="train", mininterval=1.0)
-
-    def after_step(self, step, metrics):
-        if step % self._every == 0:
-            values = {n.split("/")[-1]: f"{float(metrics[n]):.3f}" for n in self._shown}
-            self._bar.set_postfix(values, refresh=False)
-        if step > self._bar.n:
-            self._bar.update(step - self._bar.n)
-        else:  # the run went back to a checkpoint
-            self._bar.n = step
-            self._bar.refresh()
-
-    def close(self, step):
-        self._bar.close()
-
-
-class ScalarLog:
-    """Every metric to metrics.jsonl and TensorBoard each `every` steps.
-
-    A value that is not finite is null in the file: NaN is no JSON.
-    """
-
-    def __init__(self, writer: tf.summary.SummaryWriter, jsonl_path, every: int):
-        self._writer, self._every = writer, every
-        self._file = open_lines(jsonl_path)
-        self._time, self._step = time.monotonic(), None
-        self._added: dict[str, float] = {}
-
-    def add(self, values: Mapping[str, float]) -> None:
-        """Values for the next line, of a hook that stands before this one."""
-        self._added.update(values)
-
-    def after_step(self, step, metrics):
-        if step % self._every:
-            return
-        values = {name: float(value) for name, value in sorted(metrics.items())}
-        values |= self._added
-        self._added = {}
-        now = time.monotonic()
-        if self._step is not None and step > self._step:
-            values["speed/steps_per_second"] = (step - self._step) / max(now - self._time, 1e-9)
-        self._time, self._step = now, step
-        # The file first: it needs less of a disk.
-        line = {n: v if math.isfinite(v) else None for n, v in values.items()}
-        self._file.write(json.dumps({"step": step, **line}) + "\n")
-        self._file.flush()
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-
-    def close(self, step):
-        self._file.close()
-        self._writer.flush()
 
 
 def open_lines(path) -> io.TextIOBase:

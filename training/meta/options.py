@@ -1,13 +1,16 @@
-"""How a training step is computed; none of it changes what is computed beyond rounding."""
+"""What a meta-training job is told, as plain values: how a step is computed, and all the rest."""
 
 import dataclasses
+
+from tf_talking.config import Config
+from training.updates.content import ContentFiles
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(frozen=True)
 class StepOptions:
-    """Options of the compiled meta-training step.
+    """How the compiled step is computed; none of it changes what is computed beyond rounding.
 
     Attributes:
       precision: type of the activations of all networks. Weights, their moments, σ, statistics of
@@ -17,23 +20,86 @@ class StepOptions:
       recompute: activations inside a block are computed again for the backward pass.
       jit_compile: the step is compiled by XLA: as a whole under a strategy of one device; under a
         mirrored one, the passes through the networks, with reduction and update between them.
+      steps_per_call: steps in one call from the host.
     """
 
     precision: str = "float32"
     accumulate: int = 1
     recompute: bool = False
     jit_compile: bool = False
+    steps_per_call: int = 1
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: got {self.precision!r}, expected one of {PRECISIONS}")
-        if self.accumulate < 1:
-            raise ValueError(f"accumulate: got {self.accumulate}, expected at least 1")
+        for name in ("accumulate", "steps_per_call"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
 
     def check_batch(self, batch_size: int, replicas: int) -> None:
         """Raises ValueError unless every replica gets whole parts of the batch."""
         if batch_size % (replicas * self.accumulate):
             raise ValueError(
                 f"train.batch_size: got {batch_size}, expected a multiple of {replicas} replicas "
-                f"x {self.accumulate} parts (--accumulate)"
+                f"x {self.accumulate} parts (accumulate)"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class JobOptions:
+    """A meta-training job.
+
+    Attributes:
+      config: the resolved config.
+      step_options: how a step is computed.
+      content: weight files of the content loss.
+      dataset: folders of training.preprocess.
+      run: the run folder.
+      start_from: run folder or checkpoint whose networks a new run begins with, or None.
+      steps: train until this step.
+      seed: of weights and episodes.
+      exclude_identities: people kept out of training; shown in previews.
+      strategy: one of `devices.STRATEGIES`.
+      deterministic: the same result bit by bit in every run.
+      on_damage, ordered_input, parallel_reads: see `EpisodeDataset`.
+      log_every, preview_every, checkpoint_every, watch_every: steps between two of them.
+      keep_checkpoints: newest checkpoints kept.
+      preview_film: also write previews as MP4.
+      watch_grace: steps without alarms; None: as the learning rate says.
+      stop_on_alarm: alarms that end the run.
+      max_skipped, max_rollbacks: see `SkipPolicy`.
+    """
+
+    config: Config
+    step_options: StepOptions
+    content: ContentFiles
+    dataset: list[str]
+    run: str | None
+    start_from: str | None
+    steps: int
+    seed: int
+    exclude_identities: list[str]
+    strategy: str
+    deterministic: bool
+    on_damage: str
+    ordered_input: bool
+    parallel_reads: int
+    log_every: int
+    preview_every: int
+    checkpoint_every: int
+    watch_every: int
+    keep_checkpoints: int
+    preview_film: bool
+    watch_grace: int | None
+    stop_on_alarm: list[str]
+    max_skipped: int
+    max_rollbacks: int
+
+    def __post_init__(self):
+        steps_per_call = self.step_options.steps_per_call
+        for name in ("log_every", "preview_every", "checkpoint_every", "watch_every"):
+            if getattr(self, name) % steps_per_call:
+                raise ValueError(
+                    f"{name}: got {getattr(self, name)}, expected a multiple of "
+                    f"steps_per_call={steps_per_call}: between two calls nothing is seen"
+                )

@@ -123,6 +123,6 @@ def _check_config(found: CheckpointFacts, config: Config, frees_projection: bool
                 continue
             if theirs[field] != value:
                 raise CheckpointMismatch(
-                    f"--start_from: {found.prefix} has {section}.{field} {theirs[field]!r}, this "
+                    f"start_from: {found.prefix} has {section}.{field} {theirs[field]!r}, this "
                     f"config {value!r}; networks go on as they were made"
                 )

@@ -17,9 +17,8 @@ from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.images import landmark_images, to_float
-from training.meta.loop import STOP
+from training.meta.loop import STOP, Scalars
 from training.meta.options import StepOptions
-from training.meta.scalars import Scalars
 from training.runs.devices import num_workers
 from training.updates import ema
 from training.updates.adam import Adam, RowAdam

@@ -12,7 +12,6 @@ from tf_talking.config.plan import BlockPlan
 from tf_talking.content.vgg import VGG19, VGGFACE, VGGSpec, vgg_plan
 from tf_talking.layers.spectral_conv2d import FOLD_FROM
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 FLOAT32 = 4  # bytes
 # MobileFaceNet at 112x96 pixels: what its convolutions, batch norms and PReLUs put out, a frame.
 _MOBILEFACENET_ELEMENTS = 9_900_000

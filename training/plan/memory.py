@@ -14,7 +14,8 @@ import dataclasses
 
 from tf_talking.config import Config
 from tf_talking.networks.parameters import count_parameters
-from training.plan.activations import FLOAT32, PRECISIONS, activation_bytes, content_networks
+from training.meta.options import StepOptions
+from training.plan.activations import FLOAT32, activation_bytes, content_networks
 
 GRAPH_BYTES = 600 * 2**20  # 20,000 operations, as traced, optimised and partitioned
 
@@ -61,12 +62,8 @@ def estimate_memory(
     config: Config,
     num_videos: int,
     counts: dict[str, int] | None = None,
-    *,
+    options: StepOptions | None = None,
     replicas: int = 1,
-    accumulate: int = 1,
-    precision: str = "float32",
-    recompute: bool = False,
-    steps_per_call: int = 1,
 ) -> MemoryEstimate:
     """Memory of a meta-training step on one replica.
 
@@ -74,41 +71,71 @@ def estimate_memory(
       config: the resolved config; terms of weight 0 need no content network.
       num_videos: M.
       counts: from `tf_talking.networks.parameters.count_parameters`, where the caller has them.
+      options: how a step is computed; default: `StepOptions()`.
       replicas: over all workers; train.batch_size is split over them.
-      accumulate: parts in which a replica computes its share of the batch, one after the other.
-      precision: compute type, one of PRECISIONS; weights stay float32 in any case.
-      recompute: whether activations are computed again on the way back.
-      steps_per_call: batches that wait on the device.
 
     Raises:
-      ValueError: unknown precision, or a batch that can not be split so.
+      ValueError: a batch that can not be split so.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: got {precision!r}, expected one of {list(PRECISIONS)}")
-    parts = replicas * accumulate
-    if config.train.batch_size % parts:
-        raise ValueError(
-            f"train.batch_size: got {config.train.batch_size}, expected a multiple of {parts} "
-            f"({replicas} replicas x {accumulate} accumulated parts)"
-        )
+    options = options or StepOptions()
+    options.check_batch(config.train.batch_size, replicas)
     counts = counts or count_parameters(config.model)
-    size = config.model.embedding_size
-    generator = counts["embedder"] + counts["generator_with_projection"]
-    discriminator = counts["discriminator_features"] + size + 1  # w0 and b
-    vectors = sum(n for name, n in counts.items() if name.endswith("_spectral_vectors"))
+    trained = TrainedCounts.of(config, num_videos, counts)
     share = config.train.batch_size // replicas
-    low = FLOAT32 if precision == "float32" else 2
+    low = FLOAT32 if options.precision == "float32" else 2
     frames = config.model.image_size**2 * 3 * (config.train.k_shot + 1)
+    networks = trained.generator + trained.discriminator
+    accumulated = trained.discriminator if options.accumulate > 1 else 0
     exact = {
-        "weights of E, G, D": FLOAT32 * (generator + discriminator + vectors),
-        "EMA of E and G": FLOAT32 * generator,
-        "Adam's moments of E, G, D": 2 * FLOAT32 * (generator + discriminator),
-        "W and its moments": 3 * FLOAT32 * num_videos * size,
-        "gradients": FLOAT32 * (generator + (discriminator if accumulate > 1 else 0)),
-        "kernels divided by sigma": low * (generator + discriminator),
-        "batches that wait": steps_per_call * share * frames,
+        "weights of E, G, D": FLOAT32 * (networks + trained.vectors),
+        "EMA of E and G": FLOAT32 * trained.generator,
+        "Adam's moments of E, G, D": 2 * FLOAT32 * networks,
+        "W and its moments": 3 * FLOAT32 * trained.w,
+        "gradients": FLOAT32 * (trained.generator + accumulated),
+        "kernels divided by sigma": low * networks,
+        "batches that wait": options.steps_per_call * share * frames,
     }
     content = {f"{name}, frozen": FLOAT32 * n for name, n, _, _ in content_networks(config)}
-    batch = share // accumulate
-    activations = activation_bytes(config, batch, precision, recompute)
+    batch = share // options.accumulate
+    activations = activation_bytes(config, batch, options.precision, options.recompute)
     return MemoryEstimate(exact | content, activations, GRAPH_BYTES)
+
+
+def checkpoint_bytes(config: Config, num_videos: int, counts: dict[str, int]) -> int:
+    """Size of one checkpoint: networks, EMA copies, W, and two moments of all that is trained."""
+    trained = TrainedCounts.of(config, num_videos, counts)
+    vectors = trained.vectors + trained.generator_vectors  # in the EMA copies too
+    if config.model.spectral_norm_on_w:
+        vectors += config.model.embedding_size + num_videos
+    return FLOAT32 * (4 * trained.generator + 3 * (trained.discriminator + trained.w) + vectors)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedCounts:
+    """Numbers that a run holds.
+
+    Attributes:
+      generator: parameters of E, G and P.
+      discriminator: of V, w0 and b.
+      w: of W.
+      vectors: u and v of all three networks; generator_vectors: of E and G.
+    """
+
+    generator: int
+    discriminator: int
+    w: int
+    vectors: int
+    generator_vectors: int
+
+    @classmethod
+    def of(cls, config: Config, num_videos: int, counts: dict[str, int]) -> "TrainedCounts":
+        """From `count_parameters`."""
+        size = config.model.embedding_size
+        vectors = [counts[f"{n}_spectral_vectors"] for n in ("embedder", "generator")]
+        return cls(
+            counts["embedder"] + counts["generator_with_projection"],
+            counts["discriminator_features"] + size + 1,
+            num_videos * size,
+            sum(vectors) + counts["discriminator_spectral_vectors"],
+            sum(vectors),
+        )

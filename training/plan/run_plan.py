@@ -1,6 +1,6 @@
 """What a meta-training run would be, without starting it: for `--dry_run`.
 
-    print(describe(plan_run(config, num_videos, replicas=8, precision="bfloat16")))
+    print(describe(plan_run(config, num_videos, StepOptions("bfloat16"), replicas=8)))
 
 Takes seconds: the three networks are built once to count their parameters; no step is.
 """
@@ -9,8 +9,9 @@ import dataclasses
 
 from tf_talking.config import Config, to_json
 from tf_talking.networks.parameters import count_parameters
+from training.meta.options import StepOptions
 from training.plan.activations import FLOAT32, content_networks
-from training.plan.memory import MemoryEstimate, estimate_memory
+from training.plan.memory import MemoryEstimate, checkpoint_bytes, estimate_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class RunPlan:
       num_videos: M.
       num_frames: frames in all videos, or None where nobody counted.
       replicas, workers: replicas over all workers, and workers.
-      accumulate, precision, recompute, steps_per_call: the options of the step.
+      options: of the step.
       parameters: name → count, from `count_parameters`.
       memory: of one replica.
       steps_per_epoch: steps until every video was drawn once; the last one may run over.
@@ -34,10 +35,7 @@ class RunPlan:
     num_frames: int | None
     replicas: int
     workers: int
-    accumulate: int
-    precision: str
-    recompute: bool
-    steps_per_call: int
+    options: StepOptions
     parameters: dict[str, int]
     memory: MemoryEstimate
     steps_per_epoch: int
@@ -47,88 +45,49 @@ class RunPlan:
 def plan_run(
     config: Config,
     num_videos: int,
+    options: StepOptions | None = None,
     *,
     num_frames: int | None = None,
     replicas: int = 1,
     workers: int = 1,
-    accumulate: int = 1,
-    precision: str = "float32",
-    recompute: bool = False,
-    steps_per_call: int = 1,
 ) -> RunPlan:
     """Works out the figures of a run.
 
     Args:
       config: the resolved config; train.batch_size is the episodes of one step over all replicas.
       num_videos: M, videos that are trained on.
+      options: how a step is computed; default: `StepOptions()`.
       num_frames: their frames.
       replicas: over all workers.
       workers: processes of tf.distribute.MultiWorkerMirroredStrategy.
-      accumulate: parts in which a replica computes its share of the batch.
-      precision: compute type: "float32", "bfloat16" or "float16".
-      recompute: whether activations are computed again on the way back.
-      steps_per_call: steps of one call from the host.
 
     Raises:
-      ValueError: a number below 1, an unknown precision, or a batch that can not be split so.
+      ValueError: a number below 1, or a batch that can not be split so.
     """
-    numbers = {
-        "num_videos": num_videos,
-        "replicas": replicas,
-        "workers": workers,
-        "accumulate": accumulate,
-        "steps_per_call": steps_per_call,
-    }
+    options = options or StepOptions()
+    numbers = {"num_videos": num_videos, "replicas": replicas, "workers": workers}
     for name, number in numbers.items():
         if number < 1:
             raise ValueError(f"{name}: got {number}, expected at least 1")
     parameters = count_parameters(config.model)
-    memory = estimate_memory(
-        config,
-        num_videos,
-        parameters,
-        replicas=replicas,
-        accumulate=accumulate,
-        precision=precision,
-        recompute=recompute,
-        steps_per_call=steps_per_call,
-    )
     return RunPlan(
         config,
         num_videos,
         num_frames,
         replicas,
         workers,
-        accumulate,
-        precision,
-        recompute,
-        steps_per_call,
+        options,
         parameters,
-        memory,
+        estimate_memory(config, num_videos, parameters, options, replicas),
         -(-num_videos // config.train.batch_size),
         checkpoint_bytes(config, num_videos, parameters),
     )
 
 
-def checkpoint_bytes(config: Config, num_videos: int, parameters: dict[str, int]) -> int:
-    """Size of one checkpoint: networks, EMA copies, W, and two moments of all that is trained."""
-    size = config.model.embedding_size
-    generator = parameters["embedder"] + parameters["generator_with_projection"]
-    discriminator = parameters["discriminator_features"] + size + 1 + num_videos * size
-    vectors = {
-        name: parameters[f"{name}_spectral_vectors"]
-        for name in ("embedder", "generator", "discriminator")
-    }
-    saved_twice = vectors["embedder"] + vectors["generator"]  # in the EMA copies too
-    if config.model.spectral_norm_on_w:
-        vectors["w"] = size + num_videos
-    floats = 4 * generator + 3 * discriminator + sum(vectors.values()) + saved_twice
-    return FLOAT32 * floats
-
-
 def describe(plan: RunPlan) -> str:
     """The plan as text: config, parameters, W, memory, steps, disk."""
     config, train, counts = plan.config, plan.config.train, plan.parameters
+    options = plan.options
     size = config.model.embedding_size
     share = train.batch_size // plan.replicas
     lines = [
@@ -141,9 +100,9 @@ def describe(plan: RunPlan) -> str:
         "",
         "Step",
         f"  {train.batch_size} episodes of {train.k_shot} + 1 frames on {plan.replicas} replica(s) "
-        f"of {plan.workers} worker(s): {share} on each, in {plan.accumulate} part(s)",
-        f"  {plan.precision}, activations {'computed again' if plan.recompute else 'kept'}, "
-        f"{plan.steps_per_call} step(s) a call, {train.discriminator_steps} update(s) of D",
+        f"of {plan.workers} worker(s): {share} on each, in {options.accumulate} part(s)",
+        f"  {options.precision}, activations {'computed again' if options.recompute else 'kept'}, "
+        f"{options.steps_per_call} step(s) a call, {train.discriminator_steps} update(s) of D",
         f"  {plan.steps_per_epoch:,} steps an epoch (each video drawn once)",
         "",
         "Parameters",

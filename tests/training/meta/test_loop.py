@@ -1,22 +1,11 @@
-"""The loop: order of hooks, stopping between steps, logs."""
+"""The loop: order of hooks, stopping between steps."""
 
-import json
 import os
 import signal
 
 import pytest
-import tensorflow as tf
 
-from training.meta.loop import (
-    STOP,
-    AgreedStop,
-    Every,
-    ProgressLine,
-    ScalarLog,
-    StopRequest,
-    open_lines,
-    run_loop,
-)
+from training.meta.loop import STOP, AgreedStop, Every, StopRequest, open_lines, run_loop
 from training.runs.survival import RolledBack
 
 
@@ -63,20 +52,6 @@ def test_a_crash_does_not_run_the_closing_actions():
     assert done == []
 
 
-def test_scalars_go_to_jsonl_and_tensorboard(tmp_path):
-    writer = tf.summary.create_file_writer(str(tmp_path / "tensorboard"))
-    log = ScalarLog(writer, tmp_path / "metrics.jsonl", every=2)
-    for step in range(1, 5):
-        log.after_step(step, {"loss/match": tf.constant(float(step))})
-    log.close(4)
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["loss/match"]) for line in lines] == [(2, 2.0), (4, 4.0)]
-    assert lines[1]["speed/steps_per_second"] > 0
-    events = next((tmp_path / "tensorboard").iterdir())
-    read = tf.compat.v1.train.summary_iterator(str(events))
-    assert "loss/match" in {value.tag for event in read for value in event.summary.value}
-
-
 def test_several_steps_in_one_call():
     done = []
     calls = iter([3, 3, 2])
@@ -111,29 +86,6 @@ def test_workers_stop_where_the_step_says_so_and_not_at_their_own_signal():
     with AgreedStop() as stop:
         assert run_loop(one_step(step), 0, 10, [], stop) == 4
     assert stop.signal == signal.SIGTERM
-
-
-def test_progress_line_follows_a_rollback():
-    line = ProgressLine(0, 10, shown=[])
-    for step in (1, 2, 3, 1, 2):
-        line.after_step(step, {})
-    assert line._bar.n == 2
-    line.close(2)
-
-
-def test_log_after_a_kill_has_whole_lines_of_json_only(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
-    writer = tf.summary.create_noop_writer()
-    log = ScalarLog(writer, path, every=1)
-    log.add({"watch/swap": 0.5})
-    log.after_step(2, {"loss": float("nan")})
-    log.after_step(3, {"loss": 1.0})
-    log.close(3)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3]
-    assert lines[1]["loss"] is None and lines[1]["watch/swap"] == 0.5
-    assert "watch/swap" not in lines[2]
 
 
 def test_file_without_any_whole_line_is_emptied(tmp_path):

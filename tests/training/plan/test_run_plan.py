@@ -14,6 +14,7 @@ from tf_talking.networks.discriminator import DiscriminatorFeatures
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.parameters import count_parameters
+from training.meta.options import StepOptions
 from training.meta.step import MetaTrainer
 from training.plan.activations import (
     Kept,
@@ -158,8 +159,8 @@ def test_options_change_what_they_should():
     config = replace_losses(get_preset("paper"), content_vgg19=0.0, content_face=0.0)
     counts = count_parameters(config.model)
 
-    def estimate(**options):
-        return estimate_memory(config, 1000, counts, **options)
+    def estimate(replicas=1, **options):
+        return estimate_memory(config, 1000, counts, StepOptions(**options), replicas)
 
     plain = estimate()
     kept = sum(plain.estimated.values())
@@ -191,13 +192,10 @@ def test_description_says_what_was_asked(nano_config):
     plan = plan_run(
         nano_config,
         10,
+        StepOptions("bfloat16", accumulate=2, recompute=True, steps_per_call=5),
         num_frames=1234,
         replicas=2,
         workers=2,
-        accumulate=2,
-        precision="bfloat16",
-        recompute=True,
-        steps_per_call=5,
     )
     assert plan.steps_per_epoch == 3  # 10 videos, 4 a step
     text = describe(plan)
@@ -221,12 +219,14 @@ def test_description_says_what_was_asked(nano_config):
     ("options", "message"),
     [
         ({"num_videos": 0}, "num_videos: got 0"),
-        ({"replicas": 3}, "train.batch_size: got 4, expected a multiple of 3"),
-        ({"accumulate": 3, "replicas": 2}, "expected a multiple of 6"),
+        ({"replicas": 3}, "train.batch_size: got 4, expected a multiple of 3 replicas"),
+        ({"accumulate": 3, "replicas": 2}, "expected a multiple of 2 replicas x 3 parts"),
         ({"precision": "float8"}, "precision: got 'float8'"),
         ({"workers": 0}, "workers: got 0"),
     ],
 )
 def test_what_can_not_be_planned(nano_config, options, message):
     with pytest.raises(ValueError, match=message):
-        plan_run(nano_config, **{"num_videos": 5, **options})
+        given = {"num_videos": 5, **options}
+        step = {name: given.pop(name) for name in ("accumulate", "precision") if name in given}
+        plan_run(nano_config, options=StepOptions(**step), **given)
