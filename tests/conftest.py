@@ -57,6 +57,21 @@ def nano_config():
     )
 
 
+@pytest.fixture(scope="session")
+def eager_step():
+    """A trainer's step on a batch without tracing it, which takes longer than running it once."""
+    import tensorflow as tf
+
+    def step(trainer, batch) -> dict:
+        tf.config.run_functions_eagerly(True)
+        try:
+            return dict(trainer.train_step(batch))
+        finally:
+            tf.config.run_functions_eagerly(False)
+
+    return step
+
+
 def pytest_configure(config):
     """Two logical CPUs for the tests of replicas: set before anything starts TensorFlow."""
     import tensorflow as tf

@@ -31,15 +31,6 @@ def moved(before, variables):
     return [bool(np.any(b != v.numpy())) for b, v in zip(before, variables, strict=True)]
 
 
-def eager_step(trainer, batch):
-    """The step without tracing it, which takes longer than running it once."""
-    tf.config.run_functions_eagerly(True)
-    try:
-        return dict(trainer.train_step(batch))
-    finally:
-        tf.config.run_functions_eagerly(False)
-
-
 def test_generator_update_leaves_the_discriminator_untouched(nano_config, nano_batch):
     trainer = make_trainer(nano_config)
     ours, theirs = trainer.generator_variables, trainer.discriminator.variables
@@ -237,7 +228,7 @@ def assert_same_state(ours, theirs, tolerance):
             np.testing.assert_allclose(a, b, atol=tolerance, err_msg=f"{network} {a.name}")
 
 
-def test_two_replicas_equal_one_with_the_whole_batch(nano_config, nano_batch):
+def test_two_replicas_equal_one_with_the_whole_batch(eager_step, nano_config, nano_batch):
     """Invariant 6, on two logical CPU devices, duplicate rows of W included.
 
     Eagerly: tracing the step for two replicas takes longer than running it.
@@ -255,7 +246,7 @@ def test_two_replicas_equal_one_with_the_whole_batch(nano_config, nano_batch):
         assert_same_state(double, single, tolerance)
 
 
-def test_parts_of_a_batch_equal_the_whole_one(stepped, nano_config, nano_batch):
+def test_parts_of_a_batch_equal_the_whole_one(eager_step, stepped, nano_config, nano_batch):
     """Gradient accumulation, duplicate rows of W in different parts included."""
     whole, _, expected = stepped
     parts = make_trainer(nano_config, accumulate=2)
@@ -268,7 +259,7 @@ def test_parts_of_a_batch_equal_the_whole_one(stepped, nano_config, nano_batch):
     assert_same_state(parts, fresh, 1e-5)
 
 
-def test_recomputation_equals_the_plain_step(nano_config, nano_batch):
+def test_recomputation_equals_the_plain_step(eager_step, nano_config, nano_batch):
     fresh, ours = make_trainer(nano_config), make_trainer(nano_config, recompute=True)
     eager_step(fresh, nano_batch)
     eager_step(ours, nano_batch)
@@ -276,7 +267,7 @@ def test_recomputation_equals_the_plain_step(nano_config, nano_batch):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_stays_close(nano_config, nano_batch, precision):
+def test_half_precision_stays_close(eager_step, nano_config, nano_batch, precision):
     """Losses of the first pass within 2 %; every weight and loss stays float32."""
     plain = make_trainer(nano_config)
     trainer = make_trainer(nano_config, precision=precision)
@@ -308,7 +299,7 @@ def test_several_steps_in_one_call_equal_single_ones(nano_config, nano_batch):
     assert_same_state(several, single, 1e-6)
 
 
-def test_update_that_is_not_finite_is_left_out_and_counted(nano_config, nano_batch):
+def test_update_that_is_not_finite_is_left_out_and_counted(eager_step, nano_config, nano_batch):
     """A landmark at infinity is drawn nowhere, so the poison is in a weight."""
     trainer = make_trainer(nano_config)
     gate = trainer.generator.final_conv.bias
