@@ -47,27 +47,12 @@ class StepOptions:
 
 @dataclasses.dataclass(frozen=True)
 class JobOptions:
-    """A meta-training job.
+    """A meta-training job; fields are what the flags of `training.meta_train` say.
 
     Attributes:
       config: the resolved config.
       step_options: how a step is computed.
       content: weight files of the content loss.
-      dataset: folders of training.preprocess.
-      run: the run folder.
-      start_from: run folder or checkpoint whose networks a new run begins with, or None.
-      steps: train until this step.
-      seed: of weights and episodes.
-      exclude_identities: people kept out of training; shown in previews.
-      strategy: one of `devices.STRATEGIES`.
-      deterministic: the same result bit by bit in every run.
-      on_damage, ordered_input, parallel_reads: see `EpisodeDataset`.
-      log_every, preview_every, checkpoint_every, watch_every: steps between two of them.
-      keep_checkpoints: newest checkpoints kept.
-      preview_film: also write previews as MP4.
-      watch_grace: steps without alarms; None: as the learning rate says.
-      stop_on_alarm: alarms that end the run.
-      max_skipped, max_rollbacks: see `SkipPolicy`.
     """
 
     config: Config

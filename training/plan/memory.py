@@ -80,18 +80,18 @@ def estimate_memory(
     options = options or StepOptions()
     options.check_batch(config.train.batch_size, replicas)
     counts = counts or count_parameters(config.model)
-    trained = TrainedCounts.of(config, num_videos, counts)
+    trained = _trained(config, num_videos, counts)
     share = config.train.batch_size // replicas
     low = FLOAT32 if options.precision == "float32" else 2
     frames = config.model.image_size**2 * 3 * (config.train.k_shot + 1)
-    networks = trained.generator + trained.discriminator
-    accumulated = trained.discriminator if options.accumulate > 1 else 0
+    networks = trained["generator"] + trained["discriminator"]
+    accumulated = trained["discriminator"] if options.accumulate > 1 else 0
     exact = {
-        "weights of E, G, D": FLOAT32 * (networks + trained.vectors),
-        "EMA of E and G": FLOAT32 * trained.generator,
+        "weights of E, G, D": FLOAT32 * (networks + trained["vectors"]),
+        "EMA of E and G": FLOAT32 * trained["generator"],
         "Adam's moments of E, G, D": 2 * FLOAT32 * networks,
-        "W and its moments": 3 * FLOAT32 * trained.w,
-        "gradients": FLOAT32 * (trained.generator + accumulated),
+        "W and its moments": 3 * FLOAT32 * trained["w"],
+        "gradients": FLOAT32 * (trained["generator"] + accumulated),
         "kernels divided by sigma": low * networks,
         "batches that wait": options.steps_per_call * share * frames,
     }
@@ -103,39 +103,22 @@ def estimate_memory(
 
 def checkpoint_bytes(config: Config, num_videos: int, counts: dict[str, int]) -> int:
     """Size of one checkpoint: networks, EMA copies, W, and two moments of all that is trained."""
-    trained = TrainedCounts.of(config, num_videos, counts)
-    vectors = trained.vectors + trained.generator_vectors  # in the EMA copies too
+    trained = _trained(config, num_videos, counts)
+    vectors = trained["vectors"] + trained["generator_vectors"]  # in the EMA copies too
     if config.model.spectral_norm_on_w:
         vectors += config.model.embedding_size + num_videos
-    return FLOAT32 * (4 * trained.generator + 3 * (trained.discriminator + trained.w) + vectors)
+    updated_by_d = trained["discriminator"] + trained["w"]
+    return FLOAT32 * (4 * trained["generator"] + 3 * updated_by_d + vectors)
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainedCounts:
-    """Numbers that a run holds.
-
-    Attributes:
-      generator: parameters of E, G and P.
-      discriminator: of V, w0 and b.
-      w: of W.
-      vectors: u and v of all three networks; generator_vectors: of E and G.
-    """
-
-    generator: int
-    discriminator: int
-    w: int
-    vectors: int
-    generator_vectors: int
-
-    @classmethod
-    def of(cls, config: Config, num_videos: int, counts: dict[str, int]) -> "TrainedCounts":
-        """From `count_parameters`."""
-        size = config.model.embedding_size
-        vectors = [counts[f"{n}_spectral_vectors"] for n in ("embedder", "generator")]
-        return cls(
-            counts["embedder"] + counts["generator_with_projection"],
-            counts["discriminator_features"] + size + 1,
-            num_videos * size,
-            sum(vectors) + counts["discriminator_spectral_vectors"],
-            sum(vectors),
-        )
+def _trained(config: Config, num_videos: int, counts: dict[str, int]) -> dict[str, int]:
+    """Numbers in E, G and P; in V, w0 and b; in W; in u and v of E and G, and of all three."""
+    size = config.model.embedding_size
+    vectors = counts["embedder_spectral_vectors"] + counts["generator_spectral_vectors"]
+    return {
+        "generator": counts["embedder"] + counts["generator_with_projection"],
+        "discriminator": counts["discriminator_features"] + size + 1,
+        "w": num_videos * size,
+        "generator_vectors": vectors,
+        "vectors": vectors + counts["discriminator_spectral_vectors"],
+    }

@@ -132,12 +132,13 @@ class AdversarialUpdate:
           batch: of this replica.
           scale: float32 scalar that multiplies every loss before it is differentiated.
         """
-        return self._over_parts(batch, lambda part: self._first(part, scale / self.accumulate))
+        scale /= self.accumulate
+        return accumulate_parts(batch, self.accumulate, lambda part: self._first(part, scale))
 
     def further(self, batch: Tensors, kept: Tensors, scale: tf.Tensor) -> Gradients:
         """Gradients for a further update of D on the frames of the first pass."""
-        batch = {**batch, **kept}
-        return self._over_parts(batch, lambda part: self._further(part, scale / self.accumulate))
+        batch, scale = {**batch, **kept}, scale / self.accumulate
+        return accumulate_parts(batch, self.accumulate, lambda part: self._further(part, scale))
 
     def update_generator(self, result: Gradients) -> tuple[tf.Tensor, tf.Tensor]:
         """Update of who makes the frame; returns as `Guard.apply` does."""
@@ -150,11 +151,6 @@ class AdversarialUpdate:
             shape = tf.constant(self.players.rows_of.shape.as_list(), tf.int64)
             gradients.append(tf.IndexedSlices(result.rows, batch["video_index"], shape))
         return self.guard.apply("discriminator", gradients, result.metrics["loss/discriminator"])
-
-    def _over_parts(self, batch: Tensors, compute: Callable[[Tensors], Gradients]) -> Gradients:
-        if self.accumulate == 1:
-            return compute(batch)
-        return accumulate_parts(batch, self.accumulate, compute)
 
     def _target(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         drawn = landmark_images(self.config, batch["target_landmarks"])
@@ -177,8 +173,9 @@ class AdversarialUpdate:
         kept["fake"] = fake = tf.stop_gradient(generated)
         discriminator, rows, terms, frame_gradient = [], None, {}, tf.zeros_like(fake)
         if self.adversarial:
-            found = self._discriminate(batch | kept, real, drawn, scale, to_generator=True)
-            (discriminator, rows, values, terms, gradient) = found
+            discriminator, rows, values, terms, gradient = self._discriminate(
+                batch | kept, real, drawn, scale, to_generator=True
+            )
             metrics.update(values)
             frame_gradient += gradient
         with tf.GradientTape(watch_accessed_variables=False) as content_tape:
@@ -206,45 +203,36 @@ class AdversarialUpdate:
           (gradients of D's variables, of W's rows or None, scalars for the log, L_ADV's terms, and
           their gradient for x̂: {} and 0 unless `to_generator`).
         """
-        fake, losses, terms, frame_gradient = batch["fake"], self.losses, {}, 0.0
+        players, losses, fake = self.players, self.losses, batch["fake"]
+        variables, by_rows = list(players.discriminator_variables), players.rows_of is not None
+        terms, frame_gradient = {}, 0.0
         with tf.GradientTape(watch_accessed_variables=False, persistent=to_generator) as tape:
-            tape.watch([*self.players.discriminator_variables, *([fake] if to_generator else [])])
-            rows = self._watched_rows(tape, batch)
-            w = rows[0] if rows else None
-            if w is None and self.players.video_embedding:
-                w = self.players.video_embedding(batch)
-            scores, activations = self._score(real, fake, drawn, w)
+            tape.watch([*variables, *([fake] if to_generator else [])])
+            row = players.video_embedding(batch) if players.video_embedding else None
+            if by_rows:
+                # Gathered outside the tape's view: the gradient of the rows is dense and small.
+                row = tf.stop_gradient(row)
+                tape.watch(row)
+                variables.append(row)
+            w, twice = players.vector(row), lambda x: tf.concat([x, x], axis=0)
+            frames = tf.concat([real, fake], axis=0)
+            vector, activations = players.features(frames, twice(drawn))
+            scores = realism_score(vector, w if row is None else twice(w), players.bias)
+            scores = tf.split(scores, 2)
             if to_generator:
                 reals, fakes = zip(*(tf.split(a, 2) for a in activations), strict=True)
                 terms = discriminator_terms(losses, scores[1], fakes, reals)
-            adversarial = scale * weighted_sum(losses, terms) if terms else None
+            to_frame = scale * weighted_sum(losses, terms) if terms else None
             loss = hinge = hinge_loss(*scores)
-            if self.players.video_embedding and losses.match and not losses.match_detach_w:
-                loss += losses.match * match_loss(batch["embedding"], w)
+            if row is not None and losses.match and not losses.match_detach_w:
+                loss += losses.match * match_loss(batch["embedding"], row)
             loss *= scale
-        gradients = tape.gradient(loss, [*self.players.discriminator_variables, *rows])
-        if terms:
-            frame_gradient = tape.gradient(adversarial, fake)
-        of_rows = gradients.pop() if rows else None
+        gradients = tape.gradient(loss, variables)
+        of_rows = gradients.pop() if by_rows else None
         gradients = [tf.convert_to_tensor(g) for g in gradients]  # W's own may be sliced
+        if terms:
+            frame_gradient = tape.gradient(to_frame, fake)
         return gradients, of_rows, _score_metrics(hinge, *scores), terms, frame_gradient
-
-    def _watched_rows(self, tape: tf.GradientTape, batch: Tensors) -> list[tf.Tensor]:
-        """[W's rows of the batch], or [] where W is a variable among the others, or is not."""
-        if self.players.rows_of is None:
-            return []
-        # Gathered outside the tape's view: the gradient of the rows is dense and small.
-        rows = tf.stop_gradient(self.players.video_embedding(batch))
-        tape.watch(rows)
-        return [rows]
-
-    def _score(self, real, fake, drawn, w):
-        """((scores of real [B], of generated frames [B]), activations of both [2B, …])."""
-        frames, images = tf.concat([real, fake], axis=0), tf.concat([drawn, drawn], axis=0)
-        vector, activations = self.players.features(frames, images)
-        w = self.players.vector(w)
-        w = tf.concat([w, w], axis=0) if w.shape.rank == 2 else w
-        return tf.split(realism_score(vector, w, self.players.bias), 2), activations
 
 
 def _score_metrics(hinge: tf.Tensor, real: tf.Tensor, fake: tf.Tensor) -> Tensors:

@@ -12,10 +12,10 @@ class Gradients(typing.NamedTuple):
     """Result of a pass; a structure that a tf.function can return.
 
     Attributes:
-      generator: of E, G and P; empty in the second pass.
-      discriminator: of θ, w0 and b (and of W, where W is spectrally normalised).
-      rows: of W's rows, [B, N], or None where W is spectrally normalised.
-      kept: what the second pass needs: "fake" [B, S, S, 3], "embedding" [B, N].
+      generator: of who makes the frame; empty in further passes.
+      discriminator: of D's variables.
+      rows: of W's rows, [B, N], or None where W is normalised or D' has none.
+      kept: what further passes need: "fake" [B, S, S, 3], "embedding" [B, N] where there is W.
       metrics: float32 scalars by name.
     """
 
@@ -36,10 +36,12 @@ def accumulate_parts(
 
     Args:
       batch: tensors whose first dimension is a multiple of `parts`.
-      parts: how many, at least 2.
+      parts: how many.
       compute: gradients are sums over the parts; the losses behind them must be scaled for that.
         Metrics are averaged, rows and what is kept are put together again in the batch's order.
     """
+    if parts == 1:
+        return compute(batch)
     split = {
         name: tf.reshape(value, [parts, -1, *value.shape[1:]]) for name, value in batch.items()
     }
