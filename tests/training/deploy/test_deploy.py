@@ -82,7 +82,9 @@ def test_batch_can_be_split_over_all_gpus(job, container, script):
 def test_flags_exist(script, repo_root):
     used = re.findall(r"--(\w+)", script[script.index("training.meta_train") :])
     assert {"strategy", "dataset", "run", "preset"} <= set(used)
-    program = "import json, training.meta_train as m; print(json.dumps(list(m.FLAGS)))"
+    program = (
+        "import json, training.meta_train as m; m.define_flags(); print(json.dumps(list(m.FLAGS)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=repo_root, capture_output=True, text=True, timeout=120
     )
