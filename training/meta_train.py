@@ -228,4 +228,5 @@ def main(argv):
 
 if __name__ == "__main__":
     define_flags()
+    flags.adopt_module_key_flags(shared_flags)  # so that --help lists them
     app.run(main)
