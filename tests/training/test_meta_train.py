@@ -116,7 +116,7 @@ def test_resuming_with_another_config_names_the_field(runs, command):
         timeout=300,
     )
     assert result.returncode == 2
-    assert "config.json: train.k_shot is 2, this command has 3" in result.stderr
+    assert "config.json: train.k_shot is 2, asked for is 3" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
+from tf_talking import files
 from tf_talking.media import jpeg
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -89,5 +90,5 @@ def read_photo(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_png(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Writes uint8 RGB [H, W, 3]."""
-    pathlib.Path(path).write_bytes(jpeg.encode_png(picture))
+    """Writes uint8 RGB [H, W, 3]; `path` is the old file or the whole new one."""
+    files.write_whole(path, jpeg.encode_png(picture))

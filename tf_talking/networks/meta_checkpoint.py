@@ -10,6 +10,7 @@ import pathlib
 import tensorflow as tf
 
 from tf_talking.config import Config, from_json
+from tf_talking.networks.checkpoint_files import newest_readable
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
@@ -33,18 +34,22 @@ class CheckpointFacts:
 
 
 def find_checkpoint(path: str | pathlib.Path) -> str:
-    """The checkpoint prefix of a run folder (its newest), or `path` itself where it is a prefix.
+    """The newest readable checkpoint's prefix of a run folder, or `path` where that is a prefix.
 
     Raises:
-      ValueError: there is no checkpoint.
+      ValueError: there is no checkpoint, or none that can be read.
     """
     path = pathlib.Path(path)
     if tf.io.gfile.exists(f"{path}.index"):
         return str(path)
     for folder in (path / "checkpoints", path):
-        latest = tf.train.latest_checkpoint(str(folder))
-        if latest:
-            return latest
+        prefix, damaged = newest_readable(str(folder))
+        if prefix or damaged:
+            break
+    if prefix:
+        return prefix
+    for problem in damaged.values():
+        raise ValueError(problem)
     raise ValueError(f"{path}: no checkpoint here; expected a run folder or a checkpoint prefix")
 
 

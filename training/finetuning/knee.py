@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_talking import files
 from tf_talking.metrics import registry
 from training.person.sources import PersonFrames
-from training.runs.folder import write_atomically
 
 # What tells the knee, best first: on few frames the distance of pixels is the steadiest, and that
 # of the whole frame would count the background that a mirrored view invents. They need no file.
@@ -246,11 +246,7 @@ class StopAtKnee(keras.callbacks.Callback):
 
     def write_curve(self, path: pathlib.Path) -> None:
         """Writes the curve as lines of JSON, for reports; values that are not finite as null."""
-        lines = (
-            json.dumps({n: v if math.isfinite(v) else None for n, v in row.items()})
-            for row in self.curve
-        )
-        write_atomically(path, "".join(f"{line}\n" for line in lines))
+        files.write_whole(path, "".join(f"{files.json_line(row)}\n" for row in self.curve))
 
     def _decisive(self, row: Mapping[str, float]) -> float:
         return next(value for name, value in row.items() if name != "epoch")
@@ -267,12 +263,10 @@ class StopAtKnee(keras.callbacks.Callback):
 
     def _write_backup(self) -> None:
         self._backup.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._backup.with_name(f".{self._backup.name}.{os.getpid()}.tmp")
         weights = {f"weight_{i:05d}": value for i, value in enumerate(self._best_weights)}
         facts = json.dumps([self.curve, self.best_epoch, self._best_value])
-        with open(temporary, "wb") as file:
+        with files.whole_file(self._backup) as temporary, open(temporary, "wb") as file:
             np.savez(file, facts=np.array(facts), **weights)
-        os.replace(temporary, self._backup)
 
     def _read_backup(self) -> None:
         with np.load(self._backup, allow_pickle=False) as saved:

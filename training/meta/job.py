@@ -15,10 +15,9 @@ from training.meta.options import JobOptions
 from training.meta.start_from import StartFrom
 from training.meta.step import MetaTrainer
 from training.runs.checkpoints import SafeCheckpoints
-from training.runs.devices import make_strategy
+from training.runs.devices import is_chief, make_strategy
 from training.runs.ends import NotSaved
 from training.runs.folder import RunFolder
-from training.runs.worker import is_chief
 
 
 def open_data(options: JobOptions) -> tuple[tf.distribute.Strategy, EpisodeDataset]:

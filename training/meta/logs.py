@@ -1,7 +1,5 @@
 """Hooks that tell how a run goes: the line on the screen, metrics.jsonl, TensorBoard."""
 
-import json
-import math
 import time
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +7,8 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from training.meta.loop import Hook, open_lines
+from tf_talking.files import append_json_line
+from training.meta.loop import Hook
 
 _SAY_EVERY = 600  # seconds
 # What writing to a full or forbidden folder raises, by Python's files and by TensorFlow's.
@@ -45,7 +44,7 @@ class ScalarLog:
 
     def __init__(self, writer: tf.summary.SummaryWriter, jsonl_path, every: int):
         self._writer, self._every = writer, every
-        self._file = open_lines(jsonl_path)
+        self._path = jsonl_path
         self._time, self._step = time.monotonic(), None
         self._added: dict[str, float] = {}
 
@@ -64,15 +63,12 @@ class ScalarLog:
             values["speed/steps_per_second"] = (step - self._step) / max(now - self._time, 1e-9)
         self._time, self._step = now, step
         # The file first: it needs less of a disk.
-        line = {n: v if math.isfinite(v) else None for n, v in values.items()}
-        self._file.write(json.dumps({"step": step, **line}) + "\n")
-        self._file.flush()
+        append_json_line(self._path, {"step": step, **values})
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
     def close(self, step):
-        self._file.close()
         self._writer.flush()
 
 

@@ -1,7 +1,5 @@
 """The training loop. It knows no model: it is given a function that does steps, and hooks."""
 
-import io
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -113,23 +111,6 @@ def run_loop(
     for hook in hooks:
         hook.close(step)
     return step
-
-
-def open_lines(path) -> io.TextIOBase:
-    """A file of lines opened for appending, without an unfinished last line (killed in it)."""
-    file = open(path, "ab+")
-    end = file.seek(0, os.SEEK_END)
-    while end > 0:
-        block = min(end, 65536)
-        file.seek(end - block)
-        newline = file.read(block).rfind(b"\n")
-        if newline >= 0:
-            file.truncate(end - block + newline + 1)
-            break
-        end -= block
-    else:
-        file.truncate(0)
-    return io.TextIOWrapper(file, encoding="utf-8")
 
 
 class Every:

@@ -11,16 +11,9 @@ import numpy as np
 from tf_talking.config import Config
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import jpeg
+from tf_talking.media.photos import write_png
 from tf_talking.media.video import VideoWriter
-from training.previews.grid import (
-    Embed,
-    Generate,
-    PreviewRow,
-    draw_grid,
-    embed_rows,
-    write_layout,
-    write_picture,
-)
+from training.previews.grid import Embed, Generate, PreviewRow, draw_grid, embed_rows, write_layout
 from training.previews.headings import draw_headings
 
 FILM_COLUMNS = (
@@ -91,7 +84,7 @@ def write_previews(
     """
     grid = draw_grid(rows, config, embed, generate)
     write_layout(folder, rows, config)
-    write_picture(folder / f"step_{step:09d}.png", grid)
+    write_png(folder / f"step_{step:09d}.png", grid)
     if film:
         write_film(folder / f"step_{step:09d}.mp4", rows, config, embed, generate)
     return grid

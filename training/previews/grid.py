@@ -14,20 +14,18 @@ under its name only when it is whole.
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
+from tf_talking import files
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import jpeg
-from tf_talking.media.photos import write_png
 from training.previews.headings import draw_headings, heading_height
-from training.runs.folder import write_atomically
 
 GRID_COLUMNS = (
     ("source", "frame"),
@@ -173,14 +171,4 @@ def write_layout(folder: pathlib.Path, rows: list[PreviewRow], config: Config) -
         "columns": [list(column) for column in GRID_COLUMNS],
         "rows": [{name: getattr(row, name) for name in names} for row in rows],
     }
-    write_atomically(folder / LAYOUT_FILE, json.dumps(layout, indent=2) + "\n")
-
-
-def write_picture(path: pathlib.Path, picture: np.ndarray) -> None:
-    """Writes uint8 RGB [H, W, 3] as PNG; `path` is the old file or the whole new one."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        write_png(temporary, picture)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_whole(folder / LAYOUT_FILE, json.dumps(layout, indent=2) + "\n")

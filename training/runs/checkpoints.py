@@ -12,13 +12,14 @@
 """
 
 import errno
+from collections.abc import Iterable
 
 import tensorflow as tf
 from absl import logging
 
-from training.runs import checkpoint_files as files
+from tf_talking.networks import checkpoint_files as files
+from training.runs.devices import checkpoint_folder, is_chief
 from training.runs.ends import NotSaved
-from training.runs.worker import checkpoint_folder, is_chief
 
 
 class NotFinite(ValueError):
@@ -82,22 +83,16 @@ class SafeCheckpoints:
           ValueError: there are checkpoints and none is readable, or the one that is does not
             match the run's variables.
         """
-        found, damaged = self.checkpoints, []
-        for prefix in reversed(found):
-            problem = files.problem_with(prefix)
-            if problem is None:
-                self._leave_behind(damaged)
-                self.restore(prefix)
-                return prefix
-            logging.warning("checkpoint %s can not be used: %s", prefix, problem)
-            damaged.append(prefix)
-        if damaged:
+        prefix, damaged = files.newest_readable(self.folder)
+        if damaged and prefix is None:
             raise ValueError(
                 f"{self.folder}: none of its {len(damaged)} checkpoints can be read; move the "
                 "folder away to start from the beginning"
             )
-        self._leave_behind([])
-        return None
+        self._leave_behind(damaged)
+        if prefix is not None:
+            self.restore(prefix)
+        return prefix
 
     def restore(self, prefix: str) -> None:
         """Restores one checkpoint. Raises ValueError where a variable does not match."""
@@ -108,13 +103,12 @@ class SafeCheckpoints:
 
     def last_good(self) -> str | None:
         """The newest readable prefix; damaged ones that are newer are set aside."""
-        good = files.last_good_checkpoint(self.folder)
+        good, damaged = files.newest_readable(self.folder)
         if good:
-            newer = [p for p in self.checkpoints if files.step_of(p) > files.step_of(good)]
-            self._leave_behind(newer)
+            self._leave_behind(damaged)
         return good
 
-    def _leave_behind(self, damaged: list[str]) -> None:
+    def _leave_behind(self, damaged: Iterable[str]) -> None:
         if not self._is_chief:
             return
         files.remove_half_written(self.folder)

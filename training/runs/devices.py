@@ -5,9 +5,9 @@
     multi_worker   several machines, named by the environment variable TF_CONFIG; the same program
                    with the same flags runs on each of them
 
-Every worker computes the same updates and holds the same weights; the chief alone writes
-(`worker.py`). A worker that is lost ends all the others: started again, together, they go on from
-the newest checkpoint.
+Every worker computes the same updates and holds the same weights. Files that there must be one of
+are the chief's; saving a checkpoint is done by all, since it may need every worker. A worker that
+is lost ends all the others: started again, together, they go on from the newest checkpoint.
 """
 
 import json
@@ -61,3 +61,26 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
     resolver = strategy.cluster_resolver
     cluster = resolver.cluster_spec().as_dict() if resolver else {}
     return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) or 1
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: always, unless it is one of several workers.
+
+    The chief is the task of that type or, where the cluster has none, worker 0.
+    """
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    if resolver.task_type == "chief":
+        return True
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief
+
+
+def checkpoint_folder(strategy: tf.distribute.Strategy, folder: str) -> str:
+    """Where this worker writes its checkpoints: `folder` for the chief, else a folder of its own
+    inside, which is deleted after each save. Any path that tf.io.gfile knows."""
+    if is_chief(strategy):
+        return folder
+    resolver = strategy.cluster_resolver
+    return os.path.join(folder, f"worker_{resolver.task_type}_{resolver.task_id}")

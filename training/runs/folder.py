@@ -17,14 +17,10 @@ import json
 import os
 import pathlib
 
+from tf_talking import files
 from tf_talking.config import Config, from_json, to_json
 
-
-def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Writes `text` so that `path` is either the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+write_atomically = files.write_whole  # until nobody calls it so any more
 
 
 def read_run_facts(checkpoint: str) -> dict:
@@ -71,23 +67,22 @@ class RunFolder:
             path = self.path / "config.json"
             # Through the config, so that fields which came later have their defaults.
             before = from_json(path.read_text(), str(path))
-            self._check("config.json", json.loads(to_json(config)), json.loads(to_json(before)))
-            self._check("run.json", facts, self.facts)
+            files.check_same(json.loads(to_json(before)), json.loads(to_json(config)), path)
+            files.check_same(self.facts, facts, self.path / "run.json")
             if write:
-                self._remove_unfinished()
+                files.remove_unfinished(self.previews)
             return True
         if not write:
             return False
         self.previews.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path / "run.json", json.dumps(facts, indent=2) + "\n")
+        files.write_whole(self.path / "run.json", json.dumps(facts, indent=2) + "\n")
         # Last: a folder with a config.json is a complete start.
-        write_atomically(self.path / "config.json", to_json(config))
+        files.write_whole(self.path / "config.json", to_json(config))
         return False
 
     def record_start(self, facts: dict) -> None:
         """Appends a line to starts.jsonl: what may differ from start to start of one run."""
-        with open(self.path / "starts.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
+        files.append_json_line(self.path / "starts.jsonl", facts)
 
     def _read(self, name: str) -> dict:
         path = self.path / name
@@ -99,14 +94,3 @@ class RunFolder:
         """Removes previews that a killed run was writing."""
         for leftover in self.previews.glob(".step_*.tmp.*"):
             leftover.unlink(missing_ok=True)
-
-    def _check(self, name: str, now: dict, before: dict, prefix: str = "") -> None:
-        for field in sorted(set(now) | set(before)):
-            a, b = now.get(field), before.get(field)
-            if isinstance(a, dict) and isinstance(b, dict):
-                self._check(name, a, b, f"{prefix}{field}.")
-            elif a != b:
-                raise ValueError(
-                    f"{self.path / name}: {prefix}{field} is {b!r}, this command has {a!r}; "
-                    "continue with the same settings or name another run folder"
-                )

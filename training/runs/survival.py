@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 import tensorflow as tf
 from absl import logging
 
-from training.runs.checkpoint_files import step_of
+from tf_talking.networks.checkpoint_files import step_of
 from training.runs.checkpoints import NotFinite, SafeCheckpoints
 from training.runs.ends import Diverged
 

@@ -72,9 +72,7 @@ def save_frames(folder: pathlib.Path, frames: Iterable[np.ndarray], numbers: Ite
     """
     folder.mkdir(parents=True, exist_ok=True)
     for frame, number in zip(frames, numbers, strict=True):
-        temporary = folder / f".frame_{number:06d}.tmp.png"
-        write_png(temporary, frame)
-        temporary.replace(folder / f"frame_{number:06d}.png")
+        write_png(folder / f"frame_{number:06d}.png", frame)
 
 
 def read_people(frames: pathlib.Path) -> list[Person]:

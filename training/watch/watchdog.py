@@ -10,7 +10,6 @@ be raised again.
      "value": 0.004, "threshold": 0.03}
 """
 
-import json
 import math
 import pathlib
 from collections.abc import Callable, Collection, Mapping
@@ -18,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 import tensorflow as tf
 from absl import logging
 
-from training.meta.loop import open_lines
+from tf_talking.files import append_json_line
 from training.runs.ends import Collapsed
 from training.watch.rules import RULES, Thresholds
 
@@ -166,7 +165,6 @@ class Watchdog:
 
     def _append(self, line: dict) -> None:
         try:
-            with open_lines(self._path) as file:
-                file.write(json.dumps(line) + "\n")
+            append_json_line(self._path, line)
         except OSError as error:  # it stands in the log; a full disk is the checkpoints' business
             logging.error("%s can not be written: %s", self._path, error)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from training.meta.loop import STOP, AgreedStop, Every, StopRequest, open_lines, run_loop
+from training.meta.loop import STOP, AgreedStop, Every, StopRequest, run_loop
 from training.runs.survival import RolledBack
 
 
@@ -86,13 +86,3 @@ def test_workers_stop_where_the_step_says_so_and_not_at_their_own_signal():
     with AgreedStop() as stop:
         assert run_loop(one_step(step), 0, 10, [], stop) == 4
     assert stop.signal == signal.SIGTERM
-
-
-def test_file_without_any_whole_line_is_emptied(tmp_path):
-    path = tmp_path / "lines"
-    path.write_text("x" * 100_000)
-    open_lines(path).close()
-    assert path.read_text() == ""
-    path.write_text("a\n" + "x" * 100_000)
-    open_lines(path).close()
-    assert path.read_text() == "a\n"

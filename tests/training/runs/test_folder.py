@@ -24,9 +24,9 @@ def test_other_config_or_data_is_refused(tmp_path, nano_config):
     other = dataclasses.replace(
         nano_config, losses=dataclasses.replace(nano_config.losses, match=1.0)
     )
-    with pytest.raises(ValueError, match=r"losses.match is 10.0, this command has 1.0"):
+    with pytest.raises(ValueError, match=r"losses.match is 10.0, asked for is 1.0"):
         folder.start(other, {"data_hash": "a"})
-    with pytest.raises(ValueError, match="data_hash is 'a', this command has 'b'"):
+    with pytest.raises(ValueError, match="data_hash is 'a', asked for is 'b'"):
         folder.start(nano_config, {"data_hash": "b"})
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from training.runs.checkpoints import SafeCheckpoints, variables_of
-from training.runs.worker import checkpoint_folder, is_chief
+from training.runs.devices import checkpoint_folder, is_chief
 
 
 def strategy_of(task_type, task_id, cluster):

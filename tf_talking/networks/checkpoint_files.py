@@ -10,6 +10,7 @@ import shutil
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 _gfile = tf.io.gfile
 # A truncated data file is an IndexError in TensorFlow's reader, other damage an OpError.
@@ -66,12 +67,20 @@ def problem_with(prefix: str) -> str | None:
     return None
 
 
-def last_good_checkpoint(folder: str) -> str | None:
-    """Prefix of the newest checkpoint that `problem_with` finds nothing wrong with, or None."""
+def newest_readable(folder: str) -> tuple[str | None, dict[str, str]]:
+    """The newest checkpoint that `problem_with` finds nothing wrong with, and newer ones.
+
+    Returns:
+      (its prefix or None, prefix -> what is wrong with each damaged one, the newest first).
+    """
+    damaged = {}
     for prefix in reversed(list_checkpoints(folder)):
-        if problem_with(prefix) is None:
-            return prefix
-    return None
+        problem = problem_with(prefix)
+        if problem is None:
+            return prefix, damaged
+        logging.warning("checkpoint %s can not be used: %s", prefix, problem)
+        damaged[prefix] = problem
+    return None, damaged
 
 
 def set_aside(prefix: str) -> None:
@@ -105,7 +114,7 @@ def write_state(folder: str, prefixes: list[str]) -> None:
     names = [os.path.basename(prefix) for prefix in prefixes]
     lines = [f'model_checkpoint_path: "{names[-1]}"']
     lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
-    temporary = os.path.join(folder, "checkpoint.new")
+    temporary = os.path.join(folder, "checkpoint.new")  # `files` knows local paths only
     with _gfile.GFile(temporary, "w") as file:
         file.write("\n".join(lines) + "\n")
     _gfile.rename(temporary, os.path.join(folder, "checkpoint"), overwrite=True)
