@@ -23,8 +23,8 @@ from absl import app, flags
 
 from tf_talking.config import PRESETS, get_preset
 from tf_talking.dataset.episodes import EpisodeDataset
-from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.procedural import render as procedural
+from tf_talking.procedural.folder import open_writer
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("presets", ["paper", "small"], f"Some of {', '.join(sorted(PRESETS))}.")
@@ -64,9 +64,7 @@ def step_rates(count: int) -> list[float | None]:
 
 def make_dataset(folder: pathlib.Path, size: int, frames_per_video: int) -> int:
     """Writes the videos, one a shard; returns the mean bytes of a frame."""
-    writer = DatasetWriter(
-        folder, size, procedural.DETECTOR, procedural.SCHEME, procedural.NUM_POINTS
-    )
+    writer = open_writer(folder, size)
     frame_bytes = 0.0
     for person in range(FLAGS.videos):
         video = procedural.render_video(person, min(_RENDERED, frames_per_video), size)

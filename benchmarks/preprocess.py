@@ -21,6 +21,7 @@ from tf_talking.landmarks import crop
 from tf_talking.landmarks.detectors import DETECTORS, get_detector
 from tf_talking.media import jpeg, video
 from tf_talking.procedural import render as procedural
+from tf_talking.procedural.motion import pose_track
 from training.preprocessing import local_runner
 
 FLAGS = flags.FLAGS
@@ -41,7 +42,7 @@ def render_clips(folder: pathlib.Path, count: int, frames: int, size: int) -> No
     for number in tqdm.trange(count, unit="clip", desc="render"):
         identity = procedural.Identity.sample(FIRST_PERSON + number)
         with video.VideoWriter(folder / f"clip{number}.mp4", 25, size) as film:
-            for pose in procedural.pose_track((FIRST_PERSON + number, 0), frames):
+            for pose in pose_track((FIRST_PERSON + number, 0), frames):
                 film.write(procedural.render_raw(identity, pose, size)[0])
 
 

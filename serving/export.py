@@ -82,7 +82,7 @@ def export(
 def sample_adain_params(learned) -> np.ndarray:
     """ψ̂ of one painted person, float32 [1, L]: what a precision is measured with."""
     from tf_talking.procedural import render as procedural
-    from tf_talking.served.warmup import in_scheme
+    from tf_talking.procedural.samples import in_scheme
 
     frame, points = procedural.render(
         procedural.Identity.sample(0), procedural.Pose(), learned.config.model.image_size

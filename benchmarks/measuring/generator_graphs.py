@@ -10,7 +10,7 @@ def inputs(preset: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
     from tf_talking.config import get_preset
     from tf_talking.networks.generator import neutral_adain_params
     from tf_talking.networks.images import landmark_images, to_uint8
-    from tf_talking.served.warmup import sample_landmarks
+    from tf_talking.procedural.samples import sample_landmarks
 
     config = get_preset(preset)
     drawn = to_uint8(landmark_images(config, sample_landmarks(config, batch))).numpy()

@@ -26,8 +26,8 @@ from tf_talking.networks.generator import Generator
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.procedural import render as procedural
+from tf_talking.procedural.samples import in_scheme
 from tf_talking.served.graphs import save_embedder, save_generator
-from tf_talking.served.warmup import in_scheme
 from training.person.sources import PersonFrames
 
 

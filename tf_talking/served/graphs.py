@@ -30,9 +30,10 @@ from tf_talking.metrics.psnr import psnr
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from tf_talking.procedural.samples import sample_landmarks
 from tf_talking.served.frozen import FrozenEmbedder, FrozenGenerator, get_rule
 from tf_talking.served.photo_crops import crop_photo, decode_photo
-from tf_talking.served.warmup import sample_landmarks, write_serving_files
+from tf_talking.served.warmup import write_serving_files
 
 METADATA_FILE = "assets.extra/tf_talking.json"
 _FRAMES_AT_ONCE = 2

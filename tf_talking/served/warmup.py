@@ -25,10 +25,9 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tf_talking.config import Config
-from tf_talking.landmarks.scheme import get_scheme
 from tf_talking.media import jpeg
 from tf_talking.networks.generator import neutral_adain_params
-from tf_talking.procedural import render as procedural
+from tf_talking.procedural.samples import sample_face
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 BATCHING_FILE = "batching_params.pbtxt"
@@ -54,7 +53,6 @@ QUEUES = {"cpu": Queue(0, 2), "gpu": Queue(2000, 8)}
 
 MAX_RECORDS = 1000  # TF Serving refuses a version whose file has more
 _INIT_OP = "__saved_model_init_op"  # no signature for callers, though it stands among them
-_RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 
 
 def write_serving_files(
@@ -172,7 +170,7 @@ def _rows(
     name: str, signature: meta_graph_pb2.SignatureDef, config: Config
 ) -> dict[str, np.ndarray | None]:
     """One row of each input; None where a single 0 stands for all numbers."""
-    photo, points = _face(config, whole_photo="images" in signature.inputs)
+    photo, points = sample_face(config, whole_photo="images" in signature.inputs)
     rows = {
         "images": np.asarray(jpeg.encode(photo), object),
         "frames": photo,
@@ -197,35 +195,3 @@ def _repeated(
         shape = [dim.size for dim in info.tensor_shape.dim[len(leading) :]]
         return tf.make_tensor_proto(0, info.dtype, [*leading, *shape])
     return tf.make_tensor_proto(np.broadcast_to(row, (*leading, *row.shape)), info.dtype)
-
-
-def _face(config: Config, whole_photo: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A painted person: uint8 [H, W, 3] and landmarks float32 [P, 2] in its pixels.
-
-    Args:
-      config: size of the crop, and scheme.
-      whole_photo: the uncropped picture.
-    """
-    size = config.model.image_size
-    identity, (pose,) = procedural.Identity.sample(0), procedural.pose_track((0, 0), 1)
-    if whole_photo:
-        photo, points = procedural.render_raw(identity, pose, procedural.raw_size(size))
-    else:
-        photo, points = procedural.render(identity, pose, size)
-    return photo, in_scheme(points, config)
-
-
-def sample_landmarks(config: Config, count: int) -> np.ndarray:
-    """Landmarks of a painted person who turns and talks, float32 [count, P, 2] in the crop."""
-    size, identity = config.model.image_size, procedural.Identity.sample(0)
-    tracks = [
-        procedural.render(identity, pose, size)[1] for pose in procedural.pose_track((0, 0), count)
-    ]
-    return np.stack([in_scheme(points, config) for points in tracks])
-
-
-def in_scheme(points: np.ndarray, config: Config) -> np.ndarray:
-    """The painted face's 68 points [68, 2] as the config's scheme has them, float32 [P, 2]."""
-    irises = [points[_RIGHT_EYE].mean(0), points[_LEFT_EYE].mean(0)]
-    points = np.concatenate([points, irises])[: get_scheme(config.landmarks.scheme).num_points]
-    return points.astype(np.float32)

@@ -9,17 +9,8 @@ import pytest
 
 from tf_talking.dataset import records
 from tf_talking.media import jpeg
-from tf_talking.procedural.render import (
-    PITCH_LIMIT,
-    ROLL_LIMIT,
-    YAW_LIMIT,
-    Identity,
-    Pose,
-    pose_track,
-    render,
-    render_raw,
-    render_video,
-)
+from tf_talking.procedural.motion import pose_track
+from tf_talking.procedural.render import Identity, Pose, render, render_raw, render_video
 
 SIZE = 256
 TURNS = [Pose(), Pose(yaw=30, pitch=10, roll=-12), Pose(yaw=-35, pitch=-12, roll=15)]
@@ -197,25 +188,6 @@ def test_pose_changes_pixels_and_the_background_stays():
     assert difference[:, :12].max() == 0 and difference[:, -12:].max() == 0
 
 
-def test_tracks_are_smooth_varied_and_within_limits():
-    for seed in range(30):
-        track = pose_track(seed, 40)
-        angles = np.array([[p.yaw, p.pitch, p.roll] for p in track])
-        assert (np.abs(angles) <= [YAW_LIMIT, PITCH_LIMIT, ROLL_LIMIT]).all()
-        assert np.ptp(angles[:, 0]) > 25
-        assert np.abs(np.diff(angles, axis=0)).max() < 15
-        assert np.ptp([p.mouth for p in track]) > 0.3
-        assert max(p.blink_left + p.blink_right for p in track) >= 1
-        assert all(0 <= p.mouth <= 1 and -1 <= p.smile <= 1 for p in track)
-
-
-def test_longer_track_begins_with_the_shorter_one():
-    assert pose_track((3, 1), 50)[:20] == pose_track((3, 1), 20)
-    assert pose_track((3, 1), 20) != pose_track((3, 2), 20)
-
-
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="num_frames: got 0"):
-        pose_track(0, 0)
     with pytest.raises(ValueError, match="identity seed: got -1"):
         Identity.sample(-1)

@@ -19,8 +19,8 @@ from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural import render as procedural
+from tf_talking.procedural.samples import sample_landmarks
 from tf_talking.served.graphs import METADATA_FILE, save_embedder, save_generator
-from tf_talking.served.warmup import sample_landmarks
 
 CONFIG = get_preset("tiny")
 SIZE = CONFIG.model.image_size

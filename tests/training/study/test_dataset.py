@@ -5,9 +5,9 @@ import pytest
 
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
-from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.media.photos import read_photo
 from tf_talking.procedural import render as procedural
+from tf_talking.procedural.folder import open_writer
 from training.study.dataset import write_real_frames
 
 SIZE = 32
@@ -17,9 +17,7 @@ SIZE = 32
 def dataset(tmp_path_factory):
     """Person 0 has three videos of five frames, person 1 has two."""
     path = tmp_path_factory.mktemp("dataset")
-    writer = DatasetWriter(
-        path, SIZE, procedural.DETECTOR, procedural.SCHEME, procedural.NUM_POINTS
-    )
+    writer = open_writer(path, SIZE)
     videos = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
     writer.write_shard([procedural.render_video(i, 5, SIZE, track) for i, track in videos])
     return DatasetFolder.open(path)
