@@ -236,7 +236,7 @@ def test_full_disk_ends_clearly_and_nothing_is_lost(inputs, repo_root, tmp_path)
         text=True,
         preexec_fn=small_files_only,
     )
-    assert full.returncode == 1
+    assert full.returncode == 2
     assert "videos-00002.tfrecord could not be written, is the disk full?" in full.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == kept
     again = preprocess(repo_root, *arguments, 78)
@@ -275,7 +275,7 @@ def test_boxes_choose_the_face_and_lists_the_people(two_people, repo_root, tmp_p
     common = ["--input", two_people / "vid", "--image_size", 64, "--output"]
     split = ["--split_list", two_people / "veri_test.txt"]
     without = preprocess(repo_root, *common, tmp_path / "a", *split)
-    assert without.returncode == 1 and "several faces (2)" in without.stdout
+    assert without.returncode == 2 and "several faces (2)" in without.stdout
     (entry,) = DatasetFolder.open(tmp_path / "a").entries
     assert entry.identity == "id10001"
 
@@ -311,4 +311,4 @@ def test_wrong_voxceleb_flags_are_named(repo_root, tmp_path, flags, message):
     result = preprocess(
         repo_root, "--input", tmp_path / "clips", "--output", tmp_path / "data", *flags
     )
-    assert result.returncode == 1 and message in result.stderr
+    assert result.returncode == 2 and message in result.stderr

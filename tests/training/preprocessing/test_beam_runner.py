@@ -164,7 +164,7 @@ def test_failing_job_says_why(voxceleb, direct, repo_root, tmp_path):
         "--path_to_detector",
         tmp_path / "none.pth",
     )
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "preprocess: the Beam job failed" in result.stderr
     assert "there is no file" in result.stderr and "none.pth" in result.stderr
 
@@ -180,5 +180,5 @@ def test_without_beam_the_error_says_what_to_install(voxceleb, repo_root, tmp_pa
         "flink",
         env=os.environ | {"PYTHONPATH": path},
     )
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "pip install -r requirements.txt" in result.stderr
