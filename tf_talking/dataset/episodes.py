@@ -43,7 +43,6 @@ class EpisodeDataset:
         batch_size: int,
         seed: int,
         exclude_identities: Collection[str] = (),
-        include_identities: Collection[str] | None = None,
         skip_short: bool = False,
         on_damage: str = "raise",
         mirror: bool = False,
@@ -59,7 +58,6 @@ class EpisodeDataset:
             batch_size: B, episodes in a batch.
             seed: non-negative, below 2^31.
             exclude_identities: people who are left out.
-            include_identities: only these people (None: everybody).
             skip_short: leave out videos of fewer than K+1 frames instead of raising.
             on_damage: "raise" ends the stream at a record that is missing or damaged, with an
                 error that names the shard and the byte. "skip" takes the next video of the
@@ -89,7 +87,7 @@ class EpisodeDataset:
         self.data_hash = "+".join(folder.data_hash for folder in opened)
         self.k_shot, self.batch_size, self.seed = k_shot, batch_size, seed
         videos = [(folder, entry) for folder in opened for entry in folder.accepted]
-        videos = _choose_people(videos, exclude_identities, include_identities)
+        videos = _leave_out(videos, exclude_identities)
         videos = self._long_enough(videos, skip_short)
         self.entries = [entry for _, entry in videos]
         self.on_damage = on_damage
@@ -268,16 +266,12 @@ def _check_same_info(folders: list[dataset_folder.DatasetFolder]) -> None:
             )
 
 
-def _choose_people(videos: list, exclude: Collection[str], include: Collection[str] | None) -> list:
+def _leave_out(videos: list, people: Collection[str]) -> list:
     known = {entry.identity for _, entry in videos}
-    unknown = sorted((set(exclude) | set(include or ())) - known)
+    unknown = sorted(set(people) - known)
     if unknown:
         raise ValueError(
             f"identities {unknown} are not in the data; there are {len(known)}, such as "
             f"{sorted(known)[:5]}"
         )
-    return [
-        video
-        for video in videos
-        if video[1].identity not in exclude and (include is None or video[1].identity in include)
-    ]
+    return [video for video in videos if video[1].identity not in people]

@@ -45,21 +45,15 @@ class MediapipeDetector(LandmarkDetector):
 
     name = "mediapipe"
 
-    def __init__(
-        self,
-        scheme: str = "ibug68",
-        video: bool = True,
-        min_detection_confidence: float = 0.5,
-        min_tracking_confidence: float = 0.5,
-    ):
-        """Args:
-            scheme: "ibug68" or "ibug68_gaze".
-            video: follow a face from frame to frame.
-            min_detection_confidence: 0 to 1, below which a face is not one.
-            min_tracking_confidence: 0 to 1, below which a followed face is searched anew.
+    def __init__(self, scheme: str = "ibug68", video: bool = True):
+        """Loads the network.
+
+        Args:
+          scheme: "ibug68" or "ibug68_gaze".
+          video: follow a face from frame to frame.
 
         Raises:
-            ValueError: unknown scheme.
+          ValueError: unknown scheme.
         """
         if scheme not in SCHEMES:
             raise ValueError(f"scheme: got {scheme!r}, mediapipe gives one of {sorted(SCHEMES)}")
@@ -72,8 +66,8 @@ class MediapipeDetector(LandmarkDetector):
                 static_image_mode=not video,
                 max_num_faces=_MOST_FACES,
                 refine_landmarks=True,
-                min_detection_confidence=min_detection_confidence,
-                min_tracking_confidence=min_tracking_confidence,
+                min_detection_confidence=0.5,  # below it a face is not one
+                min_tracking_confidence=0.5,  # below it a followed face is searched anew
             )
             self._start()
 

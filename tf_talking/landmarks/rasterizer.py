@@ -27,7 +27,6 @@ def rasterize(
     scheme: str = "ibug68",
     line_thickness: int = 2,
     inner_lips: bool = False,
-    check_finite: bool = False,
 ) -> tf.Tensor:
     """Draws landmark images on a black canvas (paper section 3.1).
 
@@ -38,14 +37,12 @@ def rasterize(
       scheme: name of a scheme of `scheme.py`, which fixes N.
       line_thickness: as OpenCV's, 1 to 5 pixels.
       inner_lips: draw points 60-67 too.
-      check_finite: fail on landmarks that are not finite (no effect under XLA).
 
     Returns:
       uint8 [B, S, S, 3], RGB.
 
     Raises:
       ValueError: unknown scheme or thickness, or landmarks of another shape.
-      tf.errors.InvalidArgumentError: `check_finite` and a landmark is NaN or infinite.
     """
     plan = _Plan(scheme_lib.get_scheme(scheme, inner_lips), line_thickness)
     landmarks = tf.convert_to_tensor(landmarks)
@@ -57,8 +54,6 @@ def rasterize(
             f"expected [batch, {plan.num_points}, 2] for scheme {scheme!r}"
         )
     with tf.name_scope("rasterize"):
-        if check_finite:
-            landmarks = tf.debugging.check_numerics(landmarks, "landmarks: expected finite pixels")
         points = _round(landmarks)
         canvas = _Canvas(tf.shape(points)[0], image_size)
         sums = _add_lines(canvas, canvas.empty(), points, plan, line_thickness)

@@ -29,7 +29,6 @@ class RolledBack(Exception):
 
 
 class Verdict(enum.Enum):
-    GO_ON = "go on"
     ROLL_BACK = "roll back"
     GIVE_UP = "give up"
 
@@ -83,7 +82,6 @@ class Survival:
         of episodes goes on.
       policy: limits.
       check_every: steps between two reads of the count: each makes the host wait for the device.
-      on_rollback: (step, message), for the log; None: only logged as a warning.
     """
 
     def __init__(
@@ -94,11 +92,10 @@ class Survival:
         keep: Collection[tf.Variable] = (),
         policy: SkipPolicy | None = None,
         check_every: int = 10,
-        on_rollback: Callable[[int, str], None] | None = None,
     ):
         self._checkpoints, self._every, self._restored = checkpoints, every, restored
         self._keep, self._policy = keep, policy or SkipPolicy()
-        self._check_every, self._on_rollback = check_every, on_rollback
+        self._check_every = check_every
         self._saved = None
 
     def after_step(self, step: int, metrics: Mapping[str, tf.Tensor]) -> None:
@@ -153,7 +150,5 @@ class Survival:
         back = self._restored()
         message = f"{reason}; went back from step {step} to step {back} ({prefix})"
         logging.warning("%s", message)
-        if self._on_rollback:
-            self._on_rollback(step, message)
         self._saved = back
         raise RolledBack(back, message)

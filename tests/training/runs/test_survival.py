@@ -38,7 +38,6 @@ class Trainer:
             restored=self.restored,
             keep=(self.episodes,),
             check_every=1,
-            on_rollback=lambda step, message: self.messages.append((step, message)),
             **options,
         )
         self.batches = iter(range(10_000))
@@ -68,6 +67,7 @@ class Trainer:
             try:
                 self.hook.after_step(step, metrics)
             except RolledBack as rolled_back:
+                self.messages.append((step, str(rolled_back)))
                 step = rolled_back.step
                 back.append(step)
         self.hook.close(step)
