@@ -26,19 +26,19 @@ def augment(
     """The episode as another person's; what happens to it follows from (seed, number) alone.
 
     Args:
-        episode: of EpisodeReader.decode.
-        number: int64 scalar, the episode's number.
-        seed: of the dataset.
-        mirror: every second episode is mirrored, landmarks too.
-        stretch: s; frames and landmarks are made wider by a factor in [e^-s, e^s] and lower by the
-            same one (area stays), sheared by up to s/2, and widened towards top or bottom by up to
-            s/2 of the width, about the middle of the frame. What comes in from outside repeats the
-            border. 0: shapes stay.
-        color_jitter: c; saturation, gamma and brightness are multiplied by factors in
-            [e^-c, e^c], each colour channel by one in [e^-c/2, e^c/2]. 0: colours stay.
+      episode: of EpisodeReader.decode.
+      number: int64 scalar, the episode's number.
+      seed: of the dataset.
+      mirror: every second episode is mirrored, landmarks too.
+      stretch: s; frames and landmarks are made wider by a factor in [e^-s, e^s] and lower by the
+        same one (area stays), sheared by up to s/2, and widened towards top or bottom by up to
+        s/2 of the width, about the middle of the frame. What comes in from outside repeats the
+        border. 0: shapes stay.
+      color_jitter: c; saturation, gamma and brightness are multiplied by factors in
+        [e^-c, e^c], each colour channel by one in [e^-c/2, e^c/2]. 0: colours stay.
 
     Returns:
-        The episode with the same keys, shapes and types.
+      The episode with the same keys, shapes and types.
     """
     sources, target = episode["source_frames"], episode["target_frame"]
     frames = tf.concat([sources, target[None]], 0)

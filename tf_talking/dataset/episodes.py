@@ -31,9 +31,9 @@ class EpisodeDataset:
     """Endless, resumable stream of episode batches.
 
     Attributes:
-        info: dataset_folder.DatasetInfo that all folders share.
-        entries: the included videos; the index in this list is `video_index`.
-        data_hash: str over the included videos, as long as one folder's.
+      info: dataset_folder.DatasetInfo that all folders share.
+      entries: the included videos; the index in this list is `video_index`.
+      data_hash: str over the included videos, as long as one folder's.
     """
 
     def __init__(
@@ -52,23 +52,23 @@ class EpisodeDataset:
         """Opens the folders; shards must be there, and local ones as long as they should be.
 
         Args:
-            folders: one dataset folder or several of the same size, detector and scheme; local, or
-                on any path that TensorFlow knows ("gs://bucket/data").
-            k_shot: K, at least 1.
-            batch_size: B, episodes in a batch.
-            seed: non-negative, below 2^31.
-            exclude_identities: people who are left out.
-            skip_short: leave out videos of fewer than K+1 frames instead of raising.
-            on_damage: "raise" ends the stream at a record that is missing or damaged, with an
-                error that names the shard and the byte. "skip" takes the next video of the
-                epoch's order in its place, and batches tell how many were passed over. A damaged
-                video keeps its index either way.
-            mirror, stretch, color_jitter: see augmentation.augment.
+          folders: one dataset folder or several of the same size, detector and scheme; local, or
+            on any path that TensorFlow knows ("gs://bucket/data").
+          k_shot: K, at least 1.
+          batch_size: B, episodes in a batch.
+          seed: non-negative, below 2^31.
+          exclude_identities: people who are left out.
+          skip_short: leave out videos of fewer than K+1 frames instead of raising.
+          on_damage: "raise" ends the stream at a record that is missing or damaged, with an
+            error that names the shard and the byte. "skip" takes the next video of the
+            epoch's order in its place, and batches tell how many were passed over. A damaged
+            video keeps its index either way.
+          mirror, stretch, color_jitter: see augmentation.augment.
 
         Raises:
-            ValueError: folders do not match, a named identity does not exist, a video is too
-                short, or nothing is left.
-            shards.ShardError: a shard is missing or truncated ("raise").
+          ValueError: folders do not match, a named identity does not exist, a video is too
+            short, or nothing is left.
+          shards.ShardError: a shard is missing or truncated ("raise").
         """
         if on_damage not in ("raise", "skip"):
             raise ValueError(f"on_damage: got {on_damage!r}, expected 'raise' or 'skip'")
@@ -155,19 +155,19 @@ class EpisodeDataset:
         to another pipeline.
 
         Args:
-            start: episodes consumed before by all replicas together.
-            num_replicas: replicas of all pipelines together; divides B.
-            pipeline: which pipeline this is, below num_pipelines.
-            num_pipelines: divides num_replicas.
-            deterministic: False hands over episodes as they become ready. It is faster where
-                reading times differ, each episode still comes once, but their order changes from
-                run to run, and a resumed run may repeat a few and miss as many.
-            parallel_reads: records that are read at once. Each is held whole meanwhile: 16 videos
-                of a thousand frames of 256 px are some 400 MB.
-            decode_threads: episodes that are decoded at once; None: tf.data decides.
-            pool_threads: threads of a pool of this pipeline's own; None: it shares TensorFlow's.
-                With 1, decoding stays on one core; reading of records has a thread of its own
-                beside it.
+          start: episodes consumed before by all replicas together.
+          num_replicas: replicas of all pipelines together; divides B.
+          pipeline: which pipeline this is, below num_pipelines.
+          num_pipelines: divides num_replicas.
+          deterministic: False hands over episodes as they become ready. It is faster where
+            reading times differ, each episode still comes once, but their order changes from
+            run to run, and a resumed run may repeat a few and miss as many.
+          parallel_reads: records that are read at once. Each is held whole meanwhile: 16 videos
+            of a thousand frames of 256 px are some 400 MB.
+          decode_threads: episodes that are decoded at once; None: tf.data decides.
+          pool_threads: threads of a pool of this pipeline's own; None: it shares TensorFlow's.
+            With 1, decoding stays on one core; reading of records has a thread of its own
+            beside it.
 
         Yields dicts, where b = B / num_replicas:
             source_frames uint8 [b, K, S, S, 3], source_landmarks float32 [b, K, P, 2],
@@ -176,7 +176,7 @@ class EpisodeDataset:
             skipped int32 [b], the damaged records that were passed over to make the episode.
 
         Raises:
-            ValueError: an argument is out of range, or B can not be divided.
+          ValueError: an argument is out of range, or B can not be divided.
         """
         self._check_division(start, num_replicas, pipeline, num_pipelines)
         here = self.batch_size // num_pipelines  # of this pipeline, in a step

@@ -145,11 +145,11 @@ class DatasetFolder:
     """A dataset folder opened for reading, on any path that TensorFlow knows (paths.py).
 
     Attributes:
-        path: the folder, as text.
-        info: DatasetInfo.
-        entries: every manifest entry, in the order of the file.
-        accepted: entries with a record, sorted by (shard, position). The index in this list is
-            the video index.
+      path: the folder, as text.
+      info: DatasetInfo.
+      entries: every manifest entry, in the order of the file.
+      accepted: entries with a record, sorted by (shard, position). The index in this list is
+        the video index.
     """
 
     def __init__(self, path: str, info: DatasetInfo, entries: list[ManifestEntry]):
@@ -182,9 +182,9 @@ class DatasetFolder:
         shard are read once.
 
         Raises:
-            shards.ShardError: such a shard is truncated, or has fewer records than the manifest
-                says.
-            FileNotFoundError: such a shard is missing.
+          shards.ShardError: such a shard is truncated, or has fewer records than the manifest
+            says.
+          FileNotFoundError: such a shard is missing.
         """
         shard = paths.join(self.path, entry.shard)
         if entry.offset is not None:
@@ -226,8 +226,8 @@ class DatasetFolder:
         """Reads one record.
 
         Raises:
-            ValueError: no accepted video has this id; names some that there are.
-            shards.ShardError: its shard is damaged.
+          ValueError: no accepted video has this id; names some that there are.
+          shards.ShardError: its shard is damaged.
         """
         for entry in self.accepted:
             if entry.video_id == video_id:

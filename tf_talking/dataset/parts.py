@@ -45,7 +45,7 @@ def write_part(
     """Writes results below the dataset folder. Many processes may do so at once.
 
     Raises:
-        OSError: the disk is full, ...; no part appears then.
+      OSError: the disk is full, ...; no part appears then.
     """
     parts = pathlib.Path(folder) / PARTS_FOLDER
     parts.mkdir(exist_ok=True)
@@ -62,8 +62,8 @@ def merge_parts(writer: DatasetWriter) -> None:
     Videos that the dataset holds already are left out.
 
     Raises:
-        ValueError: a part's manifest lines are damaged.
-        OSError: the disk is full, ...; what is not merged is there for the next time.
+      ValueError: a part's manifest lines are damaged.
+      OSError: the disk is full, ...; what is not merged is there for the next time.
     """
     parts = writer.path / PARTS_FOLDER
     if not parts.is_dir():

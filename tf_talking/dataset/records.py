@@ -36,10 +36,10 @@ class VideoRecord:
     """Frames of one person in one video, with landmarks.
 
     Attributes:
-        frames: N JPEG images, each `image_size` square.
-        landmarks: float32 [N, P, 2], (x, y) in pixels of the frames.
-        rejected_frames: reason -> number of frames of the source that were left out.
-        rejected_clips: of a video in several clips, file name -> why it was left out.
+      frames: N JPEG images, each `image_size` square.
+      landmarks: float32 [N, P, 2], (x, y) in pixels of the frames.
+      rejected_frames: reason -> number of frames of the source that were left out.
+      rejected_clips: of a video in several clips, file name -> why it was left out.
     """
 
     video_id: str
@@ -114,11 +114,11 @@ def parse_example(serialized) -> dict:
     """Parses one record inside a graph; nothing is decoded.
 
     Args:
-        serialized: string scalar tensor.
+      serialized: string scalar tensor.
 
     Returns:
-        Tensors by field name: `frames` string [N], `landmarks` float32 [N, P, 2], the others
-        scalars (string or int64).
+      Tensors by field name: `frames` string [N], `landmarks` float32 [N, P, 2], the others
+      scalars (string or int64).
     """
     import tensorflow as tf
 
@@ -138,7 +138,7 @@ def deserialize(serialized: bytes) -> VideoRecord:
     """Bytes of one record -> VideoRecord, eagerly.
 
     Raises:
-        ValueError: the bytes are no such record, or of another format version.
+      ValueError: the bytes are no such record, or of another format version.
     """
     import tensorflow as tf
 

@@ -33,8 +33,8 @@ def record_offsets(shard: str | os.PathLike, first: int = 0) -> list[int]:
     """Byte offsets of the records of a shard, from the record at byte `first` on.
 
     Raises:
-        ShardError: the file ends inside a record.
-        FileNotFoundError: there is no such file.
+      ShardError: the file ends inside a record.
+      FileNotFoundError: there is no such file.
     """
     offsets, offset = [], first
     size = paths.file_size(shard)
@@ -88,7 +88,7 @@ def read_record(shard: str | os.PathLike, offset: int) -> bytes:
     """The record that starts at byte `offset`, its checksum verified.
 
     Raises:
-        ShardError: the record is damaged or truncated.
+      ShardError: the record is damaged or truncated.
     """
     import tensorflow as tf
 
@@ -106,8 +106,8 @@ def value_or(make, otherwise):
     """`make()` inside a graph, or `otherwise` where one of its operations fails.
 
     Args:
-        make: function without arguments; returns tensors in some structure.
-        otherwise: tensors of the same structure, types and ranks.
+      make: function without arguments; returns tensors in some structure.
+      otherwise: tensors of the same structure, types and ranks.
     """
     import tensorflow as tf
 
@@ -120,10 +120,10 @@ def read_record_in_graph(shard, offset):
     """The record at byte `offset` inside a graph, its checksum verified.
 
     Args:
-        shard: string scalar tensor; offset: int64 scalar tensor.
+      shard: string scalar tensor; offset: int64 scalar tensor.
 
     Returns:
-        String scalar, empty (as no video record is) where the record is damaged or missing.
+      String scalar, empty (as no video record is) where the record is damaged or missing.
     """
     import tensorflow as tf
 

@@ -49,7 +49,7 @@ class DatasetWriter:
     done again.
 
     Attributes:
-        entries: manifest entries so far (those of earlier runs included).
+      entries: manifest entries so far (those of earlier runs included).
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class DatasetWriter:
         """Writes one shard with all the records, then the manifest lines of all results.
 
         Args:
-            results: records, and entries of rejected inputs (`rejected_entry`).
+          results: records, and entries of rejected inputs (`rejected_entry`).
 
         Returns:
-            The new manifest entries, in the order of `results`.
+          The new manifest entries, in the order of `results`.
 
         Raises:
-            ValueError: a record does not fit this folder, or its video_id is taken. Nothing is
-                written then.
+          ValueError: a record does not fit this folder, or its video_id is taken. Nothing is
+            written then.
         """
         known = {entry.video_id for entry in self.entries if entry.status == ACCEPTED}
         shard, results = self._next_shard(), list(results)
@@ -158,8 +158,8 @@ class DatasetWriter:
         """Gives a whole shard from elsewhere on this file system its name in the folder.
 
         Args:
-            shard: the file.
-            entries: of its records, and of inputs that were rejected with them.
+          shard: the file.
+          entries: of its records, and of inputs that were rejected with them.
         """
         final = self._next_shard()
         os.replace(shard, final)

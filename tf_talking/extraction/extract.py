@@ -28,13 +28,13 @@ class ExtractSettings:
     """What a record is made of.
 
     Attributes:
-        image_size: S, pixels.
-        frame_step: of videos and frame folders, each such frame is used.
-        max_frames: looked at in an input, at most, an equal share in each clip (what a shorter
-            clip lacks goes to the longer ones); 0: all.
-        min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
-        min_face: pixels, longer side of the landmarks' box in the original frame.
-        detection_batch: frames that the detector gets at once.
+      image_size: S, pixels.
+      frame_step: of videos and frame folders, each such frame is used.
+      max_frames: looked at in an input, at most, an equal share in each clip (what a shorter
+        clip lacks goes to the longer ones); 0: all.
+      min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
+      min_face: pixels, longer side of the landmarks' box in the original frame.
+      detection_batch: frames that the detector gets at once.
     """
 
     image_size: int = 256
@@ -208,18 +208,18 @@ def extract(
     """Makes the record of one input.
 
     Args:
-        item: what to read.
-        detector: finds the landmarks; it is reset first. For photos, one that does not follow
-            faces from frame to frame.
-        settings: see there.
-        on_frame: called after each frame.
+      item: what to read.
+      detector: finds the landmarks; it is reset first. For photos, one that does not follow
+        faces from frame to frame.
+      settings: see there.
+      on_frame: called after each frame.
 
     Returns:
-        VideoRecord, or the ManifestEntry that says why there is none. Whatever goes wrong with one
-        input ends up there: the next one is not affected.
+      VideoRecord, or the ManifestEntry that says why there is none. Whatever goes wrong with one
+      input ends up there: the next one is not affected.
 
     Raises:
-        DetectorFailure: the detector can not work at all.
+      DetectorFailure: the detector can not work at all.
     """
     results = _do_clips(item, detector, settings, on_frame)
     frames, rejected_clips = _Frames(settings), {}

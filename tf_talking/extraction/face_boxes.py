@@ -31,9 +31,9 @@ class FaceBoxes:
     """Boxes of one face in some frames.
 
     Attributes:
-        numbers: FRAME of each box, ascending.
-        boxes: float32 [N, 4], (x, y, width, height) as in the file.
-        relative: parts of the frame (VoxCeleb2), or pixels (VoxCeleb1).
+      numbers: FRAME of each box, ascending.
+      boxes: float32 [N, 4], (x, y, width, height) as in the file.
+      relative: parts of the frame (VoxCeleb2), or pixels (VoxCeleb1).
     """
 
     numbers: np.ndarray
@@ -52,7 +52,7 @@ def read_boxes(path: str | os.PathLike) -> FaceBoxes:
     """Reads one file.
 
     Raises:
-        ValueError: naming the file and the line that is not as above.
+      ValueError: naming the file and the line that is not as above.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -91,14 +91,15 @@ def _row(path, number: int, line: str) -> tuple[float, ...]:
 
 
 class WantedFrames:
-    """Which frames of a file are in the box files, and where the face is in them."""
+    """Which frames of a file are in the box files, and where the face is in them.
+
+    Args:
+      tracks: the file's boxes.
+      whole_video: the file is the whole video, and FRAME tells the time; else it is the clip
+        that the (one) track describes, from its first frame on.
+    """
 
     def __init__(self, tracks: Sequence[FaceBoxes], whole_video: bool):
-        """Args:
-        tracks: the file's boxes.
-        whole_video: the file is the whole video, and FRAME tells the time; else it is the clip
-            that the (one) track describes, from its first frame on.
-        """
         self._whole = whole_video
         self._places = {
             int(number) if whole_video else row: (track, row)

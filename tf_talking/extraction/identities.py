@@ -46,7 +46,7 @@ class Identities:
         """Identity of a file or folder below `root`, None if the CSV does not name it.
 
         Raises:
-            ValueError: rows with different identities fit equally well.
+          ValueError: rows with different identities fit equally well.
         """
         own = path.absolute().parts
         below = len(path.relative_to(root).parts)

@@ -25,12 +25,12 @@ class InputItem:
     """One record to be.
 
     Attributes:
-        kind: "video" (one file), "clips" (files that are parts of one video), "frames" (images of
-            one video in order) or "photos" (unrelated photos of one person).
-        source: the file or folder, for messages and the manifest.
-        files: the files, in order.
-        boxes: for each file of kind "clips" its box file, for the one of kind "video" those of its
-            clips, with times in the whole video (face_boxes.py). Empty: no boxes are used.
+      kind: "video" (one file), "clips" (files that are parts of one video), "frames" (images of
+        one video in order) or "photos" (unrelated photos of one person).
+      source: the file or folder, for messages and the manifest.
+      files: the files, in order.
+      boxes: for each file of kind "clips" its box file, for the one of kind "video" those of its
+        clips, with times in the whole video (face_boxes.py). Empty: no boxes are used.
     """
 
     video_id: str
@@ -46,10 +46,10 @@ class VoxCelebOptions:
     """How VoxCeleb's folders are read.
 
     Attributes:
-        layout: "auto": folders named as VoxCeleb's are; "generic": none; "voxceleb": all.
-        boxes: folder of the box files, <identity>/<video>/<clip>.txt.
-        split_list, split: only what belongs to this split is taken.
-        names: identity of a folder's name, where it is another (vox1_meta.csv).
+      layout: "auto": folders named as VoxCeleb's are; "generic": none; "voxceleb": all.
+      boxes: folder of the box files, <identity>/<video>/<clip>.txt.
+      split_list, split: only what belongs to this split is taken.
+      names: identity of a folder's name, where it is another (vox1_meta.csv).
     """
 
     layout: str = "auto"
@@ -69,20 +69,20 @@ def find_inputs(
     """Lists the inputs below the given files and folders, in natural order.
 
     Args:
-        given: files and folders (searched through; hidden ones and files of other kinds are left
-            out, but a file that is given itself is taken whatever its name).
-        identities: who is on which file.
-        images_as: "frames": images of one folder are one video; "photos": each is an input of its
-            own; "identity": photos of one folder and one known identity form one input, others
-            are inputs of their own; "auto": "frames" where a folder holds at least ten images of
-            one size whose names differ in their number only, else "identity".
-        identity_from: for files that `identities` does not name. "file": everybody is a person of
-            their own, "folder": the first folder below the given one is the person.
-        options: of VoxCeleb's folders; their identity is VoxCeleb's.
+      given: files and folders (searched through; hidden ones and files of other kinds are left
+        out, but a file that is given itself is taken whatever its name).
+      identities: who is on which file.
+      images_as: "frames": images of one folder are one video; "photos": each is an input of its
+        own; "identity": photos of one folder and one known identity form one input, others
+        are inputs of their own; "auto": "frames" where a folder holds at least ten images of
+        one size whose names differ in their number only, else "identity".
+      identity_from: for files that `identities` does not name. "file": everybody is a person of
+        their own, "folder": the first folder below the given one is the person.
+      options: of VoxCeleb's folders; their identity is VoxCeleb's.
 
     Raises:
-        ValueError: a given path does not exist, a file does not stand where VoxCeleb's do (with
-            the layout "voxceleb"), or two inputs get the same video_id.
+      ValueError: a given path does not exist, a file does not stand where VoxCeleb's do (with
+        the layout "voxceleb"), or two inputs get the same video_id.
     """
     if images_as not in IMAGES_AS:
         raise ValueError(f"images_as: got {images_as!r}, expected one of {IMAGES_AS}")

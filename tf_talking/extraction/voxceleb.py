@@ -37,10 +37,10 @@ def place_of_file(path: pathlib.Path, strict: bool = True) -> Place | None:
     """Place of a video file.
 
     Args:
-        strict: only names as VoxCeleb has them; else every <identity>/<video>/<clip> counts.
+      strict: only names as VoxCeleb has them; else every <identity>/<video>/<clip> counts.
 
     Returns:
-        Place, None if the file does not stand in such a folder.
+      Place, None if the file does not stand in such a folder.
     """
     folder, stem = path.parent, path.stem
     if _IDENTITY.fullmatch(folder.name) and _VIDEO.fullmatch(stem):
@@ -82,13 +82,13 @@ class SplitList:
 
     A verification list makes its identities "test" and all others "train". A list without splits
     names what is taken, whichever split is asked for.
+
+    Args:
+      splits: (identity[, video[, clip]]) -> split, or "" for all of them.
+      others: split of what is not listed.
     """
 
     def __init__(self, splits: dict[tuple[str, ...], str], others: str | None = None):
-        """Args:
-        splits: (identity[, video[, clip]]) -> split, or "" for all of them.
-        others: split of what is not listed.
-        """
         self._splits, self._others = splits, others
         below: dict[tuple[str, ...], set[str]] = {}
         for key, split in splits.items():

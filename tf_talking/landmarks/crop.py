@@ -93,7 +93,7 @@ def crop_box(landmarks: np.ndarray) -> CropBox:
     """Landmarks float [N, 2] in pixels -> the box around the head.
 
     Raises:
-        ValueError: landmarks are of another shape, not finite, or all in one place.
+      ValueError: landmarks are of another shape, not finite, or all in one place.
     """
     landmarks = _check_landmarks(landmarks)
     size = face_size(landmarks)
@@ -110,7 +110,7 @@ def cut_box(frame: np.ndarray, box: CropBox) -> np.ndarray:
     """Cuts `box` out of `frame` uint8 [H, W, 3], repeating the edge pixels beyond the frame.
 
     Raises:
-        ValueError: box and frame have no pixel in common.
+      ValueError: box and frame have no pixel in common.
     """
     height, width = frame.shape[:2]
     x1, y1 = box.x0 + box.side, box.y0 + box.side
@@ -130,15 +130,15 @@ def crop_frame(
     """Cuts the head out of a frame and scales it: cubic up, area down.
 
     Args:
-        frame: uint8 [H, W, 3].
-        landmarks: float [N, 2], pixels of the frame.
-        size: S, pixels.
+      frame: uint8 [H, W, 3].
+      landmarks: float [N, 2], pixels of the frame.
+      size: S, pixels.
 
     Returns:
-        (uint8 [S, S, 3], float32 [N, 2] in pixels of the crop).
+      (uint8 [S, S, 3], float32 [N, 2] in pixels of the crop).
 
     Raises:
-        ValueError: the frame is not uint8 RGB, or the landmarks give no box in it.
+      ValueError: the frame is not uint8 RGB, or the landmarks give no box in it.
     """
     jpeg.check_rgb(frame)
     box = crop_box(landmarks)

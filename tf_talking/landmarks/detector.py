@@ -19,8 +19,8 @@ class Detection:
     """Landmarks of the one face of a frame, or why there are none; one of the two is None.
 
     Attributes:
-        landmarks: float32 [P, 2], (x, y) in pixels of the frame, pixel centres at integers.
-        reason: "no face", "several faces (2)".
+      landmarks: float32 [P, 2], (x, y) in pixels of the frame, pixel centres at integers.
+      reason: "no face", "several faces (2)".
     """
 
     landmarks: np.ndarray | None
@@ -39,8 +39,8 @@ class LandmarkDetector(abc.ABC):
     a time; a detector on a GPU is faster so.
 
     Attributes:
-        name: as records and models name it.
-        scheme: which points it returns ("ibug68", "ibug68_gaze").
+      name: as records and models name it.
+      scheme: which points it returns ("ibug68", "ibug68_gaze").
     """
 
     name: str
@@ -53,12 +53,12 @@ class LandmarkDetector(abc.ABC):
         """Frames uint8 [H, W, 3] RGB, all of one size -> a Detection for each of them.
 
         Args:
-            boxes: where the face is, (x, y, width, height) in pixels of each frame; other faces
-                then do not count. None: the frame's one face.
+          boxes: where the face is, (x, y, width, height) in pixels of each frame; other faces
+            then do not count. None: the frame's one face.
 
         Raises:
-            ValueError: a frame is not uint8 RGB.
-            DetectorFailure: see there.
+          ValueError: a frame is not uint8 RGB.
+          DetectorFailure: see there.
         """
 
     def reset(self) -> None:  # noqa: B027 (most detectors need not override it)
@@ -81,9 +81,9 @@ def choose_face(faces: Sequence[np.ndarray], box: np.ndarray | None = None) -> D
     like a face of its own).
 
     Args:
-        faces: landmarks float [P, 2] of each face.
-        box: (x, y, width, height): the face is the one centred nearest to the box's centre, and
-            within the box.
+      faces: landmarks float [P, 2] of each face.
+      box: (x, y, width, height): the face is the one centred nearest to the box's centre, and
+        within the box.
     """
     if len(faces) == 0:
         return Detection(None, NO_FACE)

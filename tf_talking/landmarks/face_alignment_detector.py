@@ -26,7 +26,21 @@ LANDMARK_FILE = "2DFAN4-11f355bf06.pth.tar"
 
 
 class FaceAlignmentDetector(LandmarkDetector):
-    """68 points of every frame on its own (no tracking)."""
+    """68 points of every frame on its own (no tracking).
+
+    Args:
+      scheme: "ibug68"; this detector knows no irises.
+      video: makes no difference here.
+      device: PyTorch's name; None: "cuda" if there is one, else "cpu".
+      face_detector: the package's name ("sfd", "blazeface", "retinaface", ...).
+      path_to_detector: file of the face detector's network, instead of downloading it.
+      detector_options: further `face_detector_kwargs`, such as `path_to_anchor`.
+      model: a `face_alignment.FaceAlignment` made elsewhere, instead of all of these.
+
+    Raises:
+      ValueError: another scheme, or no such file.
+      RuntimeError: a network could not be downloaded; the message says where to put it.
+    """
 
     name = "face_alignment"
 
@@ -40,19 +54,6 @@ class FaceAlignmentDetector(LandmarkDetector):
         detector_options: dict | None = None,
         model=None,
     ):
-        """Args:
-            scheme: "ibug68"; this detector knows no irises.
-            video: makes no difference here.
-            device: PyTorch's name; None: "cuda" if there is one, else "cpu".
-            face_detector: the package's name ("sfd", "blazeface", "retinaface", ...).
-            path_to_detector: file of the face detector's network, instead of downloading it.
-            detector_options: further `face_detector_kwargs`, such as `path_to_anchor`.
-            model: a `face_alignment.FaceAlignment` made elsewhere, instead of all of these.
-
-        Raises:
-            ValueError: another scheme, or no such file.
-            RuntimeError: a network could not be downloaded; the message says where to put it.
-        """
         if scheme != "ibug68":
             raise ValueError(f"scheme: got {scheme!r}, face_alignment gives only 'ibug68'")
         self.scheme = scheme

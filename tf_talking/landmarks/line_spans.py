@@ -188,7 +188,7 @@ def quad(corners: tf.Tensor, size: int) -> Quad:
 
 
 def quad_span(shape: Quad, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pixels of a quadrilateral; fields [..., 4, 1], rows [..., 1, R] → two of [..., R]."""
+    """Pixels of a quadrilateral; fields [..., 4, 1], rows [..., 1, R] -> two of [..., R]."""
     lo, hi = line_span(shape.edges, rows)
     inside = (rows >= shape.fill_from) & (rows < shape.fill_to)
     x = tf.math.floor((shape.fill_x + (rows - shape.fill_from) * shape.fill_step) / FIXED_ONE)

@@ -50,7 +50,7 @@ class BodyPainter(Painter):
         return self.who.width * self.who.shoulders
 
     def _body_points(self, points) -> np.ndarray:
-        """Points in head units from the neck's joint → pixels; the body does not turn."""
+        """Points in head units from the neck's joint -> pixels; the body does not turn."""
         scale = np.array([self.who.shoulders, 1]) * self.unit
         return self.posed["pivot"][0, :2] + np.asarray(points) * scale
 

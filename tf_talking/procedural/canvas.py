@@ -72,9 +72,9 @@ class Painter:
     """A person being painted: what the painters of body and head share.
 
     Attributes:
-        canvas, model, posed: where, who, in which pose.
-        unit: pixels of one head unit.
-        skin_colour: of skin that faces us as the face does.
+      canvas, model, posed: where, who, in which pose.
+      unit: pixels of one head unit.
+      skin_colour: of skin that faces us as the face does.
     """
 
     def __init__(self, canvas: Canvas, model: FaceModel, posed: PosedFace):

@@ -123,7 +123,7 @@ class Identity:
         """The person number `seed`; always the same for the same number.
 
         Raises:
-            ValueError: the number is negative.
+          ValueError: the number is negative.
         """
         if seed < 0:
             raise ValueError(f"identity seed: got {seed}, expected at least 0")

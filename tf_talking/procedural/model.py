@@ -18,16 +18,16 @@ class Pose:
     """One moment of a talking head.
 
     Attributes:
-        yaw: degrees, positive: the nose points to the image's right; up to 40.
-        pitch: degrees, positive: looks up; up to 20.
-        roll: degrees, positive: tilts clockwise in the image; up to 20.
-        mouth: 0 closed to 1 wide open.
-        smile: -1 (narrow, corners down) to 1 (wide, corners up).
-        blink_left, blink_right: 0 open to 1 closed; the sides are those of the image.
-        brow: -1 (lowered) to 1 (raised).
-        gaze_x, gaze_y: -1 to 1, to the image's right and down.
-        shift_x, shift_y: where the head is, in shares of the raw frame's side from its centre.
-        scale: size relative to an average distance from the camera.
+      yaw: degrees, positive: the nose points to the image's right; up to 40.
+      pitch: degrees, positive: looks up; up to 20.
+      roll: degrees, positive: tilts clockwise in the image; up to 20.
+      mouth: 0 closed to 1 wide open.
+      smile: -1 (narrow, corners down) to 1 (wide, corners up).
+      blink_left, blink_right: 0 open to 1 closed; the sides are those of the image.
+      brow: -1 (lowered) to 1 (raised).
+      gaze_x, gaze_y: -1 to 1, to the image's right and down.
+      shift_x, shift_y: where the head is, in shares of the raw frame's side from its centre.
+      scale: size relative to an average distance from the camera.
     """
 
     yaw: float = 0.0
@@ -101,12 +101,12 @@ class FaceModel:
     """All points of one person's head at rest, how expressions move them, and skin colours.
 
     Attributes:
-        identity: whose.
-        skin_colours: float32 [rows - 1, columns - 1, 3], of the mesh's quadrilaterals.
-        normals: {mesh: unit normals at rest [R - 1, C - 1, 3] of its quadrilaterals}.
-        outward: {mesh: directions at rest away from the skull's axis}; tells front from back
-            where a mesh of hair is folded.
-        hair_tints: float32 [ROWS - 1, COLUMNS], light and dark strands.
+      identity: whose.
+      skin_colours: float32 [rows - 1, columns - 1, 3], of the mesh's quadrilaterals.
+      normals: {mesh: unit normals at rest [R - 1, C - 1, 3] of its quadrilaterals}.
+      outward: {mesh: directions at rest away from the skull's axis}; tells front from back
+        where a mesh of hair is folded.
+      hair_tints: float32 [ROWS - 1, COLUMNS], light and dark strands.
     """
 
     def __init__(self, identity: Identity):

@@ -15,11 +15,11 @@ def pose_track(seed: int | Sequence[int], num_frames: int) -> list[Pose]:
     A longer track of the same seed begins with the shorter one.
 
     Args:
-        seed: non-negative number, or several of them.
-        num_frames: at least 1.
+      seed: non-negative number, or several of them.
+      num_frames: at least 1.
 
     Raises:
-        ValueError: the number of frames is not positive.
+      ValueError: the number of frames is not positive.
     """
     if num_frames < 1:
         raise ValueError(f"num_frames: got {num_frames}, expected at least 1")

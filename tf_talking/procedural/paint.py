@@ -48,8 +48,8 @@ class HeadPainter(Painter):
         """Draws the cells of a mesh that face us (or away), far ones first.
 
         Args:
-            colours: [R - 1, C - 1, 3], 0 to 255.
-            canvas: uint8 [T, T, 3], `ratio` times smaller than the picture.
+          colours: [R - 1, C - 1, 3], 0 to 255.
+          canvas: uint8 [T, T, 3], `ratio` times smaller than the picture.
         """
         grid = self.posed[name]
         corners = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)

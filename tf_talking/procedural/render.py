@@ -44,10 +44,10 @@ def render_raw(identity: Identity, pose: Pose, side: int) -> tuple[np.ndarray, n
     """Paints one uncropped frame.
 
     Args:
-        side: of the square frame, pixels.
+      side: of the square frame, pixels.
 
     Returns:
-        (uint8 [side, side, 3] RGB, float32 [68, 2] landmarks in its pixels).
+      (uint8 [side, side, 3] RGB, float32 [68, 2] landmarks in its pixels).
     """
     factor = max(2, math.ceil(_CANVAS / side)) if side < 480 else 1.5
     canvas_side = round(side * factor)
@@ -63,7 +63,7 @@ def render(identity: Identity, pose: Pose, size: int) -> tuple[np.ndarray, np.nd
     """One frame, cropped as real data is.
 
     Returns:
-        (uint8 [size, size, 3] RGB, float32 [68, 2] landmarks in pixels of the crop).
+      (uint8 [size, size, 3] RGB, float32 [68, 2] landmarks in pixels of the crop).
     """
     frame, landmarks = render_raw(identity, pose, raw_size(size))
     return crop_frame(frame, landmarks, size)
@@ -80,9 +80,9 @@ def render_video(
     """A video of person `identity_seed`; another track is another video of the same person.
 
     Args:
-        num_frames: at 25 frames a second.
-        size: of the cropped frames, pixels.
-        track_seed: non-negative; which of the person's motions.
+      num_frames: at 25 frames a second.
+      size: of the cropped frames, pixels.
+      track_seed: non-negative; which of the person's motions.
     """
     identity = Identity.sample(identity_seed)
     track = pose_track((identity_seed, track_seed), num_frames)

@@ -95,7 +95,7 @@ class HeadShape:
         )
 
     def on_skin(self, points: np.ndarray) -> np.ndarray:
-        """Front points [..., 2] (x, y) → [..., 3] on the surface."""
+        """Front points [..., 2] (x, y) -> [..., 3] on the surface."""
         x, y = points[..., 0], points[..., 1]
         width, centre, front, _ = self.profile(y)
         sine = np.clip(x / np.maximum(width, 1e-3), -0.998, 0.998)

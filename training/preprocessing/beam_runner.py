@@ -121,14 +121,14 @@ def run(
     """Does all units in a Beam job and adds their parts to the dataset.
 
     Args:
-        units, writer, detector_spec, settings: as in `local_runner.run`.
-        workers: processes of the direct runner; others have options of their own.
-        runner: one of RUNNERS.
-        beam_options: flags of Beam, such as "--project=x".
+      units, writer, detector_spec, settings: as in `local_runner.run`.
+      workers: processes of the direct runner; others have options of their own.
+      runner: one of RUNNERS.
+      beam_options: flags of Beam, such as "--project=x".
 
     Raises:
-        RuntimeError: the job failed. Parts that were finished stay and are taken up by the next
-            run.
+      RuntimeError: the job failed. Parts that were finished stay and are taken up by the next
+        run.
     """
     folder = str(writer.path.absolute())
     start = time.monotonic()

@@ -56,15 +56,15 @@ def run(
     """Does all units; each one's shard is written as soon as it is done.
 
     Args:
-        units: lists of inputs; one list is one shard, done by one process.
-        writer: of the dataset folder.
-        detector_spec: arguments of `get_detector`, without `video`.
-        settings: of `extract`.
-        workers: processes at most.
+      units: lists of inputs; one list is one shard, done by one process.
+      writer: of the dataset folder.
+      detector_spec: arguments of `get_detector`, without `video`.
+      settings: of `extract`.
+      workers: processes at most.
 
     Raises:
-        OSError: a shard could not be written.
-        RuntimeError: the detector can not work.
+      OSError: a shard could not be written.
+      RuntimeError: the detector can not work.
     """
     workers = min(workers, len(units))
     total = sum(map(len, units))

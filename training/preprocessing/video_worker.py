@@ -28,14 +28,14 @@ class VideoWorker:
     """Makes records of inputs, in one process.
 
     Attributes:
-        seconds: spent on inputs so far; making detectors does not count.
+      seconds: spent on inputs so far; making detectors does not count.
+
+    Args:
+      detector_spec: arguments of `get_detector`, without `video`.
+      settings: of `extract`.
     """
 
     def __init__(self, detector_spec: dict, settings: ExtractSettings):
-        """Args:
-        detector_spec: arguments of `get_detector`, without `video`.
-        settings: of `extract`.
-        """
         self._spec, self._settings = detector_spec, settings
         self._detectors: dict[bool, LandmarkDetector] = {}
         self.seconds = 0.0
@@ -75,9 +75,9 @@ class Throughput:
     """What a run measured.
 
     Attributes:
-        frames: looked at.
-        seconds: that `processes` processes needed.
-        processes: None: unknown, decided by the runner.
+      frames: looked at.
+      seconds: that `processes` processes needed.
+      processes: None: unknown, decided by the runner.
     """
 
     frames: int

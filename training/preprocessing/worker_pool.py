@@ -16,14 +16,15 @@ _POLL_SECONDS = 0.5
 
 
 class WorkerPool:
-    """Processes started by "spawn": nothing of the parent (TensorFlow, threads) is inherited."""
+    """Processes started by "spawn": nothing of the parent (TensorFlow, threads) is inherited.
+
+    Args:
+      workers: number of processes.
+      work: importable function of one item; its result is pickled back.
+      initializer: importable function, called once in each process with `initargs`.
+    """
 
     def __init__(self, workers: int, work: Callable, initializer: Callable, initargs: tuple = ()):
-        """Args:
-        workers: number of processes.
-        work: importable function of one item; its result is pickled back.
-        initializer: importable function, called once in each process with `initargs`.
-        """
         self.workers = workers
         self._work, self._initializer, self._initargs = work, initializer, initargs
 
@@ -41,12 +42,12 @@ class WorkerPool:
         """Yields the list of results of each unit, in the order in which they are finished.
 
         Args:
-            units: lists of items; one unit is done by one process.
-            give_up: item -> result of an item that kills its process.
-            on_poll: called about twice a second, for a progress line.
+          units: lists of items; one unit is done by one process.
+          give_up: item -> result of an item that kills its process.
+          on_poll: called about twice a second, for a progress line.
 
         Raises:
-            Exception: whatever `work` raises.
+          Exception: whatever `work` raises.
         """
         waiting = list(reversed(units))
         while waiting:

@@ -76,7 +76,7 @@ class Survival:
     Args:
       checkpoints: where they are saved.
       every: steps between two checkpoints.
-      restored: () → step; called after a checkpoint was restored, makes the trainer go on from it
+      restored: () -> step; called after a checkpoint was restored, makes the trainer go on from it
         (sets the count of skipped updates to 0).
       keep: variables that a rollback leaves alone: the number of episodes drawn, since the stream
         of episodes goes on.

@@ -48,7 +48,7 @@ def measure(
       discriminator: D, for the signs of its scores; None leaves them out.
 
     Returns:
-      Name → float32 scalar. The swap measures are NaN where all rows are of one video.
+      Name -> float32 scalar. The swap measures are NaN where all rows are of one video.
     """
     target = to_float(batch["target_frame"])
     drawn = landmark_images(config, batch["target_landmarks"])

@@ -53,7 +53,7 @@ class Rule:
 
     Attributes:
       measured: what the value is, for the message.
-      value: values of a look → the number that is judged; None where they lack it.
+      value: values of a look -> the number that is judged; None where they lack it.
       threshold: name of the limit in `Thresholds`.
       below: broken below the limit; otherwise above it.
       means, remedy: for the person who reads the alarm.

@@ -37,18 +37,18 @@ class Watchdog:
     """Judges a run while it trains.
 
     Args:
-      measure: () → name → scalar tensor, the networks measured on a batch.
+      measure: () -> name -> scalar tensor, the networks measured on a batch.
       every: steps between two looks.
       alarms_path: gets one JSON line when an alarm is raised or cleared; None writes no file
         (workers that are not the chief).
       thresholds: limits, patience and grace.
       stop_on: alarms that end the run.
       leave_out: alarms that do not apply to this run (w_vanishing where W is normalised).
-      log: (step, name → float), called with what was measured at each look; None: not logged.
+      log: (step, name -> float), called with what was measured at each look; None: not logged.
 
     Attributes:
       raised: names of the alarms that are raised now.
-      values: what the last look judged, name → float.
+      values: what the last look judged, name -> float.
 
     Raises:
       ValueError: `stop_on` or `leave_out` names an alarm that does not exist.
