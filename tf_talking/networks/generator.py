@@ -64,7 +64,8 @@ class Generator(keras.Model):
         super().__init__(**kwargs)
         self.config = config
         self.precision, self.recompute = precision, recompute
-        self.blocks, self.attentions = [], {}
+        # In this order: optimizers number their slots by it, in checkpoints too.
+        self.attentions, self.blocks = {}, []
         for plan in config.plan().generator:
             self.blocks.append(build_block(plan, config.spectral_norm))
             if plan.attention:

@@ -43,6 +43,19 @@ def test_attention_sits_where_the_paper_puts_it():
     assert not Generator(get_preset("fsth").model).attentions
 
 
+def test_order_of_weights_is_that_of_optimizers_in_checkpoints(networks):
+    """Slots are saved by number: another order could not read an older run."""
+    embedder, generator, discriminator = networks
+    order = [*generator.attentions.values(), *generator.blocks, generator.final_conv]
+    for network, layers in (
+        (generator, [*order, generator.projection]),
+        (embedder, [*embedder.down.blocks, embedder.down.attention]),
+        (discriminator, [discriminator.features, discriminator.head]),
+    ):
+        expected = [id(weight) for layer in layers for weight in layer.trainable_weights]
+        assert [id(weight) for weight in network.trainable_weights] == expected
+
+
 def test_embedding_is_the_mean_over_k(networks):
     embedder = networks[0]
     frames, drawn = images(2, 3), images(2, 3, seed=1)
