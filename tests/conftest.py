@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import pathlib
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,6 +19,19 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def repo_root() -> pathlib.Path:
     """The checkout, which programs started by the tests run in."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def run_command(repo_root):
+    """(module, arguments, options of subprocess.run) -> the process that ran `python -m module`."""
+
+    def run(module: str, *arguments, **options) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            **{"cwd": repo_root, "capture_output": True, "text": True, "timeout": 600} | options,
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")

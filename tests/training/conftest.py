@@ -1,8 +1,5 @@
 """A small config and episodes for the tests of training: real code, few channels."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.meta_learned import MetaLearned
+from tf_talking.procedural.folder import list_jobs, make_dataset, open_writer
 
 
 @pytest.fixture(scope="module")
@@ -51,24 +49,10 @@ def nano_batch(nano_config):
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory, nano_config, repo_root):
+def people(tmp_path_factory, nano_config):
     """A dataset folder: five procedural people, one video of six frames each."""
-    folder = tmp_path_factory.mktemp("data") / "people"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.make_procedural",
-            f"--output={folder}",
-            "--num_identities=5",
-            "--frames_per_video=6",
-            "--workers=1",
-            f"--image_size={nano_config.model.image_size}",
-        ],
-        check=True,
-        timeout=300,
-        cwd=repo_root,
-    )
+    folder, size = tmp_path_factory.mktemp("data") / "people", nano_config.model.image_size
+    make_dataset(open_writer(folder, size), list_jobs(range(5), 1, 6, size, seed=0), workers=1)
     return folder
 
 

@@ -1,8 +1,5 @@
 """The program that writes procedural datasets."""
 
-import subprocess
-import sys
-
 import numpy as np
 
 from tf_talking.dataset.folder import DatasetFolder
@@ -10,26 +7,19 @@ from tf_talking.media import video
 from tf_talking.procedural import render as procedural
 
 
-def test_program_writes_a_dataset_and_a_film(tmp_path, repo_root):
+def test_program_writes_a_dataset_and_a_film(tmp_path, run_command):
     data, film = tmp_path / "data", tmp_path / "person.mp4"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.make_procedural",
-            f"--output={data}",
-            f"--video={film}",
-            "--num_identities=4",
-            "--first_identity=20",
-            "--videos_per_identity=2",
-            "--frames_per_video=3",
-            "--image_size=64",
-            "--seed=5",
-            "--workers=2",
-        ],
-        cwd=repo_root,
-        capture_output=True,
-        text=True,
+    done = run_command(
+        "training.make_procedural",
+        f"--output={data}",
+        f"--video={film}",
+        "--num_identities=4",
+        "--first_identity=20",
+        "--videos_per_identity=2",
+        "--frames_per_video=3",
+        "--image_size=64",
+        "--seed=5",
+        "--workers=2",
     )
     assert done.returncode == 0, done.stderr
     folder = DatasetFolder.open(data)
@@ -49,12 +39,7 @@ def test_program_writes_a_dataset_and_a_film(tmp_path, repo_root):
     assert len(frames) == 3 and frames[0].shape == (512, 512, 3)
 
 
-def test_nothing_to_do_is_a_usage_error(repo_root):
-    done = subprocess.run(
-        [sys.executable, "-m", "training.make_procedural"],
-        cwd=repo_root,
-        capture_output=True,
-        text=True,
-    )
+def test_nothing_to_do_is_a_usage_error(run_command):
+    done = run_command("training.make_procedural")
     assert done.returncode == 2
     assert "give --output DIR" in done.stderr

@@ -1,5 +1,6 @@
 """End to end on real clips and on everything that can be wrong with an input."""
 
+import functools
 import json
 import os
 import re
@@ -20,12 +21,9 @@ from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.media import photos, video
 
 
-def command(*arguments) -> list[str]:
-    return [sys.executable, "-m", "training.preprocess", *map(str, arguments)]
-
-
-def preprocess(repo_root, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(command(*arguments), cwd=repo_root, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def preprocess(run_command):
+    return functools.partial(run_command, "training.preprocess")
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +69,9 @@ def inputs(tmp_path_factory, shared_dir):
 
 
 @pytest.fixture(scope="module")
-def done(inputs, repo_root):
+def done(inputs, preprocess):
     output = inputs.parent / "data"
     result = preprocess(
-        repo_root,
         "--input",
         inputs,
         "--output",
@@ -141,31 +138,31 @@ def test_progress_is_readable(done):
     assert not [line for line in lines if not line.startswith("preprocess:")]
 
 
-def test_second_run_does_only_what_is_new(done, inputs, repo_root):
+def test_second_run_does_only_what_is_new(done, inputs, preprocess):
     output, _ = done
-    before = {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
+    before = {path.name: path.stat().st_mtime_ns for path in output.glob("videos-*.tfrecord")}
     lines = (output / "manifest.jsonl").read_bytes()
     arguments = ["--output", output, "--image_size", 64, "--max_frames", 12]
     arguments += ["--identities", inputs.parent / "people.csv"]
-    again = preprocess(repo_root, "--input", inputs, *arguments)
+    again = preprocess("--input", inputs, *arguments)
     assert again.returncode == 0 and "11 of them done by earlier runs" in again.stdout
     assert (output / "manifest.jsonl").read_bytes() == lines
 
     more = inputs.parent / "more"
     more.mkdir()
     shutil.copy(inputs / "c001.mp4", more / "new.mp4")
-    assert preprocess(repo_root, "--input", f"{inputs},{more}", *arguments).returncode == 0
+    assert preprocess("--input", f"{inputs},{more}", *arguments).returncode == 0
     assert (output / "manifest.jsonl").read_bytes().startswith(lines)
     new = DatasetFolder.open(output).accepted[-1]
     assert (new.video_id, new.num_frames) == ("more/new.mp4", 12)
     for name, changed in before.items():
         assert (output / name).stat().st_mtime_ns == changed
 
-    mixed = preprocess(repo_root, "--input", inputs, "--output", output, "--image_size", 128)
+    mixed = preprocess("--input", inputs, "--output", output, "--image_size", 128)
     assert mixed.returncode != 0 and "image_size is 64, asked for is 128" in mixed.stderr
 
 
-def test_killed_run_is_resumed(inputs, repo_root, tmp_path):
+def test_killed_run_is_resumed(inputs, preprocess, repo_root, tmp_path):
     many = tmp_path / "many"
     many.mkdir()
     for k in range(6):
@@ -173,19 +170,19 @@ def test_killed_run_is_resumed(inputs, repo_root, tmp_path):
     output = tmp_path / "data"
     arguments = ["--input", many, "--output", output, "--image_size", 64, "--videos_per_shard", 1]
     arguments += ["--workers", 1, "--max_frames", 20]
-    process = subprocess.Popen(
-        command(*arguments), cwd=repo_root, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "training.preprocess", *map(str, arguments)]
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=repo_root, **quiet)
     end = time.monotonic() + 60
-    while len(list(output.glob("*.tfrecord"))) < 2 and time.monotonic() < end:
+    while len(list(output.glob("videos-*.tfrecord"))) < 2 and time.monotonic() < end:
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    finished = {path.name: path.read_bytes() for path in output.glob("*.tfrecord")}
+    finished = {path.name: path.read_bytes() for path in output.glob("videos-*.tfrecord")}
     assert 2 <= len(finished) < 6
 
-    result = preprocess(repo_root, *arguments)
+    result = preprocess(*arguments)
     assert result.returncode == 0
     data = DatasetFolder.open(output)
     assert sorted(entry.video_id for entry in data.accepted) == [f"many/v{k}.mp4" for k in range(6)]
@@ -196,10 +193,8 @@ def test_killed_run_is_resumed(inputs, repo_root, tmp_path):
     assert f"{len(finished)} of them done by earlier runs" in result.stdout
 
 
-def test_nothing_accepted_and_wrong_flags_fail(inputs, repo_root, tmp_path):
-    nothing = preprocess(
-        repo_root, "--input", inputs / "bad" / "text.mp4", "--output", tmp_path / "data"
-    )
+def test_nothing_accepted_and_wrong_flags_fail(inputs, preprocess, tmp_path):
+    nothing = preprocess("--input", inputs / "bad" / "text.mp4", "--output", tmp_path / "data")
     assert nothing.returncode != 0 and "not one input was accepted" in nothing.stderr
     (line,) = (tmp_path / "data" / "manifest.jsonl").read_text().splitlines()
     assert json.loads(line)["reason"].startswith("not a video")
@@ -208,7 +203,7 @@ def test_nothing_accepted_and_wrong_flags_fail(inputs, repo_root, tmp_path):
         (["--input", inputs, "--detector", "dlib"], "value should be one of"),
         (["--input", inputs, "--detector", "face_alignment", "--scheme", "ibug68_gaze"], "ibug68"),
     ]:
-        result = preprocess(repo_root, *flags, "--output", tmp_path / "data2")
+        result = preprocess(*flags, "--output", tmp_path / "data2")
         assert result.returncode != 0
         assert re.search(message, result.stderr + result.stdout), message
 
@@ -218,28 +213,22 @@ def small_files_only() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
 
-def test_full_disk_ends_clearly_and_nothing_is_lost(inputs, repo_root, tmp_path):
+def test_full_disk_ends_clearly_and_nothing_is_lost(inputs, preprocess, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     for name, frames in (("a", "c001.mp4"), ("b", "c002.mp4")):
         shutil.copy(inputs / frames, source / f"{name}.mp4")
     arguments = ["--input", source, "--output", tmp_path / "data", "--image_size", 64]
     arguments += ["--videos_per_shard", 1, "--workers", 1, "--max_frames"]
-    first = preprocess(repo_root, *arguments, 12)  # 12 small frames fit
+    first = preprocess(*arguments, 12)  # 12 small frames fit
     assert first.returncode == 0
     kept = {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
     shutil.copy(inputs / "c001.mp4", source / "c.mp4")
-    full = subprocess.run(
-        command(*arguments, 78),
-        cwd=repo_root,
-        capture_output=True,
-        text=True,
-        preexec_fn=small_files_only,
-    )
+    full = preprocess(*arguments, 78, preexec_fn=small_files_only)
     assert full.returncode == 2
     assert "videos-00002.tfrecord could not be written, is the disk full?" in full.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()} == kept
-    again = preprocess(repo_root, *arguments, 78)
+    again = preprocess(*arguments, 78)
     assert again.returncode == 0 and "2 of them done by earlier runs" in again.stdout
     assert DatasetFolder.open(tmp_path / "data").read_video("in/c.mp4").num_frames == 78
 
@@ -271,22 +260,22 @@ def two_people(inputs, tmp_path_factory, shared_dir):
     return root
 
 
-def test_boxes_choose_the_face_and_lists_the_people(two_people, repo_root, tmp_path):
+def test_boxes_choose_the_face_and_lists_the_people(two_people, preprocess, tmp_path):
     common = ["--input", two_people / "vid", "--image_size", 64, "--output"]
     split = ["--split_list", two_people / "veri_test.txt"]
-    without = preprocess(repo_root, *common, tmp_path / "a", *split)
+    without = preprocess(*common, tmp_path / "a", *split)
     assert without.returncode == 2 and "several faces (2)" in without.stdout
     (entry,) = DatasetFolder.open(tmp_path / "a").entries
     assert entry.identity == "id10001"
 
     boxes = ["--boxes", two_people / "txt", *split, "--split", "test"]
-    result = preprocess(repo_root, *common, tmp_path / "b", *boxes)
+    result = preprocess(*common, tmp_path / "b", *boxes)
     assert result.returncode == 0, result.stderr
     data = DatasetFolder.open(tmp_path / "b")
     assert [(e.video_id, e.num_frames) for e in data.accepted] == [("id10270/1zcIwhmdeo4", 12)]
     # The same person alone gives the same crop.
     reference = preprocess(
-        repo_root, "--input", two_people / "alone", "--image_size", 64, "--output", tmp_path / "c"
+        "--input", two_people / "alone", "--image_size", 64, "--output", tmp_path / "c"
     )
     assert reference.returncode == 0
     alone = DatasetFolder.open(tmp_path / "c").read_video("alone/c002.mp4").landmarks[:12]
@@ -303,12 +292,10 @@ def test_boxes_choose_the_face_and_lists_the_people(two_people, repo_root, tmp_p
         (["--layout", "voxceleb"], "clips/a.mp4: expected <identity>/<video>/<clip>"),
     ],
 )
-def test_wrong_voxceleb_flags_are_named(repo_root, tmp_path, flags, message):
+def test_wrong_voxceleb_flags_are_named(preprocess, tmp_path, flags, message):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").touch()
     (tmp_path / "bad.txt").write_text("1 id10001/a/b.wav\nx y z\n")
     flags = [str(tmp_path / flag) if flag == "bad.txt" else flag for flag in flags]
-    result = preprocess(
-        repo_root, "--input", tmp_path / "clips", "--output", tmp_path / "data", *flags
-    )
+    result = preprocess("--input", tmp_path / "clips", "--output", tmp_path / "data", *flags)
     assert result.returncode == 2 and message in result.stderr

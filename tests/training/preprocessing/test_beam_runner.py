@@ -3,8 +3,6 @@
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,16 +17,14 @@ VIDEOS = {
 }
 
 
-def preprocess(repo_root, source, output, *arguments, **options):
-    flags = ["--input", source, "--output", output, "--image_size", 64, "--max_frames", 12]
-    flags += ["--videos_per_shard", 1, *arguments]
-    return subprocess.run(
-        [sys.executable, "-m", "training.preprocess", *map(str, flags)],
-        cwd=repo_root,
-        capture_output=True,
-        text=True,
-        **options,
-    )
+@pytest.fixture(scope="module")
+def preprocess(run_command):
+    def run(source, output, *arguments, **options):
+        flags = ["--input", source, "--output", output, "--image_size", 64, "--max_frames", 12]
+        flags += ["--videos_per_shard", 1, *arguments]
+        return run_command("training.preprocess", *flags, **options)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +43,17 @@ def voxceleb(tmp_path_factory, shared_dir):
 
 
 @pytest.fixture(scope="module")
-def local(voxceleb, repo_root):
+def local(voxceleb, preprocess):
     output = voxceleb.parent / "local"
-    result = preprocess(repo_root, voxceleb, output, "--workers", 2)
+    result = preprocess(voxceleb, output, "--workers", 2)
     assert result.returncode == 0, result.stderr
     return output, result
 
 
 @pytest.fixture(scope="module")
-def direct(voxceleb, repo_root):
+def direct(voxceleb, preprocess):
     output = voxceleb.parent / "direct"
-    result = preprocess(repo_root, voxceleb, output, "--workers", 2, "--runner", "direct")
+    result = preprocess(voxceleb, output, "--workers", 2, "--runner", "direct")
     assert result.returncode == 0, result.stderr
     return output, result
 
@@ -117,12 +113,12 @@ def test_direct_runner_makes_the_same_dataset(local, direct):
     assert not [line for line in lines if not line.startswith("preprocess:")], result.stderr
 
 
-def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, repo_root, tmp_path):
+def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, preprocess, tmp_path):
     source = tmp_path / "mp4"
     shutil.copytree(voxceleb, source)
     shutil.move(source / "id00017", tmp_path)
     output = tmp_path / "data"
-    assert preprocess(repo_root, source, output, "--workers", 1).returncode == 0
+    assert preprocess(source, output, "--workers", 1).returncode == 0
     before = {path.name: path.read_bytes() for path in output.glob("*.tfrecord")}
     assert len(before) == 2
     shutil.move(tmp_path / "id00017", source)
@@ -130,7 +126,6 @@ def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, re
     (output / "parts").mkdir()
     (output / "parts" / "0.1.2.tfrecord.tmp").write_bytes(b"half")
     again = preprocess(
-        repo_root,
         source,
         output,
         "--runner",
@@ -145,14 +140,13 @@ def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, re
         assert (output / name).read_bytes() == data
     entries = DatasetFolder.open(output).entries
     assert {entry.video_id for entry in entries} == VIDEOS.keys()
-    last = preprocess(repo_root, source, output)
+    last = preprocess(source, output)
     assert last.returncode == 0 and "4 of them done by earlier runs" in last.stdout
     assert "Throughput" not in last.stdout
 
 
-def test_failing_job_says_why(voxceleb, direct, repo_root, tmp_path):
+def test_failing_job_says_why(voxceleb, direct, preprocess, tmp_path):
     result = preprocess(
-        repo_root,
         voxceleb,
         tmp_path / "data",
         "--runner",
@@ -169,16 +163,11 @@ def test_failing_job_says_why(voxceleb, direct, repo_root, tmp_path):
     assert "there is no file" in result.stderr and "none.pth" in result.stderr
 
 
-def test_without_beam_the_error_says_what_to_install(voxceleb, repo_root, tmp_path):
+def test_without_beam_the_error_says_what_to_install(voxceleb, preprocess, repo_root, tmp_path):
     (tmp_path / "apache_beam.py").write_text("raise ImportError('No module named apache_beam')\n")
     path = os.pathsep.join([str(tmp_path), str(pathlib.Path(repo_root))])
     result = preprocess(
-        repo_root,
-        voxceleb,
-        tmp_path / "data",
-        "--runner",
-        "flink",
-        env=os.environ | {"PYTHONPATH": path},
+        voxceleb, tmp_path / "data", "--runner", "flink", env=os.environ | {"PYTHONPATH": path}
     )
     assert result.returncode == 2
     assert "pip install -r requirements.txt" in result.stderr

@@ -1,8 +1,6 @@
 """Preview grid, its layout file and the film: what stands where, and that it appears whole."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media.photos import read_photo
 from tf_talking.media.video import probe, read_frames
+from tf_talking.procedural.folder import list_jobs, make_dataset, open_writer
 from training.previews.film import FILM_COLUMNS, to_and_fro, write_film, write_previews
 from training.previews.grid import GRID_COLUMNS, choose_rows, draw_grid
 from training.previews.headings import draw_headings, heading_height
@@ -19,22 +18,8 @@ from training.runs.folder import RunFolder
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory, nano_config):
-    folder = tmp_path_factory.mktemp("data") / "people"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.make_procedural",
-            f"--output={folder}",
-            "--num_identities=3",
-            "--videos_per_identity=2",
-            "--frames_per_video=12",
-            "--workers=1",
-            f"--image_size={nano_config.model.image_size}",
-        ],
-        check=True,
-        timeout=300,
-    )
+    folder, size = tmp_path_factory.mktemp("data") / "people", nano_config.model.image_size
+    make_dataset(open_writer(folder, size), list_jobs(range(3), 2, 12, size, seed=0), workers=1)
     return DatasetFolder.open(folder)
 
 
