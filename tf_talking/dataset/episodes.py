@@ -9,21 +9,16 @@ episodes among them by number: together they see what one worker would. All of i
 Python runs in the pipeline's threads.
 """
 
-import logging
 import pathlib
 from collections.abc import Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.dataset import folder as dataset_folder
-from tf_talking.dataset import shards
 from tf_talking.dataset.augmentation import augment
-from tf_talking.dataset.episode_reader import EpisodeReader, VideoTable
+from tf_talking.dataset.episode_reader import EpisodeReader
+from tf_talking.dataset.videos import leave_out, locate, long_enough, open_alike
 
-_LOG = logging.getLogger(__name__)
-_SHORT_NAMED = 5  # videos named in the message about short ones
-_NAMED_DAMAGE = 3  # shards described in the message about damage
 MAX_SKIPPED = 99  # damaged records passed over for one episode: more means that hardly any is sound
 
 
@@ -31,7 +26,7 @@ class EpisodeDataset:
     """Endless, resumable stream of episode batches.
 
     Attributes:
-      info: dataset_folder.DatasetInfo that all folders share.
+      info: DatasetInfo that all folders share.
       entries: the included videos; the index in this list is `video_index`.
       data_hash: str over the included videos, as long as one folder's.
     """
@@ -79,53 +74,23 @@ class EpisodeDataset:
             )
         if isinstance(folders, str | pathlib.Path):
             folders = [folders]
-        opened = [dataset_folder.DatasetFolder.open(folder) for folder in folders]
-        if not opened:
-            raise ValueError("no dataset folder given")
-        _check_same_info(opened)
+        opened = open_alike(folders)
         self.info = opened[0].info
         self.data_hash = "+".join(folder.data_hash for folder in opened)
         self.k_shot, self.batch_size, self.seed = k_shot, batch_size, seed
         videos = [(folder, entry) for folder in opened for entry in folder.accepted]
-        videos = _leave_out(videos, exclude_identities)
-        videos = self._long_enough(videos, skip_short)
+        videos = long_enough(leave_out(videos, exclude_identities), k_shot + 1, skip_short)
         self.entries = [entry for _, entry in videos]
         self.on_damage = on_damage
         self._augmentation = {"mirror": mirror, "stretch": stretch, "color_jitter": color_jitter}
         self._reader = EpisodeReader(
-            _locate(videos, skip_damage=on_damage == "skip"),
+            locate(videos, skip_damage=on_damage == "skip"),
             k_shot,
             seed,
             self.info.image_size,
             self.info.num_points,
             max_skipped=MAX_SKIPPED if on_damage == "skip" else 0,
         )
-
-    def _long_enough(self, videos: list, skip_short: bool) -> list:
-        needed = self.k_shot + 1
-        short = [entry for _, entry in videos if entry.num_frames < needed]
-        names = ", ".join(f"{e.video_id} ({e.num_frames})" for e in short[:_SHORT_NAMED])
-        if short and not skip_short:
-            raise ValueError(
-                f"{len(short)} of {len(videos)} videos have fewer than K+1 = {needed} frames: "
-                f"{names}{', ...' if len(short) > _SHORT_NAMED else ''}; take a smaller K or skip "
-                "them (skip_short)"
-            )
-        if short:
-            _LOG.warning(
-                "%d of %d videos skipped: fewer than %d frames (%s%s)",
-                len(short),
-                len(videos),
-                needed,
-                names,
-                ", ..." if len(short) > _SHORT_NAMED else "",
-            )
-        videos = [video for video in videos if video[1].num_frames >= needed]
-        if not videos:
-            raise ValueError(
-                f"no video with at least K+1 = {needed} frames is left to sample episodes from"
-            )
-        return videos
 
     @property
     def num_videos(self) -> int:
@@ -226,52 +191,3 @@ class EpisodeDataset:
                 f"got pipeline {pipeline} of {num_pipelines} for {num_replicas} replicas, expected "
                 "0 <= pipeline < num_pipelines, and the same number of replicas in each pipeline"
             )
-
-
-def _locate(videos: list, skip_damage: bool) -> VideoTable:
-    """Finds every video's record; what is damaged raises ShardError or is warned about."""
-    folders = {id(folder): folder for folder, _ in videos}
-    damage = {key: folder.find_damage() for key, folder in folders.items()}
-    messages = [message for found in damage.values() for message in found.values()]
-    shown = "; ".join(messages[:_NAMED_DAMAGE]) + ("; ..." if len(messages) > _NAMED_DAMAGE else "")
-    if messages and not skip_damage:
-        raise shards.ShardError(f"{len(messages)} damaged shard(s): {shown}")
-    if messages:
-        _LOG.warning(
-            "%d damaged shard(s), whose videos will be passed over: %s", len(messages), shown
-        )
-    locations = []
-    for folder, entry in videos:
-        if entry.offset is None and entry.shard in damage[id(folder)]:
-            locations.append((entry.shard, -1))
-        else:
-            locations.append(folder.location(entry))
-    names = sorted({shard for shard, _ in locations})
-    numbers = {name: number for number, name in enumerate(names)}
-    return VideoTable(
-        shard_names=np.array(names, dtype=object),
-        shard=np.array([numbers[shard] for shard, _ in locations], np.int32),
-        offset=np.array([offset for _, offset in locations], np.int64),
-        num_frames=np.array([entry.num_frames for _, entry in videos], np.int32),
-    )
-
-
-def _check_same_info(folders: list[dataset_folder.DatasetFolder]) -> None:
-    first = folders[0]
-    for other in folders[1:]:
-        if other.info != first.info:
-            raise ValueError(
-                f"dataset folders do not match: {first.path} has {first.info}, {other.path} has "
-                f"{other.info}"
-            )
-
-
-def _leave_out(videos: list, people: Collection[str]) -> list:
-    known = {entry.identity for _, entry in videos}
-    unknown = sorted(set(people) - known)
-    if unknown:
-        raise ValueError(
-            f"identities {unknown} are not in the data; there are {len(known)}, such as "
-            f"{sorted(known)[:5]}"
-        )
-    return [video for video in videos if video[1].identity not in people]

@@ -41,8 +41,8 @@ class DatasetInfo:
         ):
             if wanted != found:
                 raise ValueError(
-                    f"--dataset: its {name} is {found!r}, the model's config has {wanted!r}; "
-                    f"preprocess with --{name}={wanted}, or take a config with {found!r}"
+                    f"dataset: its {name} is {found!r}, the model's config has {wanted!r}; "
+                    f"preprocess with {name}={wanted}, or take a config with {found!r}"
                 )
 
 

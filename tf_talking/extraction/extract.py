@@ -7,12 +7,12 @@ its reason while the others make the record. No TensorFlow, so that worker proce
 import collections
 import dataclasses
 import itertools
-import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from absl import logging
 
 from tf_talking.dataset.folder import ManifestEntry, rejected_entry
 from tf_talking.dataset.records import VideoRecord
@@ -180,7 +180,7 @@ def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) ->
     except ValueError as error:
         return _without_name(error, file)
     except Exception as error:  # a decoder's or a detector's own failure on this one clip
-        logging.getLogger(__name__).debug("%s", file, exc_info=True)
+        logging.debug("%s", file, exc_info=True)
         return f"{type(error).__name__}: {error}"
     return frames
 

@@ -63,8 +63,8 @@ def missing_jobs(writer: DatasetWriter, jobs: list[Job]) -> list[Job]:
             missing.append(job)
         elif found != job[1]:
             raise ValueError(
-                f"{writer.path}: video {name!r} has {found} frames, asked for are {job[1]} "
-                "(--frames_per_video); take another output folder"
+                f"{writer.path}: video {name!r} has {found} frames, asked for are {job[1]}; "
+                "take another output folder"
             )
     return missing
 

@@ -29,7 +29,7 @@ try:
     from apache_beam.options.pipeline_options import PipelineOptions
 except ImportError as error:
     raise RuntimeError(
-        f"--runner needs Apache Beam, which can not be imported ({error}): "
+        f"runner: it needs Apache Beam, which can not be imported ({error}): "
         "pip install -r requirements.txt, which pins it beside what it needs; for Dataflow add "
         '"apache-beam[gcp]==2.65.0"'
     ) from error

@@ -42,7 +42,7 @@ def check_tf_config(text: str | None) -> None:
         '"task": {"type": "worker", "index": 0}}'
     )
     if not text:
-        raise ValueError(f"--strategy=multi_worker needs the variable TF_CONFIG, such as {example}")
+        raise ValueError(f"strategy: multi_worker needs the variable TF_CONFIG, such as {example}")
     try:
         config = json.loads(text)
         kind, index = config["task"]["type"], int(config["task"]["index"])

@@ -131,7 +131,7 @@ class Watchdog:
             changed.append(name)
         fatal = [name for name in changed if name in self.raised & self._stop_on]
         if fatal:
-            raise Collapsed(f"stopped at step {step}: {', '.join(fatal)} (--stop_on_alarm)")
+            raise Collapsed(f"stopped at step {step}: {', '.join(fatal)} (stop_on)")
 
     def _change(self, step: int, name: str, value: float, broken: bool) -> None:
         rule = RULES[name]

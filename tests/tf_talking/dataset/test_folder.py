@@ -37,7 +37,7 @@ def test_records_made_for_another_model_are_refused(field, value):
     config = get_preset("tiny")  # 64 px, mediapipe, ibug68
     made_for = dict(INFO, image_size=64)
     dataset_folder.DatasetInfo(**made_for).check_made_for(config)
-    with pytest.raises(ValueError, match=f"--dataset: its {field} is {value!r}, the model's"):
+    with pytest.raises(ValueError, match=f"dataset: its {field} is {value!r}, the model's"):
         dataset_folder.DatasetInfo(**made_for | {field: value}).check_made_for(config)
 
 
