@@ -5,26 +5,32 @@ does (session-based loader) and drawing frames by `animate`, the same for the em
 line is JSON: GiB at most (`peak_gib`), GiB in the end, MiB on disk, seconds.
 """
 
-import json
-import multiprocessing
 import os
 import pathlib
 import tempfile
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import app, flags
+from absl import flags
 
-from benchmarks.attacks.server import resident_mib
-from benchmarks.measuring.peak_memory import peak_gib
+from benchmarks.measuring.child import run_in_child
+from benchmarks.measuring.memory import peak_gib, resident_mib
+from benchmarks.measuring.result import result, rounded
+from benchmarks.measuring.turns import seconds_of
+from tf_talking import program
+from tf_talking.config import PRESETS, get_preset
 
 FLAGS = flags.FLAGS
 
 
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Config of the networks.")
+
+
 def export(folder: pathlib.Path, preset: str, model: str) -> None:
     """Writes the version folder of a generator or an embedder with random weights."""
-    from tf_talking.config import get_preset
+    # Not above: a process that serves does not import them.
     from tf_talking.networks.embedder import Embedder
     from tf_talking.networks.generator import Generator
     from tf_talking.served.graphs import save_embedder, save_generator
@@ -50,46 +56,29 @@ def serve(folder: pathlib.Path, preset: str, model: str) -> None:
     release_free_memory()
 
 
-def step(function, queue, *arguments) -> None:
+def measured(function, *arguments) -> dict[str, float]:
     """Runs in a process of its own."""
-    start = time.perf_counter()
-    function(*arguments)
-    queue.put(
-        {
-            "seconds": round(time.perf_counter() - start, 1),
-            "peak_gib": round(peak_gib(), 2),
-            "end_gib": round(resident_mib(os.getpid()) / 1024, 2),
-        }
-    )
+    seconds = seconds_of(lambda: function(*arguments))
+    return {"seconds": seconds, "peak_gib": peak_gib(), "end_gib": resident_mib() / 1024}
 
 
 def size_mib(folder: pathlib.Path) -> float:
     """Of all files in a folder."""
-    return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20, 1)
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    context = multiprocessing.get_context("spawn")
-    results = {"preset": FLAGS.preset}
+    figures = {"preset": FLAGS.preset}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         for model in ("generator", "embedder"):
             for function in (export, serve):
-                queue = context.Queue()
-                arguments = (function, queue, folder, FLAGS.preset, model)
-                process = context.Process(target=step, args=arguments)
-                process.start()
-                process.join()
-                if process.exitcode:
-                    raise RuntimeError(f"{function.__name__} of the {model} failed")
-                results[f"{function.__name__}_{model}"] = queue.get()
-                print(model, function.__name__, results[f"{function.__name__}_{model}"], flush=True)
-            results[f"{model}_mib"] = size_mib(folder / model)
-    print(json.dumps(results))
+                values = run_in_child(measured, function, folder, FLAGS.preset, model)
+                figures[f"{function.__name__}_{model}"] = values
+                print(model, function.__name__, rounded(values), flush=True)
+            figures[f"{model}_mib"] = size_mib(folder / model)
+    return result(figures)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("preset", "paper", "Config of the networks.")
-    app.run(main)
+    program.run(main, define_flags)

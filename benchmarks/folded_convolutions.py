@@ -5,24 +5,27 @@ interleaved; the ratio tells how much folding saves. It says where `FOLD_FROM` b
 line is JSON.
 """
 
-import json
-import time
-
-import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
+from benchmarks.measuring.result import result, rounded
+from benchmarks.measuring.turns import medians, time_in_turns
+from tf_talking import program
 from tf_talking.layers import spectral_conv2d
 from tf_talking.layers.spectral_conv2d import SpectralConv2D
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16"], "Type of the activations.")
-flags.DEFINE_integer("batch_size", 1, "Frames.", lower_bound=1)
-flags.DEFINE_integer("rounds", 7, "Timed passes of each.", lower_bound=1)
 
 # (side of the input in pixels, channels in, channels out)
 DOWN = [(256, 64, 64), (128, 128, 128), (64, 256, 256), (32, 512, 512), (16, 512, 512)]
 UP = [(128, 128, 64), (64, 256, 128), (32, 512, 256), (16, 512, 512)]
+
+
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16"], "Type of the activations.")
+    flags.DEFINE_integer("batch_size", 1, "Frames.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 7, "Timed passes of each.", lower_bound=1)
 
 
 def make_pass(composition: str, size: int, channels: int, filters: int, fold: bool):
@@ -45,30 +48,26 @@ def make_pass(composition: str, size: int, channels: int, filters: int, fold: bo
     return lambda: [float(v) for v in run()]
 
 
-def measure(composition: str, size: int, channels: int, filters: int) -> dict:
+def measure(composition: str, *shape: int) -> dict:
     """Milliseconds of both and the ratio."""
-    runs = {fold: make_pass(composition, size, channels, filters, fold) for fold in (False, True)}
-    times = {fold: [] for fold in runs}
-    for round_number in range(FLAGS.rounds + 1):
-        for fold, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if round_number:
-                times[fold].append(time.perf_counter() - start)
-    plain, folded = (1e3 * float(np.median(times[fold])) for fold in (False, True))
-    return {"ms": round(plain, 1), "folded_ms": round(folded, 1), "ratio": round(plain / folded, 2)}
+    runs = {
+        "ms": make_pass(composition, *shape, fold=False),
+        "folded_ms": make_pass(composition, *shape, fold=True),
+    }
+    milliseconds = medians(time_in_turns(runs, FLAGS.rounds), 1e3)
+    return milliseconds | {"ratio": milliseconds["ms"] / milliseconds["folded_ms"]}
 
 
-def main(_):
+def main(argv):
     spectral_conv2d.FOLD_FROM = 1  # here every size is to be folded
-    figures = {}
+    figures = {"precision": FLAGS.precision, "batch_size": FLAGS.batch_size}
     for composition, shapes in (("then_pool", DOWN), ("after_upsampling", UP)):
         for shape in shapes:
             name = f"{composition} {shape[0]}px {shape[1]}->{shape[2]}"
             figures[name] = measure(composition, *shape)
-            print(f"{name}: {figures[name]}", flush=True)
-    print(json.dumps({"precision": FLAGS.precision, "batch_size": FLAGS.batch_size, **figures}))
+            print(f"{name}: {rounded(figures[name])}", flush=True)
+    return result(figures)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -15,27 +15,32 @@ product of that type in TensorFlow, counting the multiplications that the export
 The last line is JSON: milliseconds a frame (medians), ratios, agreement.
 """
 
-import json
-import multiprocessing
+import contextlib
 import os
 import pathlib
-import statistics
 import tempfile
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import tensorflow as tf
 from absl import app, flags
 
-from benchmarks.measuring.generator_graphs import has_bfloat16, inputs, make_generator, write_graphs
+from benchmarks.measuring.child import Child, run_in_child
+from benchmarks.measuring.generator_graphs import inputs, make_generator, write_graphs
+from benchmarks.measuring.machine import has_bfloat16
+from benchmarks.measuring.result import result
+from benchmarks.measuring.turns import in_turns, medians, seconds_of
+from tf_talking import program
+from tf_talking.config import PRESETS
+from tf_talking.networks.images import to_float, to_uint8
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Only when run as a program."""
-    flags.DEFINE_string("preset", "paper", "Config of the generator.")
+    """Flags of this command."""
+    flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Config of the generator.")
     flags.DEFINE_integer("batch_size", 1, "Frames a call.", lower_bound=1)
     flags.DEFINE_integer("rounds", 9, "Turns of every variant.", lower_bound=1)
     flags.DEFINE_integer("calls", 3, "Calls of a variant in its turn.", lower_bound=1)
@@ -43,18 +48,12 @@ def define_flags() -> None:
 
 
 def keras_call(folder: pathlib.Path, preset: str, batch: int):
-    import tensorflow as tf
-
-    from tf_talking.networks.images import to_float, to_uint8
-
     generator = make_generator(preset)
     call = tf.function(lambda x, psi: to_uint8(generator(to_float(x), psi, training=False)))
     return lambda x, psi: call(x, psi).numpy()
 
 
 def exported_call(folder: pathlib.Path, preset: str, batch: int, dtype: str = "float32"):
-    import tensorflow as tf
-
     model = tf.saved_model.load(str(folder / f"exported_{dtype}"))
     signature = model.signatures["serving_default"]
 
@@ -96,116 +95,83 @@ VARIANTS = {
 }
 
 
-def peak_rate(dtype: str = "float32") -> float:
-    """Giga multiply-adds a second of a large matrix product."""
-    import tensorflow as tf
+def graphs_and_rates(folder: pathlib.Path, preset: str, batch: int) -> tuple[dict, dict]:
+    """Giga multiply-adds a frame by graph, and a second of a large matrix product by type."""
+    dtypes = {"exported": "float32"} | ({"exported_bf16": "bfloat16"} if has_bfloat16() else {})
+    rates = {name: peak_rate(dtype) for name, dtype in dtypes.items()}
+    return write_graphs(folder, preset, batch), rates
 
+
+def peak_rate(dtype: str) -> float:
+    """Giga multiply-adds a second of a large matrix product."""
     a = tf.cast(tf.random.stateless_normal([2048, 2048], seed=[1, 2]), dtype)
     call = tf.function(lambda: tf.matmul(a, a))
-    seconds = []
-    for _ in range(12):
-        start = time.perf_counter()
-        call()[0, 0].numpy()
-        seconds.append(time.perf_counter() - start)
-    return 2048**3 / 1e9 / statistics.median(seconds[2:])
+    seconds = in_turns({dtype: lambda: seconds_of(lambda: call()[0, 0].numpy())}, 10, warm_up=2)
+    return 2048**3 / 1e9 / medians(seconds)[dtype]
 
 
-def worker(pipe, name: str, folder: pathlib.Path, preset: str, batch: int) -> None:
-    """Answers "run" with the seconds of so many calls and the frames of the last one."""
+def make_worker(name: str, folder: pathlib.Path, preset: str, batch: int):
+    """Runs in a process of its own: makes a function that does and times so many calls."""
     x, psi = inputs(preset, batch)
     make, arguments = VARIANTS[name]
     call = make(folder, preset, batch, *arguments)
     for _ in range(3):
         frames = call(x, psi)
-    pipe.send(frames)
-    while calls := pipe.recv():
-        seconds = []
-        for _ in range(calls):
-            start = time.perf_counter()
-            call(x, psi)
-            seconds.append(time.perf_counter() - start)
-        pipe.send(seconds)
-
-
-def _graphs(folder, preset, batch, queue) -> None:
-    dtypes = {"exported": "float32"} | ({"exported_bf16": "bfloat16"} if has_bfloat16() else {})
-    rates = {name: peak_rate(dtype) for name, dtype in dtypes.items()}
-    queue.put((write_graphs(folder, preset, batch), rates))
+    return lambda calls: (frames, [seconds_of(lambda: call(x, psi)) for _ in range(calls)])
 
 
 def measure(folder: pathlib.Path, names: list[str]) -> tuple[dict, dict]:
     """Seconds of every call by variant, in turns, and its frames."""
-    context = multiprocessing.get_context("spawn")
-    pipes, frames, seconds = {}, {}, {name: [] for name in names}
-    processes = []
-    for name in names:
-        pipes[name], end = context.Pipe()
-        arguments = (end, name, folder, FLAGS.preset, FLAGS.batch_size)
-        processes.append(context.Process(target=worker, args=arguments, daemon=True))
-        processes[-1].start()
-        frames[name] = pipes[name].recv()
-    for _ in range(FLAGS.rounds):
+    with contextlib.ExitStack() as stack:
+        workers, frames = {}, {}
         for name in names:
-            pipes[name].send(FLAGS.calls)
-            seconds[name] += pipes[name].recv()
-    for name in names:
-        pipes[name].send(0)
-    for process in processes:
-        process.join()
-    return seconds, frames
+            child = Child(make_worker, name, folder, FLAGS.preset, FLAGS.batch_size)
+            workers[name] = stack.enter_context(child)
+            frames[name], _ = child.ask(0)  # waits until it is ready
+        turns = {name: lambda w=worker: w.ask(FLAGS.calls)[1] for name, worker in workers.items()}
+        times = in_turns(turns, FLAGS.rounds, warm_up=0)
+    return {name: np.concatenate(seconds) for name, seconds in times.items()}, frames
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    unknown = set(FLAGS.variants) - set(VARIANTS)
-    if unknown:
-        raise app.UsageError(f"--variants: unknown {sorted(unknown)}, known {list(VARIANTS)}")
-    names = [n for n in FLAGS.variants if has_bfloat16() or not n.endswith("bf16")]
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        context = multiprocessing.get_context("spawn")
-        queue = context.Queue()
-        process = context.Process(
-            target=_graphs, args=(folder, FLAGS.preset, FLAGS.batch_size, queue)
-        )
-        process.start()
-        counts, rates = queue.get()
-        process.join()
-        seconds, frames = measure(folder, names)
-    milliseconds = {
-        name: 1e3 * statistics.median(values) / FLAGS.batch_size for name, values in seconds.items()
-    }
+def figures_of(seconds: dict, frames: dict, counts: dict, rates: dict) -> dict:
+    """Milliseconds a frame, ratios, share of the peak, agreement."""
+    milliseconds = medians(seconds, 1e3 / FLAGS.batch_size)
     fastest = {name: 1e3 * min(values) / FLAGS.batch_size for name, values in seconds.items()}
-    for name, value in milliseconds.items():
-        print(f"{name:<22}{value:8.1f} ms a frame (median), {fastest[name]:8.1f} (fastest)")
-    results = {
-        "preset": FLAGS.preset,
-        "batch_size": FLAGS.batch_size,
-        "milliseconds": {k: round(v, 1) for k, v in milliseconds.items()},
-        "fastest": {k: round(v, 1) for k, v in fastest.items()},
-    }
+    figures = {"milliseconds": milliseconds, "fastest": fastest}
     if "exported" in milliseconds:
         own = milliseconds["exported"]
-        results["times_exported"] = {k: round(v / own, 2) for k, v in milliseconds.items()}
-        results["giga_multiply_adds"] = {k: round(v, 1) for k, v in counts.items()}
-        results["peak_giga_multiply_adds_per_second"] = {k: round(v, 1) for k, v in rates.items()}
-        results["share_of_peak"] = {
-            name: round(counts[name] / (milliseconds[name] / 1e3) / rate, 2)
+        figures["times_exported"] = {name: ms / own for name, ms in milliseconds.items()}
+        figures["giga_multiply_adds"] = counts
+        figures["peak_giga_multiply_adds_per_second"] = rates
+        figures["share_of_peak"] = {
+            name: counts[name] / (milliseconds[name] / 1e3) / rate
             for name, rate in rates.items()
             if name in milliseconds
         }
     if "keras" in milliseconds:
-        results["times_faster_than_keras"] = {
-            k: round(milliseconds["keras"] / v, 2) for k, v in milliseconds.items()
+        plain, reference = milliseconds["keras"], frames["keras"].astype(int)
+        figures["times_faster_than_keras"] = {n: plain / ms for n, ms in milliseconds.items()}
+        figures["largest_difference_in_levels"] = {
+            name: np.abs(drawn.astype(int) - reference).max() for name, drawn in frames.items()
         }
-        reference = frames["keras"].astype(int)
-        results["largest_difference_in_levels"] = {
-            k: int(np.abs(v.astype(int) - reference).max()) for k, v in frames.items()
-        }
-    print(json.dumps(results))
+    return figures
+
+
+def main(argv):
+    unknown = set(FLAGS.variants) - set(VARIANTS)
+    if unknown:
+        raise app.UsageError(f"--variants: unknown {sorted(unknown)}, known {list(VARIANTS)}")
+    names = [n for n in FLAGS.variants if has_bfloat16() or not n.endswith("bf16")]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        graphs = run_in_child(graphs_and_rates, folder, FLAGS.preset, FLAGS.batch_size)
+        seconds, frames = measure(folder, names)
+    figures = figures_of(seconds, frames, *graphs)
+    for name, value in figures["milliseconds"].items():
+        fastest = figures["fastest"][name]
+        print(f"{name:<22}{value:8.1f} ms a frame (median), {fastest:8.1f} (fastest)")
+    return result({"preset": FLAGS.preset, "batch_size": FLAGS.batch_size, **figures})
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)

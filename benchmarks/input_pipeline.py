@@ -13,34 +13,37 @@ The last line is JSON.
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import tempfile
 import time
 
-import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.measuring.result import result
+from tf_talking import program
 from tf_talking.config import PRESETS, get_preset
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.procedural import render as procedural
 from tf_talking.procedural.folder import open_writer
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("presets", ["paper", "small"], f"Some of {', '.join(sorted(PRESETS))}.")
-flags.DEFINE_list("step_seconds", [], "Seconds of a training step, one for each preset.")
-flags.DEFINE_list("steps_per_second", [], "The same the other way round, instead of it.")
-flags.DEFINE_integer("batch_size", 0, "Episodes in a step; 0: the preset's.", lower_bound=0)
-flags.DEFINE_multi_integer(
-    "frames_per_video", [64, 300, 1000], "Length of the videos; repeatable.", lower_bound=2
-)
-flags.DEFINE_integer("videos", 8, "Videos in the dataset, each of another person.", lower_bound=1)
-flags.DEFINE_float("seconds", 8.0, "Measuring time of each.", lower_bound=0.1)
-flags.DEFINE_enum("on_damage", "raise", ["raise", "skip"], "As in EpisodeDataset.")
-flags.DEFINE_bool("deterministic", True, "As in EpisodeDataset.dataset.")
-
 _RENDERED = 16  # different frames of each video
 _WARM_UP = 3  # batches
+
+
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_list("presets", ["paper", "small"], f"Some of {', '.join(sorted(PRESETS))}.")
+    flags.DEFINE_list("step_seconds", [], "Seconds of a training step, one for each preset.")
+    flags.DEFINE_list("steps_per_second", [], "The same the other way round, instead of it.")
+    flags.DEFINE_integer("batch_size", 0, "Episodes in a step; 0: the preset's.", lower_bound=0)
+    flags.DEFINE_multi_integer(
+        "frames_per_video", [64, 300, 1000], "Length of the videos; repeatable.", lower_bound=2
+    )
+    flags.DEFINE_integer("videos", 8, "Videos, each of another person.", lower_bound=1)
+    flags.DEFINE_float("seconds", 8.0, "Measuring time of each.", lower_bound=0.1)
+    flags.DEFINE_enum("on_damage", "raise", ["raise", "skip"], "As in EpisodeDataset.")
+    flags.DEFINE_bool("deterministic", True, "As in EpisodeDataset.dataset.")
 
 
 def step_rates(count: int) -> list[float | None]:
@@ -93,19 +96,17 @@ def measure(folder: pathlib.Path, k_shot: int, batch_size: int) -> dict[str, flo
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     frames = batches * batch_size * (k_shot + 1)
     return {
-        "frames_per_second": round(frames / wall, 1),
-        "cores": round(cpu / wall, 2),
+        "frames_per_second": frames / wall,
+        "cores": cpu / wall,
         # What one core alone would give, should more than one have been at work.
-        "frames_per_core_second": round(frames / max(wall, cpu), 1),
+        "frames_per_core_second": frames / max(wall, cpu),
     }
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
+def main(argv):
     configs = [get_preset(name) for name in FLAGS.presets]
     rates = step_rates(len(configs))
-    results = []
+    rows = []
     steps = zip(configs, rates, strict=True)
     for (config, rate), length in itertools.product(steps, FLAGS.frames_per_video):
         size, k_shot = config.model.image_size, config.train.k_shot
@@ -113,7 +114,7 @@ def main(argv: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             frame_bytes = make_dataset(pathlib.Path(folder) / "data", size, length)
             figures = measure(pathlib.Path(folder) / "data", k_shot, batch_size)
-        result = {
+        row = {
             "preset": config.name,
             "image_size": size,
             "k_shot": k_shot,
@@ -124,23 +125,19 @@ def main(argv: list[str]) -> None:
         }
         line = (
             f"{config.name}: {size} px, K={k_shot}, {length} frames a video: "
-            f"{figures['frames_per_second']} frames/s on {figures['cores']} cores"
+            f"{figures['frames_per_second']:.1f} frames/s on {figures['cores']:.2f} cores"
         )
         if rate:
             needed = rate * batch_size * (k_shot + 1)
-            result["needed_frames_per_second"] = round(needed, 2)
-            result["ratio"] = round(figures["frames_per_core_second"] / needed, 1)
-            result["cores_for_the_need"] = round(needed / figures["frames_per_core_second"], 4)
-            line += f", {result['ratio']} times the {needed:.1f} that the step consumes"
+            row["needed_frames_per_second"] = needed
+            row["ratio"] = figures["frames_per_core_second"] / needed
+            row["cores_for_the_need"] = needed / figures["frames_per_core_second"]
+            line += f", {row['ratio']:.1f} times the {needed:.1f} that the step consumes"
         print(line, flush=True)
-        results.append(result)
-    ratios = [result["ratio"] for result in results if "ratio" in result]
-    print(
-        json.dumps(
-            {"results": results, "min_ratio": min(ratios, default=None), "tf": tf.__version__}
-        )
-    )
+        rows.append(row)
+    ratios = [row["ratio"] for row in rows if "ratio" in row]
+    return result({"results": rows, "min_ratio": min(ratios, default=None)})
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

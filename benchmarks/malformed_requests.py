@@ -11,19 +11,25 @@ Where no signature takes bytes of pictures, those kinds are left out and `kinds`
 
 import json
 import pathlib
-import sys
 import tempfile
 
-from absl import app, flags
+from absl import flags
 
 from benchmarks.attacks.fuzzer import Fuzzer, attack
-from benchmarks.attacks.server import export_tiny_models, resident_mib
+from benchmarks.attacks.server import export_tiny_models
+from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.result import result
 from serving.server.child import local_server_process
+from tf_talking import program
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("requests", 1000, "Malformed requests, of each server.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Of the requests.")
-flags.DEFINE_integer("clients", 4, "Requests at the same time.", lower_bound=1)
+
+
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_integer("requests", 1000, "Malformed requests, of each server.", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "Of the requests.")
+    flags.DEFINE_integer("clients", 4, "Requests at the same time.", lower_bound=1)
 
 
 def measure(config: pathlib.Path, models, requests: int, seed: int, clients: int, *arguments):
@@ -47,7 +53,7 @@ def measure(config: pathlib.Path, models, requests: int, seed: int, clients: int
     return figures
 
 
-def main(_):
+def main(argv):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         config = export_tiny_models(folder)
@@ -75,9 +81,9 @@ def main(_):
         and figures["memory_ratio"] <= 1.05
         for figures in servers.values()
     )
-    print(json.dumps({"passed": passed, **servers}))
-    sys.exit(0 if passed else 1)
+    print(json.dumps(result({"passed": passed, **servers})))
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -6,7 +6,6 @@ were kept out (L1 and SSIM of frames drawn feed-forward). Draws the curves. The 
 the precisions is to be read beside the difference between the seeds. The last line is JSON.
 """
 
-import json
 import pathlib
 import subprocess
 import sys
@@ -16,8 +15,12 @@ import keras
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 
+from benchmarks.measuring.networks import without_content
+from benchmarks.measuring.result import result
+from serving.demo import OVERRIDES
+from tf_talking import program
 from tf_talking.config import get_preset
 from tf_talking.config.overrides import apply_overrides
 from tf_talking.dataset.episodes import EpisodeDataset
@@ -31,25 +34,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("precisions", ["float32", "bfloat16"], f"Some of {PRECISIONS}.")
-flags.DEFINE_list("seeds", ["0", "1"], "Seeds of weights and episodes.")
-flags.DEFINE_integer("steps", 600, "Of each training.", lower_bound=1)
-flags.DEFINE_integer("every", 100, "Steps between two measurements.", lower_bound=1)
-flags.DEFINE_integer("people", 160, "Trained on; 16 more are kept out.", lower_bound=1)
-flags.DEFINE_string("output", "precision_curves.png", "Picture of the curves.")
-flags.DEFINE_string("data", None, "Folder for the procedural people; default: a temporary one.")
-
 HELD_OUT = 16
-# The demo's: see serving/demo.py.
-OVERRIDES = [
-    "landmarks.detector=procedural",
-    "model.attention=false",
-    "train.k_shot=2",
-    "train.discriminator_steps=1",
-    "losses.face_features=none",
-    "losses.content_face=0",
-    "losses.content_vgg19=0",
-]
+
+
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_list("precisions", ["float32", "bfloat16"], f"Some of {PRECISIONS}.")
+    flags.DEFINE_list("seeds", ["0", "1"], "Seeds of weights and episodes.")
+    flags.DEFINE_integer("steps", 600, "Of each training.", lower_bound=1)
+    flags.DEFINE_integer("every", 100, "Steps between two measurements.", lower_bound=1)
+    flags.DEFINE_integer("people", 160, "Trained on; 16 more are kept out.", lower_bound=1)
+    flags.DEFINE_string("output", "precision_curves.png", "Picture of the curves.")
+    flags.DEFINE_string("data", None, "Folder for the procedural people; default: a temporary one.")
 
 
 def make_people(folder: pathlib.Path, first: int, count: int) -> pathlib.Path:
@@ -121,9 +117,9 @@ def draw_curves(runs: dict, path: str) -> None:
     figure.savefig(path, dpi=90)
 
 
-def main(_):
+def main(argv):
     logging.set_verbosity(logging.ERROR)
-    config = apply_overrides(get_preset("tiny"), OVERRIDES)
+    config = without_content(apply_overrides(get_preset("tiny"), list(OVERRIDES)))
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(FLAGS.data or temporary)
         people = make_people(folder / "people", 0, FLAGS.people)
@@ -138,11 +134,11 @@ def main(_):
         }
     draw_curves(runs, FLAGS.output)
     last = {
-        f"{precision} seed {seed}": {name: round(curve[-1], 4) for name, curve in curves.items()}
+        f"{precision} seed {seed}": {name: curve[-1] for name, curve in curves.items()}
         for (precision, seed), curves in runs.items()
     }
-    print(json.dumps({"steps": FLAGS.steps, "people": FLAGS.people, "at_the_end": last}))
+    return result({"steps": FLAGS.steps, "people": FLAGS.people, "at_the_end": last})
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -6,7 +6,6 @@ renders clips of procedural people. Start-up of the processes does not count. Th
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import tempfile
@@ -15,6 +14,8 @@ import time
 import tqdm
 from absl import app, flags
 
+from benchmarks.measuring.result import result
+from tf_talking import program
 from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction import extract, inputs
 from tf_talking.landmarks import crop
@@ -25,16 +26,19 @@ from tf_talking.procedural.motion import pose_track
 from training.preprocessing import local_runner
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("input", None, "Folder of clips; none: procedural ones are rendered.")
-flags.DEFINE_integer("clips", 8, "Clips.", lower_bound=2)
-flags.DEFINE_integer("frames", 100, "Frames of a clip, at most.", lower_bound=10)
-flags.DEFINE_integer("clip_size", 384, "Side of the rendered clips, pixels.", lower_bound=128)
-flags.DEFINE_integer("image_size", 256, "Side of the records' frames, pixels.", lower_bound=16)
-flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
-flags.DEFINE_enum("detector", "mediapipe", DETECTORS, "Detector.")
-flags.DEFINE_integer("detection_batch", None, "As in training.preprocess.", lower_bound=1)
-
 FIRST_PERSON = 2_000_000  # of the rendered people
+
+
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_string("input", None, "Folder of clips; none: procedural ones are rendered.")
+    flags.DEFINE_integer("clips", 8, "Clips.", lower_bound=2)
+    flags.DEFINE_integer("frames", 100, "Frames of a clip, at most.", lower_bound=10)
+    flags.DEFINE_integer("clip_size", 384, "Side of the rendered clips, pixels.", lower_bound=128)
+    flags.DEFINE_integer("image_size", 256, "Side of the records' frames, pixels.", lower_bound=16)
+    flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+    flags.DEFINE_enum("detector", "mediapipe", DETECTORS, "Detector.")
+    flags.DEFINE_integer("detection_batch", None, "As in training.preprocess.", lower_bound=1)
 
 
 def render_clips(folder: pathlib.Path, count: int, frames: int, size: int) -> None:
@@ -72,7 +76,7 @@ def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str,
         if frames == settings.max_frames:
             break
     counts = {"decode": frames, "detect": frames, "crop": usable, "encode": usable}
-    return {stage: round(1e3 * spent[stage] / max(counts[stage], 1), 2) for stage in spent}
+    return {stage: 1e3 * spent[stage] / max(counts[stage], 1) for stage in spent}
 
 
 def run(items: list[inputs.InputItem], spec: dict, settings, output: pathlib.Path):
@@ -86,9 +90,7 @@ def run(items: list[inputs.InputItem], spec: dict, settings, output: pathlib.Pat
     return measured, sum(entry.num_frames for entry in writer.entries), seconds
 
 
-def main(argv) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+def main(argv):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     spec = {"name": FLAGS.detector, "scheme": "ibug68"}
     batch = FLAGS.detection_batch or (16 if FLAGS.detector == "face_alignment" else 1)
@@ -111,7 +113,7 @@ def main(argv) -> None:
             stages = profile(items[0].files[0], settings, detector)
         sizes = [video.probe(item.files[0]) for item in items]
     print(measured.describe(settings))
-    figures = {
+    facts = {
         "detector": FLAGS.detector,
         "input": "given" if FLAGS.input else "procedural",
         "clips": len(items),
@@ -120,14 +122,14 @@ def main(argv) -> None:
         "processes": measured.processes,
         "frames": measured.frames,
         "usable_frames": kept,
-        "frames_per_second": round(measured.rate, 1),
-        "frames_per_second_with_start_up": round(measured.frames / seconds, 1),
+        "frames_per_second": measured.rate,
+        "frames_per_second_with_start_up": measured.frames / seconds,
         "stage_cpu_ms": stages,
-        "frames_per_cpu_second": round(1e3 / sum(stages.values()), 1),
-        "load_before": round(load, 1),  # other work on the machine slows the rate, not CPU times
+        "frames_per_cpu_second": 1e3 / sum(stages.values()),
+        "load_before": load,  # other work on the machine slows the rate, not CPU times
     }
-    print(json.dumps(figures))
+    return result(facts)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -17,7 +17,6 @@ The last line is JSON, with ratios of frames/s to the direct call.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -28,22 +27,18 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np
-from absl import app, flags
+from absl import flags
 
-from benchmarks.attacks.load import DirectCall, Load, ServerUnderLoad, export, landmark_sets
+from benchmarks.attacks.load import Load, ServerUnderLoad, direct_call, export, landmark_sets
+from benchmarks.measuring.child import Child, run_in_child
+from benchmarks.measuring.result import result
 from serving.client.blocking import TalkingHeadClient
 from serving.client.signatures import adain_size
 from serving.server.child import local_server_process
+from tf_talking import program
+from tf_talking.config import PRESETS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("preset", "paper", "Preset of the generator.")
-flags.DEFINE_float("seconds", 10.0, "Of each case, over all rounds.", lower_bound=0.1)
-flags.DEFINE_integer("rounds", 3, "Every case has a part of its time in each.", lower_bound=1)
-flags.DEFINE_list("clients", ["1", "4", "16"], "Numbers of clients.")
-flags.DEFINE_list("persons", ["1", "16"], "Numbers of people who take turns.")
-flags.DEFINE_list("variants", ["plain", "batching", "tf_serving"], "Of these three.")
-flags.DEFINE_string("batching_parameters", None, "Text proto to use instead of BATCHING.")
 
 DIRECT = "direct call"
 # A batch is run as soon as a thread is free, with whoever waits by then: no time is spent waiting.
@@ -55,10 +50,15 @@ max_enqueued_batches { value: 100 }
 """
 
 
-def knows_flag(name: str) -> bool:
-    """Whether the embedded server has a flag."""
-    command = [sys.executable, "-m", "serving.model_server", "--helpfull"]
-    return f"{name}:" in subprocess.run(command, capture_output=True, text=True).stdout
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Preset of the generator.")
+    flags.DEFINE_float("seconds", 10.0, "Of each case, over all rounds.", lower_bound=0.1)
+    flags.DEFINE_integer("rounds", 3, "Every case has a part of its time in each.", lower_bound=1)
+    flags.DEFINE_list("clients", ["1", "4", "16"], "Numbers of clients.")
+    flags.DEFINE_list("persons", ["1", "16"], "Numbers of people who take turns.")
+    flags.DEFINE_list("variants", ["plain", "batching", "tf_serving"], "Of these three.")
+    flags.DEFINE_string("batching_parameters", None, "Text proto to use instead of BATCHING.")
 
 
 def embedded(stack: contextlib.ExitStack, config: pathlib.Path, *arguments: str):
@@ -97,11 +97,8 @@ def start_servers(stack: contextlib.ExitStack, folder: pathlib.Path) -> dict:
     if "plain" in FLAGS.variants:
         servers["embedded server"] = embedded(stack, config)
     if "batching" in FLAGS.variants:
-        if knows_flag("enable_batching"):
-            arguments = ("--enable_batching", f"--batching_parameters_file={parameters}")
-            servers["embedded, batching"] = embedded(stack, config, *arguments)
-        else:
-            print("left out: the embedded server has no --enable_batching")
+        arguments = ("--enable_batching", f"--batching_parameters_file={parameters}")
+        servers["embedded, batching"] = embedded(stack, config, *arguments)
     if "tf_serving" in FLAGS.variants:
         found = start_tf_serving(stack, config)
         if found is None:
@@ -112,23 +109,25 @@ def start_servers(stack: contextlib.ExitStack, folder: pathlib.Path) -> dict:
 
 
 def check_server(target: str, adain_length: int) -> None:
-    """Waits for the server. Ends the program where it serves another generator."""
+    """Waits for the server. Raises ValueError where it serves another generator."""
     with TalkingHeadClient(target) as client:
         client.wait_until_ready(timeout=120)
         expected = adain_size(client.metadata("generator"), "generator")
     if expected not in (None, adain_length):
-        sys.exit(f"{target}: its ψ has {expected} values, that of {FLAGS.preset} {adain_length}")
+        raise ValueError(
+            f"{target}: its ψ has {expected} values, that of {FLAGS.preset} {adain_length}"
+        )
 
 
 def measure(runners: dict, cases: list[tuple[str, int, int]]) -> dict:
     """(name, clients, persons) → Load; a warm-up, then all cases in every round."""
     loads = {case: Load() for case in cases}
     for name, clients, persons in cases:
-        runners[name].run(clients, persons, min(1.0, FLAGS.seconds))  # shapes are traced once
+        runners[name](clients, persons, min(1.0, FLAGS.seconds))  # shapes are traced once
     for number in range(FLAGS.rounds):
         for case in cases:
             name, clients, persons = case
-            loads[case].add(runners[name].run(clients, persons, FLAGS.seconds / FLAGS.rounds))
+            loads[case].add(runners[name](clients, persons, FLAGS.seconds / FLAGS.rounds))
         print(f"round {number + 1} of {FLAGS.rounds} done", file=sys.stderr, flush=True)
     return loads
 
@@ -159,20 +158,18 @@ def show(figures: dict) -> None:
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
     clients = [int(number) for number in FLAGS.clients]
     persons = [int(number) for number in FLAGS.persons]
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        size, people = export(folder, FLAGS.preset, max(persons))
+        size, people = run_in_child(export, folder, FLAGS.preset, max(persons))
         landmarks = landmark_sets(size)
-        runners = {DIRECT: DirectCall(folder, landmarks, people)}
-        stack.callback(runners[DIRECT].close)
+        direct = stack.enter_context(Child(direct_call, folder, landmarks, people))
+        runners = {DIRECT: direct.ask}
         servers = start_servers(stack, folder)
         for name, (target, pid) in servers.items():
             check_server(target, people.shape[1])
-            runners[name] = ServerUnderLoad(target, landmarks, people, pid)
+            runners[name] = ServerUnderLoad(target, landmarks, people, pid).run
         cases = [(DIRECT, 1, 1)]
         cases += [(name, c, p) for name in servers for c in clients for p in persons]
         loads = measure(runners, cases)
@@ -181,18 +178,18 @@ def main(argv):
         case: load.figures(known[case[0]], case[0] != DIRECT) for case, load in loads.items()
     }
     show(figures)
-    result = {
-        "preset": FLAGS.preset,
-        "weights": "random",
-        "cores": os.cpu_count(),
-        "seconds": FLAGS.seconds,
-        "psi_bytes": int(np.prod(people.shape[1:]) * 4),
-        "landmark_bytes": int(landmarks[0].nbytes),
-        "cases": {", ".join(map(str, case)): values for case, values in figures.items()},
-        "fps_by_direct": ratios(figures, persons),
-    }
-    print(json.dumps(result))
+    return result(
+        {
+            "preset": FLAGS.preset,
+            "weights": "random",
+            "seconds": FLAGS.seconds,
+            "psi_bytes": people[0].nbytes,
+            "landmark_bytes": landmarks[0].nbytes,
+            "cases": {", ".join(map(str, case)): values for case, values in figures.items()},
+            "fps_by_direct": ratios(figures, persons),
+        }
+    )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -11,14 +11,13 @@ import collections
 import json
 import pathlib
 import shutil
-import sys
 import tempfile
 import threading
 import time
 
 import grpc
 import numpy as np
-from absl import app, flags
+from absl import flags
 from google.protobuf import text_format
 from tensorflow_serving.apis import (
     get_model_status_pb2,
@@ -28,21 +27,27 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from benchmarks.attacks.server import config_text, export_tiny_models, resident_mib
+from benchmarks.attacks.server import config_text, export_tiny_models
+from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.result import result
 from serving.client import TalkingHeadClient, signatures
 from serving.protocol import tensors
 from serving.server.child import local_server_process
+from tf_talking import program
 
 FLAGS = flags.FLAGS
-flags.DEFINE_float("minutes", 30, "Length.", lower_bound=0.05)
-flags.DEFINE_float("reload_every", 10, "Seconds between reloads.", lower_bound=0.2)
-flags.DEFINE_integer("load_clients", 4, "Threads that send requests.", lower_bound=1)
-
 _TIMEOUT = 60
 _BATCHING = """
 max_batch_size { value: 8 } batch_timeout_micros { value: 2000 }
 max_enqueued_batches { value: 100 } allowed_batch_sizes: [1, 2, 4, 8]
 """
+
+
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_float("minutes", 30, "Length.", lower_bound=0.05)
+    flags.DEFINE_float("reload_every", 10, "Seconds between reloads.", lower_bound=0.2)
+    flags.DEFINE_integer("load_clients", 4, "Threads that send requests.", lower_bound=1)
 
 
 class Load:
@@ -180,14 +185,14 @@ def _request(target: str) -> predict_pb2.PredictRequest:
     return request
 
 
-def main(_):
+def main(argv):
     with tempfile.TemporaryDirectory() as folder:
         config = export_tiny_models(pathlib.Path(folder))
         figures = soak(config, 60 * FLAGS.minutes, FLAGS.reload_every, FLAGS.load_clients)
     passed = not figures["failed"] and figures["alive"] and figures["memory_ratio"] <= 1.05
-    print(json.dumps({"passed": bool(passed), **figures}))
-    sys.exit(0 if passed else 1)
+    print(json.dumps(result({"passed": passed, **figures})))
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -15,24 +15,25 @@ import gc
 import json
 import os
 import pathlib
-import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from benchmarks.finetune_times import finetuning_seconds
-from benchmarks.measuring.machine import describe_machine, machine_line
+from benchmarks.measuring.finetuning import finetuning_seconds
+from benchmarks.measuring.machine import machine_line
+from benchmarks.measuring.memory import peak_gib
 from benchmarks.measuring.network_times import (
     exported_calls,
     feed_forward_seconds,
     inference_seconds,
     keras_calls,
-    procedural_person,
-    random_networks,
 )
-from benchmarks.measuring.peak_memory import peak_gib
+from benchmarks.measuring.networks import random_networks
+from benchmarks.measuring.people import procedural_person
+from benchmarks.measuring.result import result
+from tf_talking import program
 from tf_talking.config import PRESETS, get_preset
 from tf_talking.networks.meta_checkpoint import load_meta_learned
 from tf_talking.networks.meta_learned import MetaLearned
@@ -50,7 +51,7 @@ PAPER = {
 
 
 def define_flags() -> None:
-    """Only when run as a program."""
+    """Flags of this command."""
     content_flags.define_content_flags()
     FLAGS.set_default("vgg19", "random")
     FLAGS.set_default("face_weights", "random")
@@ -145,21 +146,13 @@ def report(facts: dict, figures: dict) -> str:
       facts: "preset", "image_size", "precision", "jit_compile", and what else the JSON shall tell.
       figures: from `measure`.
     """
-    machine = describe_machine()
+    everything = result({**facts, **figures, "paper": PAPER, "peak_gib": peak_gib()})
     how = "XLA" if facts["jit_compile"] else "no XLA"
     where = (
-        f"Ours: {machine_line(machine)}; {facts['preset']}, {facts['image_size']} px, "
-        f"{facts['precision']}, {how}."
+        f"Ours: {machine_line(everything['machine'])}; {facts['preset']}, "
+        f"{facts['image_size']} px, {facts['precision']}, {how}."
     )
-    everything = {**facts, **figures, "paper": PAPER, "machine": machine, "peak_gib": peak_gib()}
-    return f"{table(figures)}\n\n{where}\n\n{json.dumps(rounded(everything))}"
-
-
-def rounded(figures):
-    """Floats with 4 digits, at any depth."""
-    if isinstance(figures, dict):
-        return {key: rounded(value) for key, value in figures.items()}
-    return float(f"{figures:.4g}") if isinstance(figures, float) else figures
+    return f"{table(figures)}\n\n{where}\n\n{json.dumps(everything)}"
 
 
 def parse_shots(texts: list[str]) -> list[int]:
@@ -189,16 +182,9 @@ def read_networks() -> MetaLearned:
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    logging.set_verbosity(logging.INFO)
-    try:
-        shots = parse_shots(FLAGS.shots)
-        learned = read_networks()
-        content = content_flags.content_files().build(learned.config, FLAGS.precision)
-    except (ValueError, FileNotFoundError) as error:
-        logging.error("%s", error)
-        sys.exit(2)
+    shots = parse_shots(FLAGS.shots)
+    learned = read_networks()
+    content = content_flags.content_files().build(learned.config, FLAGS.precision)
     options = {name: getattr(FLAGS, name) for name in OPTIONS}
     facts = {
         "preset": learned.config.name,
@@ -207,9 +193,8 @@ def main(argv):
         "content": {name: network.weights_source for name, network in content.items()},
         **options,
     }
-    print(report(facts, measure(learned, content, shots, **options)))
+    return report(facts, measure(learned, content, shots, **options))
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)

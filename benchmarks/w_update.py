@@ -6,40 +6,43 @@ own, which also tells its peak memory. The rounds of all M are interleaved, so t
 the machine meets all of them. The last line is JSON.
 """
 
-import json
-import subprocess
-import sys
-import time
+import contextlib
 
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from benchmarks.measuring.peak_memory import peak_gib
-from benchmarks.measuring.procedural_batch import make_batch
-from tf_talking.config import get_preset
+from benchmarks.measuring.child import Child
+from benchmarks.measuring.memory import peak_gib
+from benchmarks.measuring.people import make_batch
+from benchmarks.measuring.result import result, rounded
+from benchmarks.measuring.turns import in_turns, medians, seconds_of
+from tf_talking import program
+from tf_talking.config import PRESETS, get_preset
 from training.meta.step import MetaTrainer
 from training.updates.adam import RowAdam
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("videos", ["1000", "20000", "150000", "1100000"], "Values of M.")
-flags.DEFINE_string("preset", "small", "Configuration of the whole step, without VGGs.")
-flags.DEFINE_integer("rounds", 5, "Timed rounds.", lower_bound=1)
-flags.DEFINE_integer("serve", None, "Internal: answer the questions of the parent for this M.")
-
 SIZE, BATCH = 512, 8  # N of the paper; episodes
 ROW_UPDATES = 200  # a round; one takes less than a millisecond
 DENSE_LIMIT = 200_000  # Keras' Adam at 1.1 million would need 20 GB
 
 
-class Subject:
-    """What is timed for one M: name → a function that does it once."""
+def define_flags() -> None:
+    """Flags of this command."""
+    flags.DEFINE_list("videos", ["1000", "20000", "150000", "1100000"], "Values of M.")
+    flags.DEFINE_enum("preset", "small", sorted(PRESETS), "Of the whole step, without VGGs.")
+    flags.DEFINE_integer("rounds", 5, "Timed rounds.", lower_bound=1)
 
-    def __init__(self, num_videos: int):
+
+class Subject:
+    """What is timed for one M: name -> a function that does it once."""
+
+    def __init__(self, preset: str, num_videos: int):
         strategy = tf.distribute.get_strategy()
         index = tf.constant(np.random.default_rng(0).integers(0, num_videos, BATCH), tf.int32)
-        config = get_preset(FLAGS.preset)
+        config = get_preset(preset)
         trainer = MetaTrainer(config, num_videos, dict, strategy)
         batch = {**make_batch(config, num_videos), "video_index": index}
         self.step = lambda: float(trainer.train_step(batch)["loss/generator"])
@@ -74,74 +77,44 @@ class Subject:
 
         return lambda: float(dense())
 
-
-def serve(num_videos: int) -> None:
-    """Reads names of functions from stdin, writes the seconds that each took."""
-    subject = Subject(num_videos)
-    print(json.dumps(subject.peak_gib), flush=True)
-    for line in sys.stdin:
-        function = getattr(subject, line.strip())
-        if function is None:
-            print("null", flush=True)
-            continue
-        start = time.perf_counter()
-        function()
-        print(json.dumps(time.perf_counter() - start), flush=True)
+    def answer(self, name: str) -> float | None:
+        """Milliseconds of one update or step; None where it is not measured; or GiB."""
+        function = getattr(self, name)
+        if function is None or name == "peak_gib":
+            return function
+        return 1e3 * seconds_of(function) / (ROW_UPDATES if name == "rows" else 1)
 
 
-class Child:
-    """One M in a process of its own."""
-
-    def __init__(self, num_videos: str):
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.w_update",
-                f"--serve={num_videos}",
-                f"--preset={FLAGS.preset}",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.peak_gib = json.loads(self.process.stdout.readline())
-        self.seconds = {"rows": [], "dense": [], "step": []}
-
-    def ask(self, name: str, keep: bool) -> None:
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        seconds = json.loads(self.process.stdout.readline())
-        if seconds is not None and keep:
-            self.seconds[name].append(seconds / (ROW_UPDATES if name == "rows" else 1))
-
-    def figures(self) -> dict:
-        median = {f"{n}_ms": 1e3 * float(np.median(s)) for n, s in self.seconds.items() if s}
-        return {"peak_gib": round(self.peak_gib, 2), **{n: round(v, 3) for n, v in median.items()}}
+def answering(preset: str, num_videos: int):
+    """Runs in the child."""
+    return Subject(preset, num_videos).answer
 
 
-def main(_):
-    if FLAGS.serve is not None:
-        return serve(FLAGS.serve)
-    children = {m: Child(m) for m in FLAGS.videos}
-    for round_number in range(FLAGS.rounds + 1):  # the first one traces and is not counted
-        for name in ("rows", "dense", "step"):
-            for child in children.values():
-                child.ask(name, keep=round_number > 0)
-    figures = {m: child.figures() for m, child in children.items()}
-    for child in children.values():
-        child.process.stdin.close()
-        child.process.wait()
+def main(argv):
+    with contextlib.ExitStack() as stack:
+        children, figures = {}, {}
+        for m in FLAGS.videos:
+            children[m] = stack.enter_context(Child(answering, FLAGS.preset, int(m)))
+            figures[m] = {"peak_gib": children[m].ask("peak_gib")}
+        calls = {
+            (m, name): lambda c=child, n=name: c.ask(n)
+            for name in ("rows", "dense", "step")
+            for m, child in children.items()
+        }
+        times = in_turns(calls, FLAGS.rounds)
+    measured = {key: values for key, values in times.items() if None not in values}
+    for (m, name), milliseconds in medians(measured).items():
+        figures[m][f"{name}_ms"] = milliseconds
     for m, values in figures.items():
-        print(f"M = {int(m):>9,}: {values}")
-    result = {"preset": FLAGS.preset, "batch_size": BATCH, "row_size": SIZE, "videos": figures}
+        print(f"M = {int(m):>9,}: {rounded(values)}")
+    facts = {"preset": FLAGS.preset, "batch_size": BATCH, "row_size": SIZE, "videos": figures}
     if {"1000", "150000"} <= set(figures):
-        result["ratio_150000_to_1000"] = {
-            name: round(figures["150000"][name] / figures["1000"][name], 2)
+        facts["ratio_150000_to_1000"] = {
+            name: figures["150000"][name] / figures["1000"][name]
             for name in ("rows_ms", "dense_ms", "step_ms")
         }
-    print(json.dumps(result))
+    return result(facts)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -2,19 +2,22 @@
 
 import asyncio
 import dataclasses
-import multiprocessing
 import os
 import pathlib
 import time
 
 import grpc
 import numpy as np
+import tensorflow as tf
 
+from benchmarks.measuring.networks import random_generator, random_psi
+from benchmarks.measuring.turns import seconds_of
 from serving.client.channels import Connection, connection
 from serving.client.frame_requests import Drawing
+from tf_talking.config import get_preset
 from tf_talking.served.folder import ServingFolder
+from tf_talking.served.graphs import save_generator
 
-_SPAWN = multiprocessing.get_context("spawn")  # children without this process's TensorFlow
 _TIMEOUT = 300.0  # seconds; the first request of a shape is traced
 
 
@@ -57,33 +60,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def export(folder: pathlib.Path, preset: str, persons: int) -> tuple[int, np.ndarray]:
-    """Writes a generator with random weights as `serving.export` does, in a process of its own.
+    """Writes a generator with random weights as `serving.export` does; for a process of its own.
 
     Returns S, and ψ of some people, float32 [persons, L].
     """
-    process = _SPAWN.Process(target=_export, args=(folder, preset, persons))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise RuntimeError(f"the export ended with exit code {process.exitcode}")
-    with np.load(folder / "people.npz") as people:
-        return int(people["image_size"]), people["adain_params"]
-
-
-def _export(folder: pathlib.Path, preset: str, persons: int) -> None:
-    from tf_talking.config import get_preset
-    from tf_talking.networks.generator import Generator, neutral_adain_params
-    from tf_talking.served.graphs import save_generator
-
     config = get_preset(preset)
-    generator = Generator(config.model)
-    size = config.model.image_size
-    images = np.zeros((1, size, size, 3), np.float32)
-    neutral = neutral_adain_params(config.model)
-    generator(images, neutral[None])  # builds it
+    generator = random_generator(config)
     ServingFolder(folder).publish("generator", lambda path: save_generator(path, config, generator))
-    noise = np.random.default_rng(0).normal(0, 0.1, (persons, neutral.size))
-    np.savez(folder / "people.npz", image_size=size, adain_params=np.float32(neutral + noise))
+    return config.model.image_size, random_psi(config, persons)
 
 
 def landmark_sets(size: int, count: int = 64) -> np.ndarray:
@@ -92,51 +76,33 @@ def landmark_sets(size: int, count: int = 64) -> np.ndarray:
     return points.astype(np.float32)
 
 
-class DirectCall:
-    """`animate` of the SavedModel, one frame a call, in a process of its own."""
+def direct_call(folder: pathlib.Path, landmarks: np.ndarray, people: np.ndarray):
+    """`animate` of the SavedModel, one frame a call; for a process of its own.
 
-    def __init__(self, folder: pathlib.Path, landmarks: np.ndarray, people: np.ndarray):
-        self._pipe, theirs = _SPAWN.Pipe()
-        arguments = (theirs, str(folder / "generator" / "1"), landmarks, people)
-        self._process = _SPAWN.Process(target=_call_directly, args=arguments, daemon=True)
-        self._process.start()
-        self._pipe.recv()  # loaded and warm
+    Returns a function as `ServerUnderLoad.run`, for one client.
+    """
+    model = tf.saved_model.load(str(folder / "generator" / "1"))
+    animate = model.signatures["animate"]
 
-    def run(self, clients: int, persons: int, seconds: float) -> Load:
-        """Calls for some seconds. `clients` is 1."""
-        self._pipe.send((persons, seconds))
-        return self._pipe.recv()
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._pipe.send(None)
-        self._process.join()
-
-
-def _call_directly(pipe, path: str, landmarks: np.ndarray, people: np.ndarray) -> None:
-    import tensorflow as tf
-
-    animate = tf.saved_model.load(path).signatures["animate"]
-
-    def call(index: int, persons: int) -> float:
-        start = time.perf_counter()
+    def call(index: int, persons: int) -> None:
         animate(
             landmarks=tf.constant(landmarks[index % len(landmarks)][None]),
             adain_params=tf.constant(people[index % persons][None]),
         )["frames_jpeg"].numpy()
-        return time.perf_counter() - start
 
-    for index in range(5):
-        call(index, 1)
-    pipe.send("ready")
-    while (order := pipe.recv()) is not None:
-        persons, seconds = order
+    def run(clients: int, persons: int, seconds: float) -> Load:
         load, start, used = Load(), time.perf_counter(), time.process_time()
         while (now := time.perf_counter() - start) < seconds or not load.latencies:
-            load.latencies.append(call(len(load.latencies), persons))
+            index = len(load.latencies)
+            load.latencies.append(seconds_of(lambda i=index: call(i, persons)))
         load.seconds = max(now, time.perf_counter() - start)
         load.cpu_seconds = time.process_time() - used
-        pipe.send(load)
+        return load
+
+    run.model = model  # a signature does not keep its model alive
+    for index in range(5):
+        call(index, 1)
+    return run
 
 
 class ServerUnderLoad:
@@ -163,9 +129,6 @@ class ServerUnderLoad:
         if self.pid:
             load.cpu_seconds = cpu_seconds(self.pid) - used
         return load
-
-    def close(self) -> None:
-        """Nothing is kept open between runs."""
 
     async def _run(self, load: Load, clients: int, persons: int, seconds: float) -> None:
         channels = [self._where.open_async() for _ in range(clients)]

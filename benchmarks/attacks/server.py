@@ -1,4 +1,4 @@
-"""What the attacks on the embedded server share: tiny exported models, and the server's memory."""
+"""What the attacks on the embedded server share: tiny exported models."""
 
 import pathlib
 
@@ -26,11 +26,3 @@ def config_text(folder: pathlib.Path, models: tuple[str, ...]) -> str:
         for name in models
     )
     return f"model_config_list {{\n{entries}}}\n"
-
-
-def resident_mib(pid: int) -> float:
-    """Resident memory of a process now (Linux)."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"no VmRSS in /proc/{pid}/status")

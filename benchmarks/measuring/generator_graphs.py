@@ -3,54 +3,35 @@
 import pathlib
 
 import numpy as np
+import tensorflow as tf
+
+from benchmarks.measuring.machine import has_bfloat16
+from benchmarks.measuring.networks import random_generator, random_psi, unfold
+from tf_talking.config import get_preset
+from tf_talking.networks.generator import Generator
+from tf_talking.networks.images import landmark_images, to_float, to_uint8
+from tf_talking.procedural.samples import sample_landmarks
+from tf_talking.served.frozen import FrozenGenerator
+from tf_talking.served.graphs import save_generator
 
 
 def inputs(preset: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
     """Landmark images uint8 [B, S, S, 3] and ψ float32 [B, L]."""
-    from tf_talking.config import get_preset
-    from tf_talking.networks.generator import neutral_adain_params
-    from tf_talking.networks.images import landmark_images, to_uint8
-    from tf_talking.procedural.samples import sample_landmarks
-
     config = get_preset(preset)
     drawn = to_uint8(landmark_images(config, sample_landmarks(config, batch))).numpy()
-    psi = np.repeat(neutral_adain_params(config.model)[np.newaxis], batch, axis=0)
-    noise = np.random.default_rng(0).normal(0, 0.1, psi.shape)
-    return drawn, (psi + noise).astype(np.float32)
+    return drawn, random_psi(config, batch)
 
 
-def make_generator(preset: str):
+def make_generator(preset: str) -> Generator:
     """The straightforward network with random weights, gates open."""
-    import keras
-
-    from tf_talking.config import get_preset
-    from tf_talking.networks.generator import Generator
-
-    keras.utils.set_random_seed(0)
-    generator = Generator(get_preset(preset).model)
-    for attention in generator.attentions.values():
-        attention.gate.assign(0.5)
-    for layer in generator.submodules:
-        if hasattr(layer, "fold"):
-            layer.fold = False
+    generator = random_generator(get_preset(preset))
+    unfold(generator)
     return generator
-
-
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 numbers itself."""
-    flags_of_cpu = pathlib.Path("/proc/cpuinfo")
-    return flags_of_cpu.exists() and "avx512_bf16" in flags_of_cpu.read_text()
 
 
 def write_graphs(folder: pathlib.Path, preset: str, batch: int) -> dict[str, float]:
     """SavedModels and ONNX files in `folder`. Returns giga multiply-adds a frame by graph."""
-    import tensorflow as tf
-    import tf2onnx
-
-    from tf_talking.config import get_preset
-    from tf_talking.networks.images import to_float, to_uint8
-    from tf_talking.served.frozen import FrozenGenerator
-    from tf_talking.served.graphs import save_generator
+    import tf2onnx  # takes seconds, and only this process needs it
 
     config, generator = get_preset(preset), make_generator(preset)
     for dtype in ("float32", "bfloat16") if has_bfloat16() else ("float32",):

@@ -4,11 +4,11 @@ import os
 import pathlib
 import platform
 
-import tensorflow as tf
-
 
 def describe_machine() -> dict:
     """ "cpu" (model), "cores", "memory_gib", "gpus" (names), "tensorflow" (version)."""
+    import tensorflow as tf  # not above: most who import this measure in other processes
+
     details = [
         tf.config.experimental.get_device_details(gpu)
         for gpu in tf.config.list_physical_devices("GPU")
@@ -32,6 +32,12 @@ def cpu_model() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers itself."""
+    information = pathlib.Path("/proc/cpuinfo")
+    return information.exists() and "avx512_bf16" in information.read_text()
 
 
 def machine_line(machine: dict) -> str:

@@ -7,26 +7,18 @@ Two variants:
 Every result is converted to NumPy before the clock stops: a GPU has finished by then.
 """
 
-import contextlib
 import dataclasses
 import pathlib
-import statistics
-import time
 from collections.abc import Callable, Mapping
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measuring.networks import unfolded
+from benchmarks.measuring.turns import medians, time_in_turns
 from tf_talking.config import Config
-from tf_talking.dataset.records import decode_frames
-from tf_talking.networks.discriminator import Discriminator
-from tf_talking.networks.embedder import Embedder
-from tf_talking.networks.generator import Generator
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.networks.meta_learned import MetaLearned
-from tf_talking.procedural import render as procedural
-from tf_talking.procedural.samples import in_scheme
 from tf_talking.served.graphs import save_embedder, save_generator
 from training.person.sources import PersonFrames
 
@@ -42,29 +34,6 @@ class Calls:
 
     embed: Callable
     draw: Callable
-
-
-def random_networks(config: Config) -> MetaLearned:
-    """Freshly initialised networks, attention's gates open."""
-    keras.utils.set_random_seed(0)
-    generator = Generator(config.model, name="generator")
-    for attention in generator.attentions.values():
-        attention.gate.assign(0.5)
-    return MetaLearned(
-        config,
-        "random weights",
-        0,
-        Embedder(config.model, name="embedder"),
-        generator,
-        Discriminator(config.model, num_videos=1, name="discriminator"),
-    )
-
-
-def procedural_person(config: Config, num_frames: int) -> PersonFrames:
-    """T frames of a painted person who talks."""
-    record = procedural.render_video(0, num_frames, config.model.image_size)
-    landmarks = np.stack([in_scheme(points, config) for points in record.landmarks])
-    return PersonFrames(decode_frames(record, range(num_frames)), landmarks, "procedural")
 
 
 def exported_calls(
@@ -102,33 +71,19 @@ def keras_calls(learned: MetaLearned, jit_compile: bool) -> Calls:
 
     @tf.function(jit_compile=jit_compile or None, autograph=False)
     def embed(frames, landmarks):
-        with _unfolded(embedder):
+        with unfolded(embedder):
             embedding = embedder.embed(to_float(frames), landmark_images(config, landmarks))
         return generator.project(embedding)
 
     @tf.function(jit_compile=jit_compile or None, autograph=False)
     def draw(images, adain_params):
-        with _unfolded(generator):
+        with unfolded(generator):
             return to_uint8(generator(to_float(images), adain_params, training=False))
 
     return Calls(
         lambda *arrays: embed(*map(tf.constant, arrays)).numpy(),
         lambda *arrays: draw(*map(tf.constant, arrays)).numpy(),
     )
-
-
-@contextlib.contextmanager
-def _unfolded(network):
-    """While a function is traced: convolution and resampling one after the other."""
-    layers = [layer for layer in network.submodules if hasattr(layer, "fold")]
-    before = [layer.fold for layer in layers]
-    for layer in layers:
-        layer.fold = False
-    try:
-        yield
-    finally:
-        for layer, fold in zip(layers, before, strict=True):
-            layer.fold = fold
 
 
 def feed_forward_seconds(
@@ -150,18 +105,4 @@ def inference_seconds(
 
 
 def _medians(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Of `rounds` calls of each, in turns, after two that trace and warm up."""
-    for call in calls.values():
-        call()
-        call()
-    seconds = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            seconds[name].append(_seconds_of(call))
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def _seconds_of(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    return medians(time_in_turns(calls, rounds, warm_up=2))

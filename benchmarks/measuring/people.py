@@ -1,4 +1,4 @@
-"""A batch of episodes of procedural people, for benchmarks that need no data set."""
+"""Procedural people, for benchmarks that need no data set."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,6 +6,15 @@ import tensorflow as tf
 from tf_talking.config import Config
 from tf_talking.dataset.records import decode_frames
 from tf_talking.procedural import render as procedural
+from tf_talking.procedural.samples import in_scheme
+from training.person.sources import PersonFrames
+
+
+def procedural_person(config: Config, num_frames: int) -> PersonFrames:
+    """T frames of a painted person who talks."""
+    record = procedural.render_video(0, num_frames, config.model.image_size)
+    landmarks = np.stack([in_scheme(points, config) for points in record.landmarks])
+    return PersonFrames(decode_frames(record, range(num_frames)), landmarks, "procedural")
 
 
 def make_batch(config: Config, num_videos: int = 100) -> dict[str, tf.Tensor]:

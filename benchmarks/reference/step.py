@@ -10,8 +10,8 @@ after D, so that D sees the same generated frames in both.
 import keras
 import tensorflow as tf
 
+from benchmarks.measuring.networks import unfold
 from tf_talking.layers.addons import LazyAdam
-from tf_talking.layers.spectral_conv2d import SpectralConv2D
 from tf_talking.layers.spectral_norm import power_iteration
 from tf_talking.losses import discriminator_terms, hinge_loss, image_terms, match_loss, weighted_sum
 from tf_talking.networks.images import landmark_images, to_float
@@ -32,9 +32,7 @@ class ReferenceTrainer(MetaTrainer):
         self.w_optimizer = LazyAdam(rate, *adam)
         self.w_optimizer._create_all_weights([head.w])
         for network in (self.embedder, self.generator, self.discriminator):
-            for layer in network.submodules:
-                if isinstance(layer, SpectralConv2D):
-                    layer.fold = False
+            unfold(network)
 
     def _packed_step(self, batch, stop):
         metrics = self._reference_step(batch)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from benchmarks import table2
-from benchmarks.finetune_times import of_epochs, timed_epochs
-from benchmarks.measuring.network_times import random_networks
+from benchmarks.measuring.finetuning import of_epochs, timed_epochs
+from benchmarks.measuring.networks import random_networks
 from tf_talking.config import get_preset
 
 

@@ -14,7 +14,7 @@ from training.meta.step import MetaTrainer
 
 def test_losses_are_equal_to_1e_4(eager_step):
     """On the content networks' real code path too, at 32 px, and past the first update of D."""
-    from benchmarks.measuring.procedural_batch import make_batch
+    from benchmarks.measuring.people import make_batch
     from tf_talking.content.networks import build_content_networks
 
     tiny = get_preset("tiny")

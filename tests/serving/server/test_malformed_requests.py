@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.attacks.fuzzer import Fuzzer, attack
-from benchmarks.attacks.server import resident_mib
+from benchmarks.measuring.memory import resident_mib
 
 
 @pytest.mark.parametrize("name", ["toy_server", "batching_server"])

@@ -6,7 +6,7 @@ import platform
 import numpy as np
 import pytest
 
-from benchmarks.attacks.server import resident_mib
+from benchmarks.measuring.memory import resident_mib
 from serving.server.models.memory import release_free_memory
 
 
