@@ -62,10 +62,8 @@ def epoch(model: PersonalModel, photos: tf.data.Dataset) -> dict[str, float]:
 def measure(models: dict, learned, shots: int, rounds: int) -> dict:
     """Figures for T = `shots`."""
     person = procedural_person(learned.config, shots)
-    embedding, batch_size = (
-        learned.embed_person(person.frames, person.landmarks),
-        learned.config.finetune.batch_size,
-    )
+    embedding = learned.embed_person(person.frames, person.landmarks)
+    batch_size = learned.config.finetune.batch_size
     first, epochs = {}, {}
     for name, model in models.items():
         model.restart(embedding)
