@@ -7,8 +7,6 @@ the precisions is to be read beside the difference between the seeds. The last l
 """
 
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import keras
@@ -27,6 +25,7 @@ from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.metrics.l1 import l1
 from tf_talking.metrics.ssim import ssim
 from tf_talking.networks.meta_learned import MetaLearned
+from tf_talking.procedural.folder import list_jobs, make_dataset, open_writer
 from training.meta.options import PRECISIONS, StepOptions
 from training.meta.step import MetaTrainer
 
@@ -48,21 +47,10 @@ def define_flags() -> None:
     flags.DEFINE_string("data", None, "Folder for the procedural people; default: a temporary one.")
 
 
-def make_people(folder: pathlib.Path, first: int, count: int) -> pathlib.Path:
-    if not (folder / "dataset.json").exists():
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "training.make_procedural",
-                f"--output={folder}",
-                f"--num_identities={count}",
-                f"--first_identity={first}",
-                "--frames_per_video=12",
-            ],
-            check=True,
-            capture_output=True,
-        )
+def make_people(folder: pathlib.Path, size: int, first: int, count: int) -> pathlib.Path:
+    """A dataset of people first, first + 1, ...; continued where it exists."""
+    jobs = list_jobs(range(first, first + count), 1, 12, size, 0)
+    make_dataset(open_writer(folder, size), jobs, workers=0)
     return folder
 
 
@@ -122,11 +110,10 @@ def main(argv):
     config = without_content(apply_overrides(get_preset("tiny"), list(OVERRIDES)))
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(FLAGS.data or temporary)
-        people = make_people(folder / "people", 0, FLAGS.people)
-        held_out = EpisodeDataset(
-            make_people(folder / "held_out", 1_000_000, HELD_OUT), config.train.k_shot, HELD_OUT, 0
-        )
-        test_batch = next(iter(held_out.dataset()))
+        size, k_shot = config.model.image_size, config.train.k_shot
+        people = make_people(folder / "people", size, 0, FLAGS.people)
+        held_out = make_people(folder / "held_out", size, 1_000_000, HELD_OUT)
+        test_batch = next(iter(EpisodeDataset(held_out, k_shot, HELD_OUT, 0).dataset()))
         runs = {
             (precision, int(seed)): train(config, precision, int(seed), people, test_batch)
             for seed in FLAGS.seeds
