@@ -25,6 +25,7 @@ from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import jpeg
+from tf_talking.spread import spread
 from training.previews.headings import draw_headings, heading_height
 
 GRID_COLUMNS = (
@@ -94,7 +95,7 @@ def choose_rows(
     rows = []
     for index, (videos, record) in enumerate(zip(people, records, strict=True)):
         half = max(len(record.frames) // 2, 1)
-        sources = np.linspace(0, half - 1, k_shot).round().astype(int)
+        sources = np.resize(spread(half, k_shot), k_shot)  # repeated where the video is short
         stretch = _stretch(record, track_frames)
         other = folder.read_video(videos[1].video_id) if len(videos) > 1 else record
         person = records[(index + 1) % len(records)]

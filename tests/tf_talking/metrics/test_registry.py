@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skimage.metrics
 
-from tf_talking.landmarks.detector import Detection
+from tests.scripted_detector import ScriptedDetector
 from tf_talking.metrics import registry
 from training.evaluation import results
 
@@ -134,31 +134,19 @@ def test_flicker_by_hand(frames):
         registry.compute_frames("flicker", dark, dark)
 
 
-class TableDetector:
-    """Finds the next landmarks of a list; None: no face."""
-
-    def __init__(self, found):
-        self.found = found
-
-    def detect(self, frames):
-        assert len(frames) == len(self.found)
-        return [Detection(f, None if f is not None else "no face") for f in self.found]
-
-
 def test_landmark_error_by_hand_counts_lost_faces_apart(frames):
     real, fake = frames
     driven = np.random.default_rng(1).uniform(5, 35, (3, 68, 2)).astype(np.float32)
     driven[:, 36], driven[:, 45] = (10, 20), (30, 20)  # 20 pixels between the eyes
-    found = [driven[0], driven[1] + np.float32([3, 4]), None]
-    given = {"detector": TableDetector(found), "landmarks": driven}
+    found = [driven[0], driven[1] + np.float32([3, 4]), "no face"]
+    given = {"detector": ScriptedDetector.in_order(found), "landmarks": driven}
     values = registry.compute_frames("landmark_error", real, fake, **given)
     np.testing.assert_allclose(values, [0.0, 5 / 20, np.nan], atol=1e-6)
     result = registry.measure("landmark_error", real, fake, **given)
     assert (result.n, result.missing) == (2, 1)
     assert result.value == pytest.approx(0.125)
-    nobody = registry.measure(
-        "landmark_error", real, fake, detector=TableDetector([None] * 3), landmarks=driven
-    )
+    given["detector"] = ScriptedDetector.in_order(["no face"])
+    nobody = registry.measure("landmark_error", real, fake, **given)
     assert np.isnan(nobody.value) and (nobody.n, nobody.missing) == (0, 3)
 
 

@@ -6,26 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.scripted_detector import ScriptedDetector
 from tf_talking.landmarks import scheme
-from tf_talking.landmarks.detector import Detection
 from training.person import sources as person_source
-
-
-class FixedDetector:
-    """Finds the landmarks that its table has for a picture's mean colour, else no face."""
-
-    def __init__(self, table):
-        self.table = table
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def detect(self, frames):
-        landmarks = self.table.get(round(float(frames[0].mean())))
-        return [Detection(landmarks, None if landmarks is not None else "no face")]
 
 
 def face(size, left=60.0):
@@ -36,8 +19,10 @@ def face(size, left=60.0):
 
 @pytest.fixture
 def detector(monkeypatch):
+    """Knows pictures by their mean colour."""
     table = {10: face(100), 20: face(50), 30: face(100, left=-30.0), 50: face(100)}
-    monkeypatch.setattr(person_source, "get_detector", lambda *_, **__: FixedDetector(table))
+    scripted = ScriptedDetector(lambda frame: table.get(round(float(frame.mean())), "no face"))
+    monkeypatch.setattr(person_source, "get_detector", lambda *_, **__: scripted)
 
 
 @pytest.fixture
