@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_talking.config import Config
+from tf_talking.files import check_same
 from tf_talking.layers.spectral_norm import singular_value
 from tf_talking.networks.meta_checkpoint import (
     CheckpointFacts,
@@ -115,14 +116,15 @@ def _normalized_kernel(prefix: str, layer: str) -> tf.Tensor:
 
 
 def _check_config(found: CheckpointFacts, config: Config, frees_projection: bool) -> None:
-    for section in ("model", "landmarks"):
-        theirs = dataclasses.asdict(getattr(found.config, section))
-        ours = dataclasses.asdict(getattr(config, section))
-        for field, value in ours.items():
-            if frees_projection and field == "spectral_norm_on_projection":
-                continue
-            if theirs[field] != value:
-                raise CheckpointMismatch(
-                    f"start_from: {found.prefix} has {section}.{field} {theirs[field]!r}, this "
-                    f"config {value!r}; networks go on as they were made"
-                )
+    """Networks go on as they were made."""
+    theirs, ours = (
+        {section: dataclasses.asdict(getattr(c, section)) for section in ("model", "landmarks")}
+        for c in (found.config, config)
+    )
+    if frees_projection:
+        for sections in (theirs, ours):
+            del sections["model"]["spectral_norm_on_projection"]
+    try:
+        check_same(theirs, ours, f"start_from: {found.prefix}")
+    except ValueError as error:
+        raise CheckpointMismatch(str(error)) from None

@@ -123,19 +123,19 @@ def test_a_free_projection_can_not_be_normed(old, nano_config, tmp_path):
     model = dataclasses.replace(nano_config.model, spectral_norm_on_projection=False)
     trainer = trainer_of(dataclasses.replace(nano_config, model=model), seed=1)
     SafeCheckpoints(trainer.checkpoint, tmp_path).save(0)
-    with pytest.raises(CheckpointMismatch, match="spectral_norm_on_projection False, this config"):
+    with pytest.raises(CheckpointMismatch, match="spectral_norm_on_projection is False"):
         StartFrom.find(str(tmp_path), nano_config, FACTS)
 
 
 def test_other_networks_are_refused(old, nano_config):
     model = dataclasses.replace(nano_config.model, num_residual_blocks=2)
     deeper = dataclasses.replace(nano_config, model=model)
-    message = "ckpt-2 has model.num_residual_blocks 1, this config 2"
+    message = "ckpt-2: model.num_residual_blocks is 1, asked for is 2"
     with pytest.raises(CheckpointMismatch, match=re.escape(message)):
         StartFrom.find(str(old[0].path), deeper, FACTS)
     landmarks = dataclasses.replace(nano_config.landmarks, line_thickness=2)
     thicker = dataclasses.replace(nano_config, landmarks=landmarks)
-    with pytest.raises(CheckpointMismatch, match=r"landmarks\.line_thickness 1, this config 2"):
+    with pytest.raises(CheckpointMismatch, match=r"landmarks\.line_thickness is 1, asked for is 2"):
         StartFrom.find(str(old[0].path), thicker, FACTS)
 
 
