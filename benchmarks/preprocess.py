@@ -20,7 +20,8 @@ from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction import extract, inputs
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detectors import DETECTORS, get_detector
-from tf_talking.media import jpeg, video
+from tf_talking.media import jpeg, video_reader
+from tf_talking.media.video_writer import VideoWriter
 from tf_talking.procedural import render as procedural
 from tf_talking.procedural.motion import pose_track
 from training.preprocessing import local_runner
@@ -45,7 +46,7 @@ def render_clips(folder: pathlib.Path, count: int, frames: int, size: int) -> No
     """Writes uncropped videos of procedural people."""
     for number in tqdm.trange(count, unit="clip", desc="render"):
         identity = procedural.Identity.sample(FIRST_PERSON + number)
-        with video.VideoWriter(folder / f"clip{number}.mp4", 25, size) as film:
+        with VideoWriter(folder / f"clip{number}.mp4") as film:
             for pose in pose_track((FIRST_PERSON + number, 0), frames):
                 film.write(procedural.render_raw(identity, pose, size)[0])
 
@@ -62,7 +63,7 @@ def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str,
         last = now
 
     frames = usable = 0
-    for _, _, frame in video.read_chosen(file, lambda number, _: True, threads=1):
+    for frame in video_reader.read_frames(file, threads=1):
         lap("decode")
         found = detector.detect([frame])[0]
         lap("detect")
@@ -111,7 +112,7 @@ def main(argv):
         with get_detector(video=True, **spec) as detector:
             profile(items[0].files[0], dataclasses.replace(settings, max_frames=10), detector)
             stages = profile(items[0].files[0], settings, detector)
-        sizes = [video.probe(item.files[0]) for item in items]
+        sizes = [video_reader.probe(item.files[0]) for item in items]
     print(measured.describe(settings))
     facts = {
         "detector": FLAGS.detector,

@@ -7,17 +7,18 @@ video's speed and sound. `--side_by_side` shows source, driving frame, landmarks
 
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from serving import flags as client_flags
-from serving.client.blocking import TalkingHeadClient, TalkingHeadError
+from serving.client.blocking import TalkingHeadClient
 from serving.drive.animation import animate_video
-from serving.drive.driving import crop_photo, open_driving
+from serving.drive.driving import open_driving
+from serving.drive.heads import crop_photo
+from tf_talking import program
 from tf_talking.media.photos import read_photo
 from tf_talking.people.card import PersonCard
 
@@ -25,7 +26,6 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Only when run as a program: other programs have flags of the same names."""
     client_flags.define_server_flags()
     client_flags.define_person_flags()
     flags.DEFINE_string(
@@ -39,7 +39,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "detector",
         None,
-        "Detector of the driving landmarks; by default the card's. Must be the same.",
+        "Detector that made the driving landmarks, where the source does not say so; it must be "
+        "the card's, which is the default.",
     )
     flags.DEFINE_bool("side_by_side", False, "Show source, driving, landmarks and result.")
     flags.DEFINE_string(
@@ -48,47 +49,39 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 1, "Frames in one request.", lower_bound=1)
     flags.DEFINE_integer("max_in_flight", 4, "Requests under way at a time.", lower_bound=1)
     flags.DEFINE_float("timeout", 60.0, "Deadline of one request, seconds.", lower_bound=0.0)
-    flags.adopt_module_key_flags(client_flags)  # so that --help shows them
     flags.mark_flags_as_required(["person", "driving", "output"])
 
 
-def source_picture(card: PersonCard, path: pathlib.Path) -> np.ndarray | None:
+def source_picture(photo: str | None, card: PersonCard, path: pathlib.Path) -> np.ndarray | None:
     """The person's own face for side-by-side: --source, else what fine-tuning left there."""
-    if FLAGS.source:
-        return crop_photo(FLAGS.source, card)
+    if photo:
+        return crop_photo(photo, card)
     beside = path.with_suffix(".png")
     return read_photo(beside) if beside.is_file() else None
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    try:
-        card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
-        driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)
-        source = source_picture(card, path) if FLAGS.side_by_side else None
-        with TalkingHeadClient(
-            FLAGS.server,
-            FLAGS.timeout,
-            max_in_flight=FLAGS.max_in_flight,
-            tls=client_flags.tls_options(),
-        ) as client:
-            report = animate_video(
-                client,
-                card,
-                driving,
-                FLAGS.output,
-                FLAGS.model,
-                FLAGS.batch_size,
-                FLAGS.side_by_side,
-                source,
-                progress=True,
-            )
-    except (OSError, ValueError, TalkingHeadError) as error:
-        sys.exit(f"serving.animate: {error}")
-    print(report)
+    if FLAGS.source and not FLAGS.side_by_side:
+        raise ValueError("--source is shown by --side_by_side only, which is not given")
+    tls = client_flags.tls_options()
+    card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
+    driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)
+    source = source_picture(FLAGS.source, card, path) if FLAGS.side_by_side else None
+    with TalkingHeadClient(
+        FLAGS.server, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=tls
+    ) as client:
+        return animate_video(
+            client,
+            card,
+            driving,
+            FLAGS.output,
+            FLAGS.model,
+            FLAGS.batch_size,
+            FLAGS.side_by_side,
+            source,
+            progress=True,
+        )
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)

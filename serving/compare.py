@@ -9,17 +9,14 @@ The cards were made from --num_sources frames spread over the source video (as `
 
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import json
-
-from absl import app, flags
+from absl import flags
 
 from serving import flags as client_flags
-from serving.client.blocking import TalkingHeadError
 from serving.drive.comparison import compare, format_table, without_frames, write_sheet
+from tf_talking import program
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.spread import spread
 
@@ -27,7 +24,6 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Only when run as a program: other programs have flags of the same names."""
     flags.DEFINE_string("dataset", None, "Dataset folder with both videos.")
     flags.DEFINE_string("source_video_id", None, "Video that the cards were made from.")
     flags.DEFINE_string("driving_video_id", None, "Video of the person that drives.")
@@ -35,33 +31,26 @@ def define_flags() -> None:
     client_flags.define_person_flags(multiple=True)
     client_flags.define_server_flags()
     flags.DEFINE_string("sheet", None, "Contact sheet to write (.png).")
-    flags.adopt_module_key_flags(client_flags)  # so that --help shows them
     flags.mark_flags_as_required(["dataset", "source_video_id", "driving_video_id", "person"])
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    try:
-        folder = DatasetFolder.open(FLAGS.dataset)
-        source = folder.read_video(FLAGS.source_video_id)
-        driving = folder.read_video(FLAGS.driving_video_id)
-        if driving.video_id == source.video_id:
-            driving = without_frames(driving, spread(source.num_frames, FLAGS.num_sources))
-        paths = [client_flags.load_person(person, FLAGS.people)[1] for person in FLAGS.person]
-        cards = {path.stem: path for path in paths}
-        results = compare(
-            source, driving, FLAGS.num_sources, cards, FLAGS.server, client_flags.tls_options()
-        )
-        if FLAGS.sheet:
-            write_sheet(results, pathlib.Path(FLAGS.sheet))
-    except (OSError, ValueError, TalkingHeadError) as error:
-        sys.exit(f"serving.compare: {error}")
+    folder = DatasetFolder.open(FLAGS.dataset)
+    source = folder.read_video(FLAGS.source_video_id)
+    driving = folder.read_video(FLAGS.driving_video_id)
+    if driving.video_id == source.video_id:
+        driving = without_frames(driving, spread(source.num_frames, FLAGS.num_sources))
+    paths = [client_flags.load_person(person, FLAGS.people)[1] for person in FLAGS.person]
+    cards = {path.stem: path for path in paths}
+    results = compare(
+        source, driving, FLAGS.num_sources, cards, FLAGS.server, client_flags.tls_options()
+    )
+    if FLAGS.sheet:
+        write_sheet(results, pathlib.Path(FLAGS.sheet))
     print(f"{driving.num_frames} hold-out frames of {driving.video_id}")
     print(format_table(results))
-    print(json.dumps({"frames": driving.num_frames, **results.errors}))
+    return {"frames": driving.num_frames, **results.errors}
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)

@@ -11,25 +11,25 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import app, flags
+from absl import flags
 
 from serving import flags as client_flags
 from serving.client.asynchronous import AsyncTalkingHeadClient
-from serving.client.blocking import TalkingHeadError
-from serving.drive.driving import Driving, detected_live, open_driving
-from serving.drive.live import Playback, camera_frames
-from serving.drive.session import Recorder, Report, Window, run_session
+from serving.drive.driving import open_camera, open_driving
+from serving.drive.frames import Driving
+from serving.drive.live import Playback
+from serving.drive.session import Report, SessionOptions, run_session
+from serving.drive.sinks import Recorder, Window
+from tf_talking import program
 from tf_talking.people.card import PersonCard
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Only when run as a program: other programs have flags of the same names."""
     client_flags.define_server_flags()
     client_flags.define_person_flags()
     flags.DEFINE_integer("camera", 0, "Number of the camera.", lower_bound=0)
@@ -45,70 +45,58 @@ def define_flags() -> None:
     flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
     flags.DEFINE_integer("max_in_flight", 2, "Requests under way at a time.", lower_bound=1)
     flags.DEFINE_float("timeout", 30.0, "Deadline of one request, seconds.", lower_bound=0.0)
-    flags.adopt_module_key_flags(client_flags)  # so that --help shows them
     flags.mark_flag_as_required("person")
 
 
-CAMERA_FPS = 25.0  # of --output
-
-
-def open_source(card: PersonCard) -> tuple[Driving, Playback | None]:
-    """What drives, and what plays it if it is a file that is played live."""
-    if FLAGS.source is None:
-        frames = lambda: detected_live(camera_frames(FLAGS.camera), card)  # noqa: E731
-        return Driving(frames, CAMERA_FPS, 0), None
-    playback = Playback() if FLAGS.live else None
-    return open_driving(FLAGS.source, card, pace=playback), playback
-
-
-async def run() -> tuple[Report, int]:
-    """Runs until the end. Returns the report, and the frames skipped before detection."""
-    card, _ = client_flags.load_person(FLAGS.person, FLAGS.people)
-    driving, playback = open_source(card)
-    live = FLAGS.source is None or FLAGS.live
+async def run(
+    client: AsyncTalkingHeadClient,
+    card: PersonCard,
+    driving: Driving,
+    options: SessionOptions,
+    output: str | None,
+    show: bool,
+) -> Report:
+    """Runs until the end, into a video, a window or both."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         sinks = []
-        if FLAGS.output:
-            recorder = stack.enter_context(Recorder(FLAGS.output, driving.fps, live))
+        if output:
+            recorder = stack.enter_context(Recorder(output, driving.fps, options.live))
             sinks.append(recorder.write)
-        if not FLAGS.output if FLAGS.window is None else FLAGS.window:
+        if show:
             window = Window()
             stack.callback(window.close)
             sinks.append(window.show)
             keys = asyncio.create_task(window.wait_for_quit())
             keys.add_done_callback(lambda _: stop.set())
             stack.callback(keys.cancel)
-        client = AsyncTalkingHeadClient(FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options())
         await stack.enter_async_context(client)
-        report = await run_session(
-            client,
-            card,
-            driving.frames,
-            sinks,
-            stop=stop,
-            live=live,
-            max_frames=FLAGS.frames,
-            model=FLAGS.model,
-            max_in_flight=FLAGS.max_in_flight,
-            preview=FLAGS.preview,
-            mirror=FLAGS.mirror,
-        )
-    return report, playback.skipped if playback else 0
+        return await run_session(client, card, driving.frames, sinks, stop, options)
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    try:
-        report, skipped = asyncio.run(run())
-    except (OSError, ValueError, TalkingHeadError) as error:
-        sys.exit(f"serving.webcam: {error}")
-    print(f"{report}, {skipped} frames skipped before detection" if skipped else report)
+    card, _ = client_flags.load_person(FLAGS.person, FLAGS.people)
+    playback = Playback() if FLAGS.source is not None and FLAGS.live else None
+    if FLAGS.source is None:
+        driving = open_camera(FLAGS.camera, card)
+    else:
+        driving = open_driving(FLAGS.source, card, pace=playback)
+    options = SessionOptions(
+        live=FLAGS.source is None or FLAGS.live,
+        max_frames=FLAGS.frames,
+        model=FLAGS.model,
+        max_in_flight=FLAGS.max_in_flight,
+        preview=FLAGS.preview,
+        mirror=FLAGS.mirror,
+    )
+    client = AsyncTalkingHeadClient(FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options())
+    show = not FLAGS.output if FLAGS.window is None else FLAGS.window
+    report = asyncio.run(run(client, card, driving, options, FLAGS.output, show))
+    skipped = playback.skipped if playback else 0
+    return f"{report}, {skipped} frames skipped before detection" if skipped else report
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)

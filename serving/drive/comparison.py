@@ -8,7 +8,6 @@ source frame whose landmarks are nearest.
 import dataclasses
 import pathlib
 
-import cv2
 import numpy as np
 
 from serving.client.blocking import TalkingHeadClient, TlsOptions
@@ -16,6 +15,7 @@ from tf_talking.config import LandmarkConfig
 from tf_talking.dataset.records import VideoRecord, decode_frames
 from tf_talking.landmarks.draw import drawing_of, landmark_picture
 from tf_talking.landmarks.nearest import nearest_source
+from tf_talking.media.panels import grid, scaled
 from tf_talking.media.photos import write_png
 from tf_talking.metrics import registry
 from tf_talking.people.card import PersonCard
@@ -58,7 +58,7 @@ def compare(
       source: the video that the cards were made from.
       driving: another video of the person.
       num_sources: how many frames of `source`, evenly spread, the cards were made from.
-      cards: method's name → person card.
+      cards: method's name -> person card.
       server: HOST:PORT, or whatever the client takes.
       tls: how to speak TLS; None: plain text.
     """
@@ -84,16 +84,14 @@ def write_sheet(
     comparison: Comparison, path: pathlib.Path, columns: int = 8, scale: int = 2
 ) -> None:
     """Rows: source (the nearest one), landmarks, ground truth, then each card's frames."""
-    count = len(comparison.ground_truth)
-    chosen = spread(count, columns)
+    chosen = spread(len(comparison.ground_truth), columns)
     size = comparison.ground_truth.shape[1]
     drawn = landmark_picture(comparison.drawing, comparison.landmarks[chosen], size)
-    others = [f for name, f in comparison.frames.items() if name != NEAREST]
-    rows = [comparison.frames[NEAREST][chosen], drawn, comparison.ground_truth[chosen]]
-    rows += [frames[chosen] for frames in others]
-    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
-    sheet = cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    write_png(path, sheet)
+    others = [frames[chosen] for name, frames in comparison.frames.items() if name != NEAREST]
+    nearest, truth = comparison.frames[NEAREST][chosen], comparison.ground_truth[chosen]
+    sheet = grid([nearest, drawn, truth, *others])
+    height, width = sheet.shape[:2]
+    write_png(path, scaled(sheet, scale * width, scale * height))
 
 
 def format_table(comparison: Comparison) -> str:

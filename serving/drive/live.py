@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import cv2
 import numpy as np
 
+from tf_talking.media.jpeg import swap_red_and_blue
+
 _MAX_SKIPPED_IN_A_ROW = 25  # a file that can not even be read in time still shows something
 
 
@@ -51,15 +53,14 @@ def camera_frames(number: int) -> Iterator[np.ndarray]:
     try:
         if not camera.isOpened():
             raise ValueError(
-                f"camera {number} (flag --camera) can not be opened: is there one? A file takes "
-                "its place with --source"
+                f"camera {number} can not be opened: is there one? A file can be the source"
             )
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not one of a queue
         while True:
             there, frame = camera.read()
             if not there:
                 raise ValueError(f"camera {number} stopped giving frames")
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield swap_red_and_blue(frame)
     finally:
         camera.release()
 

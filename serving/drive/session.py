@@ -1,28 +1,22 @@
 """A person driven live, in one event loop: `serving.webcam` without its flags.
 
-Source (a thread) → landmarks → stream → a window, a video, or both. The latency that is told is
-from the landmarks to the frame; reading and detecting come before it.
+Source (a thread) -> landmarks -> stream -> a window, a video, or both (`sinks`). The latency that
+is told is from the landmarks to the frame; reading and detecting come before it.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 
 from serving.client.asynchronous import AsyncTalkingHeadClient
-from serving.drive.driving import DrivingFrame
+from serving.drive.frames import DrivingFrame
 from serving.drive.live import in_thread
-from tf_talking.media.video import VideoWriter
+from tf_talking.media.panels import beside
 from tf_talking.people.card import PersonCard
-
-_TITLE = "talking head (q or Esc ends)"
-_QUIT_KEYS = (ord("q"), 27)
 
 
 @dataclasses.dataclass
@@ -45,69 +39,32 @@ class Report:
         )
 
 
-class Window:
-    """Shows pictures and looks for keys. Raises ValueError where there is no display."""
+@dataclasses.dataclass(frozen=True)
+class SessionOptions:
+    """How a session runs.
 
-    def __init__(self):
-        # Without a display OpenCV's toolkit ends the whole process: it is tried in another one.
-        probe = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
-        result = subprocess.run([sys.executable, "-c", probe], capture_output=True)
-        if result.returncode:
-            raise ValueError(
-                "no window can be opened here (no display?): use --output FILE.mp4 instead"
-            )
-        cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE)
+    Attributes:
+      live: drop what the server can not draw in time.
+      max_frames: end after so many; 0: not.
+      model: served model; None: the one that the card names.
+      max_in_flight: requests under way at a time.
+      preview: show the driving frame beside the result.
+      mirror: show everything as in a mirror.
+    """
 
-    def show(self, picture: np.ndarray) -> None:
-        """Shows RGB uint8 [H, W, 3]."""
-        cv2.imshow(_TITLE, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
-    async def wait_for_quit(self) -> None:
-        """Keeps the window alive; returns when a key ends the session or the window is closed."""
-        while cv2.waitKey(1) & 0xFF not in _QUIT_KEYS:
-            if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
-                return
-            await asyncio.sleep(0.02)
-
-    def close(self) -> None:
-        """Closes the window."""
-        cv2.destroyAllWindows()
-
-
-class Recorder:
-    """Writes pictures at a fixed speed; a live one is repeated until the next is there."""
-
-    def __init__(self, path: str, fps: float, live: bool):
-        self._path, self._fps, self._live = path, fps, live
-        self._writer: VideoWriter | None = None
-        self._start = 0.0
-
-    def write(self, picture: np.ndarray) -> None:
-        """Appends RGB uint8 [H, W, 3]; all of one size."""
-        if self._writer is None:
-            size = (picture.shape[1], picture.shape[0])
-            self._writer = VideoWriter(self._path, self._fps, size)
-            self._start = time.monotonic()
-        due = round((time.monotonic() - self._start) * self._fps) + 1
-        for _ in range(max(1, due - self._writer.num_frames) if self._live else 1):
-            self._writer.write(picture)
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(self, *error) -> None:
-        if self._writer is not None:
-            self._writer.__exit__(*error)
+    live: bool
+    max_frames: int = 0
+    model: str | None = None
+    max_in_flight: int = 2
+    preview: bool = False
+    mirror: bool = False
 
 
 def compose(item: DrivingFrame, frame: np.ndarray, preview: bool, mirror: bool) -> np.ndarray:
     """The picture that is shown: the frame, with the driving crop before it, as in a mirror."""
-    panels = [frame]
-    if preview and item.frame is not None:
-        panels.insert(0, cv2.resize(item.frame, (frame.shape[1], frame.shape[0])))
-    if mirror:
-        panels = [panel[:, ::-1] for panel in panels]
-    return np.ascontiguousarray(np.concatenate(panels, axis=1))
+    step = -1 if mirror else 1
+    shown = [item.frame if preview else None, frame]
+    return beside([panel if panel is None else panel[:, ::step] for panel in shown])
 
 
 async def run_session(
@@ -115,21 +72,14 @@ async def run_session(
     card: PersonCard,
     frames: Callable[[], Iterator[DrivingFrame]],
     sinks: list[Callable[[np.ndarray], None]],
-    *,
     stop: asyncio.Event,
-    live: bool,
-    max_frames: int = 0,
-    model: str | None = None,
-    max_in_flight: int = 2,
-    preview: bool = False,
-    mirror: bool = False,
+    options: SessionOptions,
 ) -> Report:
     """Streams until the source ends, `max_frames` are shown, or `stop` is set.
 
     Args:
       frames: makes the driving frames; called, read and closed in another thread.
       sinks: get every picture, RGB uint8 [S, W, 3].
-      live: drop what the server can not draw in time.
 
     Raises:
       TalkingHeadError, ValueError: what the stream and the source raise.
@@ -146,13 +96,20 @@ async def run_session(
                 yield item.landmarks
 
     async def show() -> None:
-        stream = client.stream(landmarks(), card, model, max_in_flight=max_in_flight, keep_up=live)
+        stream = client.stream(
+            landmarks(),
+            card,
+            options.model,
+            max_in_flight=options.max_in_flight,
+            keep_up=options.live,
+        )
         first = None  # when the first frame came: before it the detector is loaded
         async with contextlib.aclosing(stream):
             async for result in stream:
                 for number in [number for number in waiting if number < result.index]:
                     del waiting[number]
-                picture = compose(waiting.pop(result.index), result.frame, preview, mirror)
+                item = waiting.pop(result.index)
+                picture = compose(item, result.frame, options.preview, options.mirror)
                 for sink in sinks:
                     sink(picture)
                 report.frames += 1
@@ -160,7 +117,7 @@ async def run_session(
                 report.seconds = time.monotonic() - first
                 report.latencies.append(result.latency)
                 report.dropped = result.dropped
-                if report.frames == max_frames:
+                if report.frames == options.max_frames:
                     return
 
     showing, stopping = asyncio.create_task(show()), asyncio.create_task(stop.wait())

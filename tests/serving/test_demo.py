@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tf_talking.media.video import read_frames
+from tf_talking.media.video_reader import read_frames
 from tf_talking.people.card import PersonCard
 
 FRAMES = 8

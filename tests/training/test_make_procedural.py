@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.media import video
+from tf_talking.media import video_reader
 from tf_talking.procedural import render as procedural
 
 
@@ -35,7 +35,7 @@ def test_program_writes_a_dataset_and_a_film(tmp_path, run_command):
     found = folder.read_video(expected.video_id)
     assert found.frames == expected.frames
     np.testing.assert_array_equal(found.landmarks, expected.landmarks)
-    frames = list(video.read_frames(film))
+    frames = list(video_reader.read_frames(film))
     assert len(frames) == 3 and frames[0].shape == (512, 512, 3)
 
 

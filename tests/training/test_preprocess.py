@@ -18,7 +18,7 @@ import pytest
 
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.media import photos, video
+from tf_talking.media import photos, video_reader, video_writer
 
 
 @pytest.fixture(scope="module")
@@ -238,13 +238,13 @@ def two_people(inputs, tmp_path_factory, shared_dir):
     """VoxCeleb1's folders; a clip with two people side by side, with boxes round the right one."""
     root = tmp_path_factory.mktemp("vox1")
     left, right = (
-        list(video.read_frames(shared_dir / "data" / "clips" / name))[:40]
+        list(video_reader.read_frames(shared_dir / "data" / "clips" / name))[:40]
         for name in ("c001.mp4", "c002.mp4")
     )
     for identity in ("id10001", "id10270"):
         folder = root / "vid" / identity / "1zcIwhmdeo4"
         folder.mkdir(parents=True)
-        with video.VideoWriter(folder / "00001.mp4", 25, (768, 384)) as writer:
+        with video_writer.VideoWriter(folder / "00001.mp4") as writer:
             for a, b in zip(left, right, strict=True):
                 writer.write(np.hstack([a, b]))
         boxes = root / "txt" / identity / "1zcIwhmdeo4"

@@ -20,7 +20,8 @@ from tf_talking.extraction import face_boxes
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector
-from tf_talking.media import jpeg, photos, video
+from tf_talking.media import jpeg, photos
+from tf_talking.media.video_reader import read_pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,16 +126,17 @@ class _Frames:
 
 
 def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int) -> Iterator[_Read]:
-    if not boxes:
-        for _, _, frame in video.read_chosen(file, lambda n, _: n % step == 0, 1, strict=True):
-            yield _Read(frame)
-        return
-    wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
+    wanted = None
+    if boxes:
+        wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
 
     def chosen(number: int, seconds: float) -> bool:
-        return number % step == 0 and wanted.has(number, seconds)
+        return number % step == 0 and (wanted is None or wanted.has(number, seconds))
 
-    for number, seconds, frame in video.read_chosen(file, chosen, 1, strict=True):
+    for number, seconds, frame in read_pictures(file, chosen, threads=1, strict=True):
+        if wanted is None:
+            yield _Read(frame)
+            continue
         yield _Read(frame, wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
         if wanted.ended(number, seconds):
             break

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tf_talking.extraction import voxceleb
 from tf_talking.extraction.identities import Identities
-from tf_talking.media import photos, video
+from tf_talking.media import photos, video_reader
 
 IMAGES_AS = ("auto", "frames", "photos", "identity")
 # From this many images of one size and numbered names on, "auto" takes a folder for a video.
@@ -92,7 +92,7 @@ def find_inputs(
     for path in map(pathlib.Path, given):
         if path.is_dir():
             for folder, _, names in _walk(path):
-                files = [folder / name for name in names if video.is_video(folder / name)]
+                files = [folder / name for name in names if video_reader.is_video(folder / name)]
                 files = [file for file in files if not collected.take_file(path, file)]
                 items += [namer.item(path, file, "video", [file]) for file in files]
                 if not collected.take_frames(folder, names):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tf_talking.dataset.folder import ACCEPTED
 from tf_talking.dataset.records import VideoRecord
 from tf_talking.dataset.writer import DatasetWriter
-from tf_talking.media.video import VideoWriter
+from tf_talking.media.video_writer import VideoWriter
 from tf_talking.procedural.motion import pose_track
 from tf_talking.procedural.render import (
     DETECTOR,
@@ -26,7 +26,6 @@ from tf_talking.procedural.render import (
 )
 
 VIDEOS_PER_SHARD = 32
-_FPS = 25
 _RAW_VIDEO_SIZE = 512  # pixels
 
 Job = tuple[int, int, int, int]  # arguments of `render_video`
@@ -109,6 +108,6 @@ def write_raw_video(path: pathlib.Path, identity_seed: int, num_frames: int, tra
     """Uncropped frames of one video as a film, for trying out the path of real videos."""
     identity = Identity.sample(identity_seed)
     poses = pose_track((identity_seed, track), num_frames)
-    with VideoWriter(path, _FPS, _RAW_VIDEO_SIZE) as film:
+    with VideoWriter(path) as film:
         for pose in poses:
             film.write(render_raw(identity, pose, _RAW_VIDEO_SIZE)[0])

@@ -13,7 +13,7 @@ from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.media import photos
-from tf_talking.media.video import read_frames
+from tf_talking.media.video_reader import read_frames
 from tf_talking.spread import spread
 
 MIN_FACE = ExtractSettings.min_face  # pixels; preprocessing's own limit

@@ -12,7 +12,8 @@ from tf_talking.config import Config
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import jpeg
 from tf_talking.media.photos import write_png
-from tf_talking.media.video import VideoWriter
+from tf_talking.media.video_reader import DEFAULT_FPS
+from tf_talking.media.video_writer import VideoWriter
 from training.previews.grid import Embed, Generate, PreviewRow, draw_grid, embed_rows, write_layout
 from training.previews.headings import draw_headings
 
@@ -24,8 +25,7 @@ FILM_COLUMNS = (
     ("another person", "landmarks"),
     ("another person", "result"),
 )
-FPS = 25
-_SHORTEST = 2 * FPS  # frames; shorter stretches are played to and fro
+_SHORTEST = int(2 * DEFAULT_FPS)  # frames; shorter stretches are played to and fro
 
 
 def write_film(
@@ -44,8 +44,7 @@ def write_film(
     both = np.concatenate([adain_params, adain_params])
     headings = draw_headings(FILM_COLUMNS, size)
     longest = max(max(len(r.own_track), len(r.other_person_track)) for r in rows)
-    shape = (len(FILM_COLUMNS) * size, headings.shape[0] + len(rows) * size)
-    with VideoWriter(path, FPS, shape) as writer:
+    with VideoWriter(path) as writer:
         for moment in range(max(longest, _SHORTEST)):
             own = [r.own_track[to_and_fro(moment, len(r.own_track))] for r in rows]
             other = [

@@ -13,7 +13,7 @@ from tf_talking.content.networks import build_content_networks
 from tf_talking.landmarks.crop import crop_frame
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.losses import content_loss
-from tf_talking.media.video import read_frames
+from tf_talking.media.video_reader import read_frames
 
 _SIZE = 128
 _PEOPLE = 5

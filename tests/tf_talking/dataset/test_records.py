@@ -72,7 +72,7 @@ def test_foreign_bytes_are_refused():
 def test_import_does_not_load_tensorflow(repo_root):
     code = (
         "import sys, tf_talking.dataset.records, tf_talking.dataset.shards\n"
-        "import tf_talking.dataset.folder, tf_talking.media.video\n"
+        "import tf_talking.dataset.folder, tf_talking.media.video_writer\n"
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repo_root, check=True)

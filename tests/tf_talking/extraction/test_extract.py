@@ -11,7 +11,7 @@ from tf_talking.dataset import records
 from tf_talking.extraction.extract import ExtractSettings, extract
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks.detector import DetectorFailure
-from tf_talking.media import jpeg, video
+from tf_talking.media import jpeg, video_writer
 
 FACE, NOBODY, TWO, SMALL, OUTSIDE, CRASH = range(0, 180, 30)
 SETTINGS = ExtractSettings(image_size=32, min_frames=2, min_face=40)
@@ -65,7 +65,7 @@ def run(files, kind="frames", settings=SETTINGS, detector=None, boxes=()):
 
 def film(path, codes, size=100):
     """A video whose frames are grey levels that `Scripted` understands."""
-    with video.VideoWriter(path, 25, size) as writer:
+    with video_writer.VideoWriter(path) as writer:
         for code in codes:
             writer.write(np.full((size, size, 3), code, np.uint8))
     return path
@@ -138,7 +138,7 @@ def test_photos_need_one_and_survive_an_unreadable_one(tmp_path):
 
 def test_videos_are_read_and_their_corruption_is_the_reason(tmp_path):
     path = tmp_path / "x.mp4"
-    with video.VideoWriter(path, 25, 100) as writer:
+    with video_writer.VideoWriter(path) as writer:
         for _ in range(5):
             writer.write(np.full((100, 100, 3), FACE, np.uint8))
     assert run((str(path),), "video").num_frames == 5
@@ -171,7 +171,7 @@ def test_clips_of_a_video_become_one_record(tmp_path):
 def test_nothing_of_a_corrupt_clip_is_used(tmp_path, damage):
     good = film(tmp_path / "good.mp4", [FACE] * 4)
     noise = np.random.default_rng(0).integers(0, 12, (30, 100, 100, 3)).astype(np.uint8)
-    with video.VideoWriter(tmp_path / "bad.mp4", 25, 100) as writer:
+    with video_writer.VideoWriter(tmp_path / "bad.mp4") as writer:
         for frame in noise:
             writer.write(frame)
     data = bytearray((tmp_path / "bad.mp4").read_bytes())

@@ -8,7 +8,7 @@ import pytest
 
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.landmarks.mediapipe_detector import MESH_TO_IBUG68
-from tf_talking.media import photos, video
+from tf_talking.media import photos, video_reader
 
 LEFT_RIGHT = (  # pairs of iBUG points that mirror each other
     [(i, 16 - i) for i in range(8)]
@@ -23,7 +23,7 @@ MIDDLE = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)
 def frames(shared_dir) -> list[np.ndarray]:
     """The first frames of a clip of a person facing the camera."""
     return list(
-        itertools.islice(video.read_frames(shared_dir / "data" / "clips" / "c001.mp4", 1), 5)
+        itertools.islice(video_reader.read_frames(shared_dir / "data" / "clips" / "c001.mp4", 1), 5)
     )
 
 
@@ -127,10 +127,10 @@ def test_wrong_arguments_are_refused(photo_detector):
 def test_silent_and_without_tensorflow(repo_root, shared_dir):
     code = (
         "import sys\n"
-        "from tf_talking.media import video\n"
+        "from tf_talking.media import video_reader\n"
         "from tf_talking.landmarks.detectors import get_detector\n"
         "with get_detector('mediapipe') as detector:\n"
-        "    frame = next(video.read_frames(sys.argv[1]))\n"
+        "    frame = next(video_reader.read_frames(sys.argv[1]))\n"
         "    assert detector.detect([frame * 0, frame])[1].landmarks is not None\n"
         "    detector.reset()\n"
         "    detector.detect([frame])\n"

@@ -11,7 +11,7 @@ from tf_talking.landmarks.detectors import get_detector
 from tf_talking.landmarks.draw import draw_landmarks
 from tf_talking.landmarks.rasterizer import rasterize
 from tf_talking.landmarks.scheme import get_scheme
-from tf_talking.media.video import read_frames
+from tf_talking.media.video_reader import read_frames
 
 
 def _assert_equals_opencv(landmarks, size, **options):

@@ -64,7 +64,7 @@ def test_csim_by_hand(landmarks):
 def test_recogniser_tells_people_apart(shared_dir):
     """Frames of one clip against one another, and against another person's."""
     from tf_talking.landmarks.detectors import get_detector
-    from tf_talking.media.video import read_frames
+    from tf_talking.media.video_reader import read_frames
 
     frames, points = [], []
     with get_detector("mediapipe", video=False) as detector:

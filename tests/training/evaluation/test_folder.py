@@ -152,7 +152,7 @@ def test_published_recogniser_and_detector_measure_real_faces(shared_dir):
     """Real frames against themselves: the same person; landmarks found where they were."""
     from tf_talking.landmarks.crop import crop_frame
     from tf_talking.landmarks.detectors import get_detector
-    from tf_talking.media.video import read_frames
+    from tf_talking.media.video_reader import read_frames
 
     frame = next(iter(read_frames(str(shared_dir / "data/clips/c001.mp4"))))
     with get_detector("mediapipe", video=False) as detector:

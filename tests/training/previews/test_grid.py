@@ -8,7 +8,7 @@ import pytest
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media.photos import read_photo
-from tf_talking.media.video import probe, read_frames
+from tf_talking.media.video_reader import probe, read_frames
 from tf_talking.procedural.folder import list_jobs, make_dataset, open_writer
 from training.previews.film import FILM_COLUMNS, to_and_fro, write_film, write_previews
 from training.previews.grid import GRID_COLUMNS, choose_rows, draw_grid

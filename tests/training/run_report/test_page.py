@@ -15,7 +15,7 @@ import pytest
 from tf_talking.config import get_preset, to_json
 from tf_talking.config.overrides import apply_overrides
 from tf_talking.media.photos import write_png
-from tf_talking.media.video import VideoWriter
+from tf_talking.media.video_writer import VideoWriter
 from training.previews.grid import GRID_COLUMNS
 from training.previews.headings import heading_height
 from training.run_report import previews as report_previews
@@ -52,7 +52,7 @@ def run(tmp_path, nano_config):
     for step in STEPS:
         grid = np.full((heading + 2 * CELL, 8 * CELL, 3), step, np.uint8)
         write_png(run / "previews" / f"step_{step:09d}.png", grid)
-        with VideoWriter(run / "previews" / f"step_{step:09d}.mp4", 25, (64, 32)) as film:
+        with VideoWriter(run / "previews" / f"step_{step:09d}.mp4") as film:
             film.write(np.zeros((32, 64, 3), np.uint8))
     return run
 

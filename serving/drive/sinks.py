@@ -1,0 +1,66 @@
+"""Where the pictures of a live session go: a window, a video. Pictures are uint8 [H, W, 3] RGB."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+
+from tf_talking.media.jpeg import swap_red_and_blue
+from tf_talking.media.video_writer import VideoWriter
+
+_TITLE = "talking head (q or Esc ends)"
+_QUIT_KEYS = (ord("q"), 27)
+
+
+class Window:
+    """Shows pictures and looks for keys. Raises ValueError where there is no display."""
+
+    def __init__(self):
+        # Without a display OpenCV's toolkit ends the whole process: it is tried in another one.
+        probe = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
+        result = subprocess.run([sys.executable, "-c", probe], capture_output=True)
+        if result.returncode:
+            raise ValueError(
+                "no window can be opened here (no display?); a video can be written instead: output"
+            )
+        cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE)
+
+    def show(self, picture: np.ndarray) -> None:
+        """Shows a picture."""
+        cv2.imshow(_TITLE, swap_red_and_blue(picture))
+
+    async def wait_for_quit(self) -> None:
+        """Keeps the window alive; returns when a key ends the session or the window is closed."""
+        while cv2.waitKey(1) & 0xFF not in _QUIT_KEYS:
+            if cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+                return
+            await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Closes the window."""
+        cv2.destroyAllWindows()
+
+
+class Recorder:
+    """Writes pictures at a fixed speed; a live one stands where it came. No picture, no file."""
+
+    def __init__(self, path: str | os.PathLike, fps: float, live: bool):
+        self._writer, self._live = VideoWriter(path, fps), live
+        self._start: float | None = None
+
+    def write(self, picture: np.ndarray) -> None:
+        """Appends a picture; all of one size."""
+        now = time.monotonic()
+        self._start = now if self._start is None else self._start
+        self._writer.write(picture, now - self._start if self._live else None)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._start is not None:
+            self._writer.__exit__(*error)

@@ -1,0 +1,21 @@
+import pytest
+
+from serving.client.blocking import TalkingHeadClient
+from serving.drive import heads
+from tests.serving.drive.clips import ScriptedDetector
+
+
+@pytest.fixture
+def detect_as(monkeypatch):
+    """detect_as(script): what the detector finds in the frames of the next source."""
+
+    def use(script):
+        monkeypatch.setattr(heads, "get_detector", lambda *_, **__: ScriptedDetector(script))
+
+    return use
+
+
+@pytest.fixture(scope="module")
+def client(toy_server):
+    with TalkingHeadClient(toy_server.target) as client:
+        yield client
