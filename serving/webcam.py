@@ -9,8 +9,10 @@ frames/s, latency, dropped landmark sets.
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -49,14 +51,14 @@ def define_flags() -> None:
 
 
 async def run(
-    client: AsyncTalkingHeadClient,
+    connect: Callable[[], AsyncTalkingHeadClient],
     card: PersonCard,
     driving: Driving,
     options: SessionOptions,
     output: str | None,
     show: bool,
 ) -> Report:
-    """Runs until the end, into a video, a window or both."""
+    """Runs until the end, into a video, a window or both; `connect` is called in the event loop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -72,7 +74,7 @@ async def run(
             keys = asyncio.create_task(window.wait_for_quit())
             keys.add_done_callback(lambda _: stop.set())
             stack.callback(keys.cancel)
-        await stack.enter_async_context(client)
+        client = await stack.enter_async_context(connect())
         return await run_session(client, card, driving.frames, sinks, stop, options)
 
 
@@ -91,9 +93,11 @@ def main(argv):
         preview=FLAGS.preview,
         mirror=FLAGS.mirror,
     )
-    client = AsyncTalkingHeadClient(FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options())
+    connect = functools.partial(
+        AsyncTalkingHeadClient, FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options()
+    )
     show = not FLAGS.output if FLAGS.window is None else FLAGS.window
-    report = asyncio.run(run(client, card, driving, options, FLAGS.output, show))
+    report = asyncio.run(run(connect, card, driving, options, FLAGS.output, show))
     skipped = playback.skipped if playback else 0
     return f"{report}, {skipped} frames skipped before detection" if skipped else report
 

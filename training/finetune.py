@@ -22,6 +22,7 @@ from absl import app, flags, logging
 from tf_talking.config import to_json
 from tf_talking.landmarks.detectors import DETECTORS
 from tf_talking.landmarks.draw import landmark_picture
+from tf_talking.media import panels
 from tf_talking.metrics.available import build_metrics
 from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.people.names import check_name
@@ -141,9 +142,7 @@ def draw_preview(person: PersonFrames, config):
 
     def draw(model: PersonalModel) -> np.ndarray:
         results = model(landmarks).numpy()
-        return np.concatenate(
-            [np.concatenate(row, axis=1) for row in zip(frames, drawn, results, strict=True)]
-        )
+        return panels.grid(zip(frames, drawn, results, strict=True))
 
     return draw
 

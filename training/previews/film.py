@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_talking.config import Config
 from tf_talking.landmarks.draw import landmark_picture
-from tf_talking.media import jpeg
+from tf_talking.media import jpeg, panels
 from tf_talking.media.photos import write_png
 from tf_talking.media.video_reader import DEFAULT_FPS
 from tf_talking.media.video_writer import VideoWriter
@@ -57,7 +57,7 @@ def write_film(
                 drawn = landmark_picture(config.landmarks, np.stack([own[i], other[i]]), size)
                 cells = [row.source_frames[0], drawn[0], truth, results[i]]
                 cells += [drawn[1], results[len(rows) + i]]
-                lines.append(np.concatenate(cells, axis=1))
+                lines.append(panels.beside(cells))
             writer.write(np.concatenate(lines, axis=0))
 
 

@@ -24,7 +24,7 @@ from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import landmark_picture
-from tf_talking.media import jpeg
+from tf_talking.media import jpeg, panels
 from tf_talking.spread import spread
 from training.previews.headings import draw_headings, heading_height
 
@@ -149,7 +149,7 @@ def draw_grid(
         drawn = landmark_picture(config.landmarks, np.stack([d[i] for d in driving]), size)
         cells = [row.source_frames[0], drawn[0], jpeg.decode(row.own_jpegs[-1]), own[i]]
         cells += [drawn[1], other_video[i], drawn[2], other_person[i]]
-        lines.append(np.concatenate(cells, axis=1))
+        lines.append(panels.beside(cells))
     return np.concatenate(lines, axis=0)
 
 
