@@ -16,12 +16,11 @@ from absl import logging
 
 from tf_talking.dataset.folder import ManifestEntry, rejected_entry
 from tf_talking.dataset.records import VideoRecord
-from tf_talking.extraction import face_boxes
+from tf_talking.extraction.clips import ReadFrame, open_clips, without_name
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector
-from tf_talking.media import jpeg, photos
-from tf_talking.media.video_reader import read_pictures
+from tf_talking.media import jpeg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +45,6 @@ class ExtractSettings:
     detection_batch: int = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class _Read:
-    """A frame that was read and, where boxes are given, where its face is."""
-
-    frame: np.ndarray
-    box: np.ndarray | None = None
-
-
 class _Frames:
     """Collects the usable frames of one clip and counts the others."""
 
@@ -63,9 +54,11 @@ class _Frames:
         self.landmarks: list[np.ndarray] = []
         self.rejected: collections.Counter[str] = collections.Counter()
 
-    def read_all(self, reads: Iterator[_Read | str], detector: LandmarkDetector, on_frame) -> None:
+    def read_all(
+        self, reads: Iterator[ReadFrame | str], detector: LandmarkDetector, on_frame
+    ) -> None:
         """Takes frames, and reasons for unreadable ones, in batches of frames of one size."""
-        batch: list[_Read] = []
+        batch: list[ReadFrame] = []
         for read in reads:
             if isinstance(read, str):
                 self.rejected[read] += 1
@@ -78,7 +71,7 @@ class _Frames:
             batch.append(read)
         self._take(batch, detector, on_frame)
 
-    def _take(self, batch: list[_Read], detector: LandmarkDetector, on_frame) -> None:
+    def _take(self, batch: list[ReadFrame], detector: LandmarkDetector, on_frame) -> None:
         if not batch:
             return
         height, width = batch[0].frame.shape[:2]
@@ -125,50 +118,8 @@ class _Frames:
         )
 
 
-def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int) -> Iterator[_Read]:
-    wanted = None
-    if boxes:
-        wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
-
-    def chosen(number: int, seconds: float) -> bool:
-        return number % step == 0 and (wanted is None or wanted.has(number, seconds))
-
-    for number, seconds, frame in read_pictures(file, chosen, threads=1, strict=True):
-        if wanted is None:
-            yield _Read(frame)
-            continue
-        yield _Read(frame, wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
-        if wanted.ended(number, seconds):
-            break
-
-
-def _read_images(files: tuple[str, ...]) -> Iterator[_Read | str]:
-    for file in files:
-        try:
-            yield _Read(photos.read_photo(file))
-        except ValueError as error:
-            yield _without_name(error, file)
-
-
-def _clips(item: InputItem, step: int) -> dict[str, Callable[[], Iterator[_Read | str]]]:
-    """Main file of each clip -> opens its frames. Photos and folders of frames are one clip."""
-    if item.kind in ("video", "clips"):
-        boxes = item.boxes or ((),) * len(item.files)
-        whole = item.kind == "video"
-        return {
-            file: lambda file=file, own=own: _read_video(file, own, whole, step)
-            for file, own in zip(item.files, boxes, strict=True)
-        }
-    files = item.files[::step] if item.kind == "frames" else item.files
-    return {item.files[0]: lambda: _read_images(files)}
-
-
 def _size(file: str) -> int:
     return os.path.getsize(file) if os.path.isfile(file) else 0
-
-
-def _without_name(error: ValueError, file: str) -> str:
-    return str(error).removeprefix(f"{pathlib.Path(file)}: ")
 
 
 def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) -> _Frames | str:
@@ -180,7 +131,7 @@ def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) ->
     except DetectorFailure:
         raise
     except ValueError as error:
-        return _without_name(error, file)
+        return without_name(error, file)
     except Exception as error:  # a decoder's or a detector's own failure on this one clip
         logging.debug("%s", file, exc_info=True)
         return f"{type(error).__name__}: {error}"
@@ -189,7 +140,7 @@ def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) ->
 
 def _do_clips(item: InputItem, detector, settings: ExtractSettings, on_frame) -> dict:
     """File of each clip, in order -> its frames, or why there are none."""
-    clips = _clips(item, settings.frame_step)
+    clips = open_clips(item, settings.frame_step)
     results: dict[str, _Frames | str] = {}
     left = settings.max_frames
     # Small files first: what they lack of their share is there for the longer ones.

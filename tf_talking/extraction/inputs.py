@@ -160,8 +160,6 @@ class _VoxCelebItems:
         return True
 
     def _boxes(self, place: voxceleb.Place, file: pathlib.Path) -> tuple[str, ...]:
-        if self._options.boxes is None:
-            return ()
         folder = self._options.boxes / place.identity / place.video
         if place.clip:
             return (str(folder / f"{file.stem}.txt"),)
@@ -171,19 +169,11 @@ class _VoxCelebItems:
         found = []
         for source, (place, files) in self._clips.items():
             files = sorted(files, key=photos.natural_key)
-            boxes = tuple(self._boxes(place, file) for file in files)
+            boxes = tuple(self._boxes(place, file) for file in files if self._options.boxes)
             name = f"{place.identity}/{place.video}"
             kind = "clips" if place.clip else "video"
-            found.append(
-                InputItem(
-                    name,
-                    place.identity,
-                    kind,
-                    str(source),
-                    tuple(map(str, files)),
-                    boxes if self._options.boxes else (),
-                )
-            )
+            names = tuple(map(str, files))
+            found.append(InputItem(name, place.identity, kind, str(source), names, boxes))
         return self._items + found
 
 

@@ -1,0 +1,71 @@
+"""The clips of an input, and what reads each of them frame by frame. No TensorFlow."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tf_talking.extraction import face_boxes
+from tf_talking.extraction.inputs import InputItem
+from tf_talking.media import photos
+from tf_talking.media.video_reader import read_pictures
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadFrame:
+    """A frame that was read and, where boxes are given, where its face is."""
+
+    frame: np.ndarray
+    box: np.ndarray | None = None
+
+
+def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int) -> Iterator[ReadFrame]:
+    wanted = None
+    if boxes:
+        wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
+
+    def chosen(number: int, seconds: float) -> bool:
+        return number % step == 0 and (wanted is None or wanted.has(number, seconds))
+
+    for number, seconds, frame in read_pictures(file, chosen, threads=1, strict=True):
+        if wanted is None:
+            yield ReadFrame(frame)
+            continue
+        yield ReadFrame(frame, wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
+        if wanted.ended(number, seconds):
+            break
+
+
+def _read_images(files: tuple[str, ...]) -> Iterator[ReadFrame | str]:
+    for file in files:
+        try:
+            yield ReadFrame(photos.read_photo(file))
+        except ValueError as error:
+            yield without_name(error, file)
+
+
+def open_clips(item: InputItem, step: int) -> dict[str, Callable[[], Iterator[ReadFrame | str]]]:
+    """Main file of each clip -> opens its frames. Photos and folders of frames are one clip.
+
+    What is opened yields frames, and reasons for photos that can not be read; a video that can not
+    be read raises ValueError.
+
+    Args:
+      item: the input.
+      step: of videos and frame folders, each such frame is read.
+    """
+    if item.kind in ("video", "clips"):
+        boxes = item.boxes or ((),) * len(item.files)
+        whole = item.kind == "video"
+        return {
+            file: lambda file=file, own=own: _read_video(file, own, whole, step)
+            for file, own in zip(item.files, boxes, strict=True)
+        }
+    files = item.files[::step] if item.kind == "frames" else item.files
+    return {item.files[0]: lambda: _read_images(files)}
+
+
+def without_name(error: ValueError, file: str) -> str:
+    """The message less the file's name, which the manifest has anyway."""
+    return str(error).removeprefix(f"{pathlib.Path(file)}: ")
