@@ -1,4 +1,4 @@
-"""Videos, landmarks and a detector that follows a script."""
+"""Videos and landmarks that drive."""
 
 import pathlib
 
@@ -6,7 +6,6 @@ import av
 import numpy as np
 
 from tests.serving.client_helpers import POINTS
-from tf_talking.landmarks.detector import Detection
 
 
 def face(x: float, y: float, size: float) -> np.ndarray:
@@ -35,23 +34,3 @@ def write_clip(path: pathlib.Path, num_frames=10, fps=10, sound=False) -> pathli
                 container.mux(audio.encode(frame))
             container.mux(audio.encode())
     return path
-
-
-class ScriptedDetector:
-    """Returns, for frame i, what the script says: landmarks or a reason."""
-
-    def __init__(self, script):
-        self._script = iter(script)
-
-    def detect(self, frames):
-        found = [next(self._script) for _ in frames]
-        return [
-            Detection(None, entry) if isinstance(entry, str) else Detection(entry)
-            for entry in found
-        ]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass

@@ -2,7 +2,7 @@ import pytest
 
 from serving.client.blocking import TalkingHeadClient
 from serving.drive import heads
-from tests.serving.drive.clips import ScriptedDetector
+from tests.scripted_detector import ScriptedDetector
 
 
 @pytest.fixture
@@ -10,7 +10,8 @@ def detect_as(monkeypatch):
     """detect_as(script): what the detector finds in the frames of the next source."""
 
     def use(script):
-        monkeypatch.setattr(heads, "get_detector", lambda *_, **__: ScriptedDetector(script))
+        detector = ScriptedDetector.in_order(script)
+        monkeypatch.setattr(heads, "get_detector", lambda *_, **__: detector)
 
     return use
 

@@ -1,13 +1,11 @@
-import contextlib
-
 import cv2
 import numpy as np
 import pytest
 
 from serving.drive import heads
+from tests.scripted_detector import ScriptedDetector
 from tests.serving.client_helpers import SIZE, make_card
 from tests.serving.drive.clips import face
-from tf_talking.landmarks.detector import Detection
 
 
 def test_source_photos_are_cropped_like_the_frames(tmp_path, detect_as):
@@ -22,21 +20,17 @@ def test_source_photos_are_cropped_like_the_frames(tmp_path, detect_as):
 
 
 def test_a_live_video_is_detected_frame_by_frame_and_starts_with_the_first_face(monkeypatch):
-    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
-    face = (np.stack([np.cos(angles), np.sin(angles)], 1) * 10 + (48, 32)).astype(np.float32)
-    script = ["no face", face, "no face", face]
+    found, chunks = face(48, 32, 20), []
 
-    class Scripted(contextlib.nullcontext):
-        def detect(self, frames):
-            assert len(frames) == 1
-            found = script.pop(0)
-            return [Detection(None, found) if isinstance(found, str) else Detection(found)]
+    class Scripted(ScriptedDetector):
+        def detect(self, frames, boxes=None):
+            chunks.append(len(frames))
+            return super().detect(frames, boxes)
 
-        def __enter__(self):
-            return self
-
-    monkeypatch.setattr(heads, "get_detector", lambda *_, **__: Scripted())
+    detector = Scripted.in_order(["no face", found, "no face", found])
+    monkeypatch.setattr(heads, "get_detector", lambda *_, **__: detector)
     images = (np.full((64, 96, 3), 10 * index, np.uint8) for index in range(4))
     items = list(heads.detected_live(images, make_card()))
+    assert chunks == [1] * 4
     assert [item.held_because for item in items] == [None, "no face", None]
     np.testing.assert_array_equal(items[1].landmarks, items[0].landmarks)
