@@ -11,11 +11,11 @@ Exit codes: 0 done; 2 bad flags, config or data; 3 checkpoints can not be writte
 import dataclasses
 import os
 import pathlib
-import sys
 
 import tensorflow as tf
 from absl import app, flags, logging
 
+from tf_talking import program
 from tf_talking.config import PRESETS, Config, from_json, get_preset
 from tf_talking.config.overrides import apply_overrides
 from training import flags as shared_flags
@@ -23,7 +23,6 @@ from training.meta.job import open_data, train
 from training.meta.options import PRECISIONS, JobOptions, StepOptions
 from training.plan.run_plan import describe, plan_run
 from training.runs.devices import STRATEGIES, num_workers
-from training.runs.ends import RunFailed
 from training.watch.rules import RULES
 
 FLAGS = flags.FLAGS
@@ -175,40 +174,7 @@ def describe_run(options: JobOptions) -> str:
     return describe(plan)
 
 
-def run_program() -> int:
-    """Trains and turns every end that has an explanation into a line of the log and a code."""
-    try:
-        options = job_options()
-        if FLAGS.dry_run:
-            print(describe_run(options))
-            return 0
-        return train(options)
-    except RunFailed as error:
-        logging.error("%s", error)
-        return error.exit_code
-    except (ValueError, FileNotFoundError) as error:
-        logging.error("%s", error)
-        return 2
-    except tf.errors.InvalidArgumentError as error:
-        damage = [line for line in str(error).splitlines() if "record at byte" in line]
-        if not damage:
-            raise
-        logging.error("%s; repair the shard, or train with --on_damage=skip", damage[0])
-        return 2
-    except _LOST_WORKER_ERRORS as error:
-        if FLAGS.strategy != "multi_worker":
-            raise
-        logging.error(
-            "another worker was lost (%s); start all workers again, they go on from the newest "
-            "checkpoint",
-            str(error).splitlines()[0],
-        )
-        return LOST_WORKER
-
-
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
     if not FLAGS.run and not FLAGS.dry_run:
         raise app.UsageError("--run is missing: the folder that the run is written to")
     logging.set_verbosity(logging.INFO)
@@ -218,15 +184,27 @@ def main(argv):
         tf.config.optimizer.set_experimental_options({"remapping": False})
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    code = run_program()
-    if code == LOST_WORKER:
+    options = job_options()
+    try:
+        return describe_run(options) if FLAGS.dry_run else train(options)
+    except tf.errors.InvalidArgumentError as error:
+        damage = [line for line in str(error).splitlines() if "record at byte" in line]
+        if not damage:
+            raise
+        advice = "repair the shard, or train with --on_damage=skip"
+        raise ValueError(f"{damage[0]}; {advice}") from error
+    except _LOST_WORKER_ERRORS as error:
+        if FLAGS.strategy != "multi_worker":
+            raise
+        logging.error(
+            "another worker was lost (%s); start all workers again, they go on from the newest "
+            "checkpoint",
+            str(error).splitlines()[0],
+        )
         # Threads of the broken collective would wait for their peers for ever.
         logging.flush()
-        os._exit(code)
-    sys.exit(code)
+        os._exit(LOST_WORKER)
 
 
 if __name__ == "__main__":
-    define_flags()
-    flags.adopt_module_key_flags(shared_flags)  # so that --help lists them
-    app.run(main)
+    program.run(main, define_flags)

@@ -37,14 +37,10 @@ class ProgressLine:
 
 
 class ScalarLog:
-    """Every metric to metrics.jsonl and TensorBoard each `every` steps.
-
-    A value that is not finite is null in the file: NaN is no JSON.
-    """
+    """Every metric to metrics.jsonl and TensorBoard each `every` steps."""
 
     def __init__(self, writer: tf.summary.SummaryWriter, jsonl_path, every: int):
-        self._writer, self._every = writer, every
-        self._path = jsonl_path
+        self._writer, self._path, self._every = writer, jsonl_path, every
         self._time, self._step = time.monotonic(), None
         self._added: dict[str, float] = {}
 

@@ -1,7 +1,7 @@
 """The collapse watchdog: rules on logged numbers, each with an alarm that says what to try.
 
 A hook of the training loop. Every `every` steps it measures the live networks on a batch
-(`watch_measures.measure`), adds the mean of the discriminator's metrics since the last time, and
+(`measures.measure`), adds the mean of the discriminator's metrics since the last time, and
 judges every rule. A rule that is broken several times in a row raises its alarm once: a WARNING in
 the log and a line in alarms.jsonl. It is cleared after as many good values in a row, and may then
 be raised again.

@@ -145,6 +145,34 @@ def test_normalised_w_gets_a_dense_update(nano_config, nano_batch):
     assert np.any(before != trainer.discriminator.head.w.numpy(), axis=1).all()
 
 
+def test_checkpoint_has_the_names_that_it_always_had(nano_config, tmp_path):
+    """They are the format: a run that was begun before must go on."""
+    path = make_trainer(nano_config).checkpoint.write(str(tmp_path / "ckpt"))
+    names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+    paths = [name.partition("/.ATTRIBUTES")[0].split("/") for name in names]
+    networks = {"embedder", "generator", "discriminator", "ema_embedder", "ema_generator"}
+    optimizers = {f"{side}_optimizer" for side in ("generator", "discriminator", "w")}
+    rest = {"step", "episodes", "updates", "config", "_CHECKPOINTABLE_OBJECT_GRAPH"}
+    assert {path[0] for path in paths} == networks | optimizers | rest
+    assert {tuple(path[1:2]) for path in paths if path[0] in optimizers} == {
+        ("iterations",),
+        ("m",),
+        ("v",),
+    }
+    assert {"/".join(path[1:]) for path in paths if path[0] == "updates"} == {
+        "loss_scale/finite_updates",
+        "loss_scale/value",
+        "skipped_in_a_row",
+        "skipped_records",
+        "skipped_updates",
+    }
+    assert {"/".join(path[1:]) for path in paths if path[:2] == ["discriminator", "head"]} == {
+        "head/bias",
+        "head/w",
+        "head/w0",
+    }
+
+
 @pytest.fixture(scope="module")
 def stepped(nano_config, nano_batch):
     """A trainer after one compiled step (tracing takes a while), its start and its metrics."""
