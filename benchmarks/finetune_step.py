@@ -23,7 +23,7 @@ from tf_talking import program
 from tf_talking.config import PRESETS, get_preset
 from tf_talking.content.networks import content_networks_of
 from training.finetuning.model import PersonalModel
-from training.person.sources import photo_dataset
+from training.person.frames import photo_dataset
 
 FLAGS = flags.FLAGS
 

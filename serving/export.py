@@ -1,22 +1,26 @@
 """Exports a run for TF Serving: `python -m serving.export --checkpoint RUN --output DIR`.
 
-Writes new versions of the models `embedder` and `generator`, and models.config. Ends with exit
-code 1, and writes nothing, where anything in the checkpoint is unmatched.
+Writes new versions of the models `embedder` and `generator`, and models.config. Ends with an error,
+and writes nothing, where anything in the checkpoint is unmatched.
 """
 
 import pathlib
-import sys
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
+
+from tf_talking import program
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Only when run as a program: other programs have flags of the same names."""
-    flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.")
-    flags.DEFINE_string("output", None, "Serving folder; created, or a new version added.")
+    flags.DEFINE_string(
+        "checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True
+    )
+    flags.DEFINE_string(
+        "output", None, "Serving folder; created, or a new version added.", required=True
+    )
     flags.DEFINE_string("base_path", None, "What the server calls that folder, e.g. /models.")
     flags.DEFINE_integer(
         "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
@@ -35,7 +39,6 @@ def define_flags() -> None:
         "Of the generator's activations. bfloat16 for CPUs with avx512_bf16 or amx, float16 for "
         "GPUs; the PSNR to float32 is printed and recorded.",
     )
-    flags.mark_flags_as_required(["checkpoint", "output"])
 
 
 def export(
@@ -48,29 +51,34 @@ def export(
 ) -> list[pathlib.Path]:
     """Returns the two version folders. Raises ValueError (CheckpointMismatch among them)."""
     from tf_talking.networks.meta_checkpoint import load_meta_learned
+    from tf_talking.procedural.samples import sample_face
     from tf_talking.served.folder import ServingFolder
     from tf_talking.served.graphs import read_metadata, save_embedder, save_generator
 
     # With the discriminator: a checkpoint that fine-tuning could not use is not a good one.
     learned = load_meta_learned(checkpoint, with_discriminator=True)
+    config = learned.config
     folder = ServingFolder(output, base_path)
+
+    def sample_adain_params() -> np.ndarray:
+        """ψ̂ of one painted person [1, L]: what a precision is measured with."""
+        return learned.project(learned.embed(*(x[None, None] for x in sample_face(config)))).numpy()
+
     generator = folder.publish(
         "generator",
         lambda path: save_generator(
             path,
-            learned.config,
+            config,
             learned.generator,
             jpeg_quality,
             device,
             dtype,
-            None if dtype == "float32" else sample_adain_params(learned),
+            None if dtype == "float32" else sample_adain_params(),
         ),
     )
     embedder = folder.publish(
         "embedder",
-        lambda path: save_embedder(
-            path, learned.config, learned.embedder, learned.generator, device
-        ),
+        lambda path: save_embedder(path, config, learned.embedder, learned.generator, device),
     )
     logging.info("step %d of %s exported", learned.step, learned.checkpoint)
     facts = read_metadata(generator)
@@ -79,38 +87,19 @@ def export(
     return [embedder, generator]
 
 
-def sample_adain_params(learned) -> np.ndarray:
-    """ψ̂ of one painted person, float32 [1, L]: what a precision is measured with."""
-    from tf_talking.procedural import render as procedural
-    from tf_talking.procedural.samples import in_scheme
-
-    frame, points = procedural.render(
-        procedural.Identity.sample(0), procedural.Pose(), learned.config.model.image_size
-    )
-    landmarks = in_scheme(points, learned.config)
-    return learned.project(learned.embed(frame[None, None], landmarks[None, None])).numpy()
-
-
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
+def main(argv: list[str]) -> str:
+    """Returns the paths of both versions, a line each."""
     logging.set_verbosity(logging.INFO)
-    try:
-        written = export(
-            FLAGS.checkpoint,
-            FLAGS.output,
-            FLAGS.base_path,
-            FLAGS.jpeg_quality,
-            FLAGS.device,
-            FLAGS.dtype,
-        )
-    except ValueError as error:
-        logging.error("%s", error)
-        sys.exit(1)
-    for path in written:
-        print(path)
+    written = export(
+        FLAGS.checkpoint,
+        FLAGS.output,
+        FLAGS.base_path,
+        FLAGS.jpeg_quality,
+        FLAGS.device,
+        FLAGS.dtype,
+    )
+    return "\n".join(map(str, written))
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)

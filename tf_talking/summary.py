@@ -1,48 +1,43 @@
 """`python -m tf_talking.summary --preset=paper`: parameter counts and the length of ψ."""
 
-import json
+from absl import flags
 
-from absl import app, flags
-
+from tf_talking import program
 from tf_talking.config import PRESETS, get_preset
 from tf_talking.networks.parameters import count_parameters
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration to summarise.")
+_NETWORKS = {
+    "embedder": "Embedder E",
+    "generator_with_projection": "Generator G with P",
+    "projection": "  of which P",
+    "discriminator_features": "Discriminator V",
+}
+_SIZES = {"embedding_size": "embedding ê", "adain_size": "AdaIN parameters ψ"}
+
+
+def define_flags() -> None:
+    flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration to summarise.")
 
 
 def summarize(preset: str) -> dict[str, int]:
     """Trainable parameters of the three networks, and what follows from their shapes."""
     config = get_preset(preset).model
     counts = count_parameters(config)
-    return {
-        "embedder": counts["embedder"],
-        "generator_with_projection": counts["generator_with_projection"],
-        "projection": counts["projection"],
-        "discriminator_features": counts["discriminator_features"],
-        "embedding_size": config.embedding_size,
-        "adain_size": config.adain_size,
-        "image_size": config.image_size,
-    }
+    sizes = {name: getattr(config, name) for name in (*_SIZES, "image_size")}
+    return {name: counts[name] for name in _NETWORKS} | sizes
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
+def main(argv: list[str]) -> dict[str, str | int]:
+    """Prints a table; returns its figures."""
     facts = summarize(FLAGS.preset)
-    rows = [
-        ("Embedder E", facts["embedder"]),
-        ("Generator G with P", facts["generator_with_projection"]),
-        ("  of which P", facts["projection"]),
-        ("Discriminator V", facts["discriminator_features"]),
-    ]
     print(f"preset {FLAGS.preset}, {facts['image_size']}×{facts['image_size']} pixels")
-    for name, parameters in rows:
-        print(f"{name:<20}{parameters / 1e6:8.2f} M  ({parameters:,} parameters)")
-    print(f"{'embedding ê':<20}{facts['embedding_size']:8,}")
-    print(f"{'AdaIN parameters ψ':<20}{facts['adain_size']:8,}")
-    print(json.dumps({"preset": FLAGS.preset, **facts}))
+    for name, label in _NETWORKS.items():
+        print(f"{label:<20}{facts[name] / 1e6:8.2f} M  ({facts[name]:,} parameters)")
+    for name, label in _SIZES.items():
+        print(f"{label:<20}{facts[name]:8,}")
+    return {"preset": FLAGS.preset, **facts}
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags)

@@ -9,7 +9,7 @@ from absl import logging
 
 from tf_talking.networks.meta_learned import MetaLearned
 from training.finetuning.model import PersonalModel
-from training.person.sources import PersonFrames, photo_dataset
+from training.person.frames import PersonFrames, photo_dataset
 
 
 def finetuning_seconds(

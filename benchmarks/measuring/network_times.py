@@ -20,7 +20,7 @@ from tf_talking.config import Config
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.served.graphs import save_embedder, save_generator
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 
 
 @dataclasses.dataclass(frozen=True)

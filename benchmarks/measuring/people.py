@@ -7,7 +7,7 @@ from tf_talking.config import Config
 from tf_talking.dataset.records import decode_frames
 from tf_talking.procedural import render as procedural
 from tf_talking.procedural.samples import in_scheme
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 
 
 def procedural_person(config: Config, num_frames: int) -> PersonFrames:

@@ -131,8 +131,10 @@ def test_folder_without_a_face_is_refused(config, photos, tmp_path):
     [
         ([], "expected one"),
         (["--photos=/nowhere", "--video=/nowhere.mp4"], "expected one"),
-        (["--dataset=/nowhere"], "expected --video_id"),
+        (["--dataset=/nowhere"], "expected video_id"),
         (["--video=/nowhere.mp4"], "/nowhere.mp4: no such file"),
+        (["--video=/nowhere.mp4", "--recogniser=x.keras"], "recogniser: is used with"),
+        (["--video=/nowhere.mp4", "--landmark_detector=mediapipe"], "landmark_detector: is used"),
     ],
 )
 def test_bad_flags_end_with_a_message(checkpoint, tmp_path, flags, message):

@@ -15,6 +15,7 @@ from tf_talking.landmarks.detector import Detection
 from tf_talking.media import jpeg
 
 UP_SHIFT = 1 / 6  # of the landmarks' box
+SIDE = 2  # of the crop, times the landmarks' box
 # How far a landmark may lie outside the frame, as a part of the landmarks' box. Detectors guess a
 # chin or an ear that the frame cuts off; further out than this it is not the face any more.
 OUTSIDE_TOLERANCE = 0.1
@@ -100,7 +101,7 @@ def crop_box(landmarks: np.ndarray) -> CropBox:
     if size < 1:
         raise ValueError(f"landmarks: they span {size:.2f} pixels, expected at least 1")
     centre = (landmarks.min(axis=0) + landmarks.max(axis=0)) / 2
-    side = max(round(2 * size), 2)
+    side = max(round(SIDE * size), 2)
     x0 = round(float(centre[0]) + 0.5 - side / 2)
     y0 = round(float(centre[1]) - UP_SHIFT * size + 0.5 - side / 2)
     return CropBox(x0, y0, side)

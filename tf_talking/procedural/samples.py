@@ -10,7 +10,7 @@ from tf_talking.procedural.render import Identity, raw_size, render, render_raw
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 
 
-def sample_face(config: Config, whole_photo: bool) -> tuple[np.ndarray, np.ndarray]:
+def sample_face(config: Config, whole_photo: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """A painted person: uint8 [H, W, 3] and landmarks float32 [P, 2] in its pixels.
 
     Args:

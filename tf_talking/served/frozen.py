@@ -80,8 +80,9 @@ class FrozenGenerator:
     """
 
     def __init__(self, generator: Generator, device: str = "cpu", dtype: str = "float32"):
-        self._generator = generator
-        self._ops = _Ops(get_rule(device), _checked(dtype))
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype: got {dtype!r}, expected one of {list(DTYPES)}")
+        self._generator, self._ops = generator, _Ops(get_rule(device), dtype)
 
     def __call__(self, landmark_images, adain_params):
         """landmark_images [B, S, S, 3] in [-1, 1], adain_params [B, L] → frames [B, S, S, 3]."""
@@ -99,11 +100,10 @@ class FrozenGenerator:
 
 
 class FrozenEmbedder:
-    """E for one trained `Embedder`; arguments as of `FrozenGenerator`."""
+    """E for one trained `Embedder` in float32; arguments as of `FrozenGenerator`."""
 
-    def __init__(self, embedder: Embedder, device: str = "cpu", dtype: str = "float32"):
-        self._embedder = embedder
-        self._ops = _Ops(get_rule(device), _checked(dtype))
+    def __init__(self, embedder: Embedder, device: str = "cpu"):
+        self._embedder, self._ops = embedder, _Ops(get_rule(device), "float32")
 
     def __call__(self, frames, landmark_images):
         """frames, landmark_images [B, S, S, 3] in [-1, 1] → float32 [B, N]."""
@@ -115,12 +115,6 @@ class FrozenEmbedder:
             if plan.attention:
                 x = ops.attention(down.attention, x)
         return pool(x, config.pooling)
-
-
-def _checked(dtype: str) -> str:
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype: got {dtype!r}, expected one of {list(DTYPES)}")
-    return dtype
 
 
 class _Ops:

@@ -9,7 +9,7 @@ applied.
 
 import tensorflow as tf
 
-from tf_talking.landmarks.crop import OUTSIDE_TOLERANCE, UP_SHIFT
+from tf_talking.landmarks.crop import OUTSIDE_TOLERANCE, SIDE, UP_SHIFT
 
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 2**24  # 4096×4096; a phone's 12 megapixels fit
@@ -70,7 +70,7 @@ def crop_photo(photo: tf.Tensor, landmarks: tf.Tensor, size: int) -> tuple[tf.Te
     ]
     with tf.control_dependencies(checks):
         extent = tf.identity(extent)
-    side = tf.maximum(tf.round(2.0 * extent), 2.0)
+    side = tf.maximum(tf.round(SIDE * extent), 2.0)
     up = tf.stack([0.0, UP_SHIFT]) * extent
     corner = tf.round((low + high) / 2.0 - up + 0.5 - side / 2.0)
     pixels = tf.range(tf.cast(side, tf.int32))

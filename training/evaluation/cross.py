@@ -21,7 +21,7 @@ from training.evaluation.folder import make_line
 from training.evaluation.frames import VideoFrames
 from training.evaluation.methods import FF
 from training.evaluation.strips import strip_methods
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 
 _SHOWN_DRIVERS = 3  # the best ones, a row each
 _SHOWN_FRAMES = 2  # of each

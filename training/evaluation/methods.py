@@ -21,10 +21,11 @@ import tensorflow as tf
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.spread import spread
-from training.finetuning.knee import DECIDES, IDENTITY, WatchEvery, knee_of_person, measure_on
+from training.finetuning.knee import DECIDES, knee_of_person
+from training.finetuning.looks import IDENTITY, WatchEvery, measure_on
 from training.finetuning.model import PersonalModel
+from training.person.frames import PersonFrames, photo_dataset
 from training.person.held_out import hold_out
-from training.person.sources import PersonFrames, photo_dataset
 
 NEAREST, FF, BEFORE, FT, KNEE, PSI = "nearest", "ff", "ft_before", "ft", "knee", "psi"
 LABELS = {

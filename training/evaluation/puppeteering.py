@@ -18,7 +18,7 @@ from training.evaluation.folder import EvaluationFolder
 from training.evaluation.methods import Methods
 from training.evaluation.report import conditions_of_model, write_reports
 from training.pages.blocks import Heading, Lines
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 from training.runs.folder import write_atomically
 
 

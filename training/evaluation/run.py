@@ -9,7 +9,7 @@ from absl import logging
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import VideoRecord, decode_frames
+from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.metrics.available import EvaluationMetrics
 from training.evaluation.cross import CrossReenactment
@@ -25,7 +25,7 @@ from training.evaluation.frames import VideoFrames
 from training.evaluation.methods import Methods
 from training.evaluation.report import build_blocks, write_reports
 from training.evaluation.strips import draw_strip, strip_methods
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 from training.runs.folder import write_atomically
 from training.study.frames import generated_folder, save_frames
 
@@ -82,7 +82,7 @@ class Evaluation:
         if "fid" in self.metrics.names:
             features[REAL] = self.metrics.features(truth)
         for shots, chosen in video.shots.items():
-            person = few_shot_frames(source, chosen)
+            person = PersonFrames.of_record(source, chosen)
             drivers = []
             if self.cross and shots == min(video.shots):
                 drivers = self.cross.drivers_of(identity)
@@ -148,8 +148,3 @@ class Evaluation:
         blocks = build_blocks(output, self.facts, parsed, video_ids, left_out)
         write_reports(blocks, output.path, write_atomically)
         return output.path / "report.html"
-
-
-def few_shot_frames(record: VideoRecord, chosen: np.ndarray) -> PersonFrames:
-    """The frames of a record that a person is learnt from."""
-    return PersonFrames(decode_frames(record, chosen), record.landmarks[chosen], record.video_id)

@@ -19,7 +19,6 @@ from tf_talking.losses import Features
 from tf_talking.networks.discriminator import DiscriminatorFeatures, realism_score
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.meta_learned import MetaLearned, draw_frames
-from training.finetuning.publish import PersonToServe
 from training.finetuning.start import copy_generator, start_vectors
 from training.updates import ema
 from training.updates.adam import Adam
@@ -101,6 +100,11 @@ class PersonalModel(keras.Model):
     def ema_generator(self) -> Generator:
         """The EMA copy of G', which is drawn with and exported; or the shared one."""
         return self._own_generators[1] if self._own_generators else self._learned.value.generator
+
+    @property
+    def own_generator(self) -> Generator | None:
+        """The EMA copy of G', to be exported for the person; None: the shared one draws."""
+        return self._own_generators[1] if self._own_generators else None
 
     @property
     def drawn_variables(self) -> list[tf.Variable]:
@@ -220,19 +224,6 @@ class PersonalModel(keras.Model):
         """D'(x, y; θ, w', b), eq. (8): → (raw scores [B], activations of V)."""
         vector, activations = self.features(frames, drawn)
         return realism_score(vector, self.w, self.bias), activations
-
-    def person(self, num_frames: int, source: str = "", source_frame=None) -> PersonToServe:
-        """What `ExportForServing` publishes: the EMA copy of ψ (where it is trained) and ψ'."""
-        return PersonToServe(
-            self.config,
-            self.ema_adain_params.numpy(),
-            self.embedding,
-            num_frames,
-            generator=self.ema_generator if self._own_generators else None,
-            source=source,
-            source_frame=source_frame,
-            tune=self.tune,
-        )
 
     def _update_ema(self):
         copies, weights = [self.ema_adain_params], [self.adain_params]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tf_talking.landmarks.mirror import mirror
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 
 _SHIFT, _SCALE, _TURN = 0.06, 0.12, 8.0  # limits of a view: parts of the side, part, degrees
 

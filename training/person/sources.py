@@ -3,58 +3,54 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import decode_frames
 from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.media import photos
 from tf_talking.media.video_reader import read_frames
 from tf_talking.spread import spread
+from training.person.frames import PersonFrames
 
 MIN_FACE = ExtractSettings.min_face  # pixels; preprocessing's own limit
 
 
 @dataclasses.dataclass(frozen=True)
-class PersonFrames:
-    """T cropped frames uint8 [T, S, S, 3] and their landmarks float32 [T, P, 2] in pixels."""
+class PersonSource:
+    """Where the frames of a person come from: one of `photos`, `video` and `dataset`.
 
-    frames: np.ndarray
-    landmarks: np.ndarray
-    source: str
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def some(self, chosen: np.ndarray) -> "PersonFrames":
-        """Those of the numbers in `chosen`."""
-        return PersonFrames(self.frames[chosen], self.landmarks[chosen], self.source)
-
-
-def photo_dataset(
-    person: PersonFrames, batch_size: int, seed: int, step: tf.Variable
-) -> tf.data.Dataset:
-    """All T photos each epoch, shuffled, in batches of at most `batch_size`.
-
-    The order follows from the seed and `step`, the number of batches so far, when an epoch begins:
-    a job that goes on after a kill sees the order that it would have seen.
+    Attributes:
+      photos: folder of photos, or one photo.
+      video: a video of the person.
+      dataset, video_id: dataset folder, and which of its videos.
+      num_frames: T: frames taken at most.
+      min_face: pixels that a face must have in a photo or video.
     """
-    rows = {"frames": person.frames, "landmarks": person.landmarks}
 
-    def order(_):
-        numbers = tf.range(len(person), dtype=tf.int64)
-        key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
-        numbers = tf.random.experimental.stateless_shuffle(numbers, key)
-        return tf.data.Dataset.from_tensor_slices(numbers)
+    photos: str | None = None
+    video: str | None = None
+    dataset: str | None = None
+    video_id: str | None = None
+    num_frames: int = 8
+    min_face: int = MIN_FACE
 
-    photos = {name: tf.constant(values) for name, values in rows.items()}
-    dataset = tf.data.Dataset.range(1).flat_map(order)
-    dataset = dataset.map(lambda n: {name: tf.gather(v, n) for name, v in photos.items()})
-    return dataset.batch(min(batch_size, len(person)))
+    def __post_init__(self):
+        given = [name for name in ("photos", "video", "dataset") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"got {given or 'none'} of photos, video, dataset; expected one")
+        if self.dataset and not self.video_id:
+            raise ValueError("dataset: expected video_id with it")
+
+    def read(self, config: Config) -> PersonFrames:
+        """The frames, cropped and with landmarks as the config's detector and scheme have them."""
+        if self.photos:
+            return from_photos(config, self.photos, self.num_frames, self.min_face)
+        if self.video:
+            return from_video(config, self.video, self.num_frames, self.min_face)
+        return from_dataset(config, self.dataset, self.video_id, self.num_frames)
 
 
 def from_photos(
@@ -67,7 +63,7 @@ def from_photos(
     """
     files = [folder] if photos.is_image(folder) else photos.frame_files(folder)
     if not files:
-        raise ValueError(f"--photos {folder}: no photos here (.jpg, .png, ...)")
+        raise ValueError(f"photos {folder}: no photos here (.jpg, .png, ...)")
     return _detect(
         config, _read_photos(files), f"photos {folder}", num_frames, min_face, video=False
     )
@@ -87,8 +83,7 @@ def from_dataset(config: Config, path: str, video_id: str, num_frames: int) -> P
     folder.info.check_made_for(config)
     record = folder.read_video(video_id)
     chosen = spread(record.num_frames, num_frames)
-    frames = decode_frames(record, chosen)
-    return PersonFrames(frames, record.landmarks[chosen], f"{path}, {video_id}")
+    return PersonFrames.of_record(record, chosen, f"{path}, {video_id}")
 
 
 def _read_photos(files):

@@ -62,12 +62,3 @@ def test_box_widened_is_a_convolution_with_a_box():
             expected[dy : dy + 3, dx : dx + 3] += kernel
     wide = box_widened(tf.constant(kernel[:, :, None, None]))
     np.testing.assert_array_equal(wide[:, :, 0, 0], expected)
-
-
-@pytest.mark.parametrize("composition", [*COMPOSITIONS, "call"])
-def test_answers_in_the_type_of_its_input(composition):
-    layer = make(FOLD_FROM, True)
-    x = tf.random.stateless_normal([1, FOLD_FROM, FOLD_FROM, 4], seed=[3, 4])
-    exact, rounded = (getattr(layer, composition)(tf.cast(x, t)) for t in ("float32", "bfloat16"))
-    assert rounded.dtype == tf.bfloat16 and layer.kernel.dtype == tf.float32
-    np.testing.assert_allclose(tf.cast(rounded, tf.float32), exact, atol=0.05)

@@ -17,7 +17,7 @@ from training.evaluation.folder import EvaluationFolder
 from training.evaluation.methods import FF, Methods
 from training.evaluation.puppeteering import Puppeteering
 from training.meta.step import MetaTrainer
-from training.person.sources import PersonFrames
+from training.person.frames import PersonFrames
 
 
 def mean_colour(frames, landmarks):

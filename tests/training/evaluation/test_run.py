@@ -15,8 +15,8 @@ from training.evaluation.cross import CrossReenactment, Driver, ranking_method, 
 from training.evaluation.folder import REAL, EvaluationFolder
 from training.evaluation.frames import split_videos
 from training.evaluation.methods import BEFORE, FF, FT, NEAREST, PSI, Methods
-from training.evaluation.run import Evaluation, few_shot_frames
-from training.person.sources import PersonFrames
+from training.evaluation.run import Evaluation
+from training.person.frames import PersonFrames
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_every_person_is_driven_by_all_others_and_ranked(learned, methods, parts
     assert [r["driver"] for r in rows] == [v.entry.video_id for v in videos[1:]]
     assert {(r["method"], r["metric"], r["shots"], r["n"]) for r in rows} == {(FF, "csim", 1, 2)}
     # By hand: drawn from the drivers' landmarks alone, the source by its first frame.
-    person = few_shot_frames(folder.read_video(video.entry.video_id), video.shots[1])
+    person = PersonFrames.of_record(folder.read_video(video.entry.video_id), video.shots[1])
     for row, driver in zip(rows, evaluation.cross.drivers_of(video.entry.identity), strict=True):
         fakes = methods.draw(person, driver.landmarks)[FF]
         a = mean_colour(person.frames[:1], person.landmarks[:1])[0]
@@ -186,7 +186,7 @@ def test_who_ranks():
 def test_fine_tuning_that_begins_elsewhere_is_an_error(learned, parts, monkeypatch):
     """Eq. (5) = eq. (8) is asserted on every person, but not where ψ' starts at random."""
     folder, videos = parts
-    person = few_shot_frames(folder.read_video(videos[0].entry.video_id), videos[0].shots[1])
+    person = PersonFrames.of_record(folder.read_video(videos[0].entry.video_id), videos[0].shots[1])
     methods = Methods(learned, {}, (FT,), epochs=0)
     frames = methods.draw(person, person.landmarks)
     assert list(frames) == [NEAREST, FF, BEFORE, FT]

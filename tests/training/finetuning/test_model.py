@@ -11,9 +11,9 @@ from benchmarks.reference.finetuning import StraightforwardPersonalModel
 from tf_talking.networks.generator import neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.served.graphs import save_generator
+from training.finetuning.callbacks import BackupEvery
 from training.finetuning.model import PersonalModel
-from training.finetuning.publish import BackupEvery
-from training.person.sources import PersonFrames, photo_dataset
+from training.person.frames import PersonFrames, photo_dataset
 
 
 @pytest.fixture(scope="module")
@@ -217,12 +217,11 @@ def test_psi_only_trains_the_discriminator_too(learned, psi_tuned):
 def test_psi_only_person_is_drawn_by_the_shared_export(learned, photos, psi_tuned, tmp_path):
     """The exported shared generator with the person's ψ' draws what the preview showed."""
     model = psi_tuned[2]
-    person = model.person(8)
-    assert (person.generator, person.tune) == (None, "psi")
+    assert (model.own_generator, model.tune) == (None, "psi")
     save_generator(tmp_path / "generator", learned.config, learned.generator)
     served = tf.saved_model.load(str(tmp_path / "generator")).signatures["serving_default"]
     drawn = landmark_images(learned.config, tf.constant(photos["landmarks"]))
-    psi = tf.constant(np.tile(person.adain_params, (8, 1)))
+    psi = tf.constant(np.tile(model.ema_adain_params.numpy(), (8, 1)))
     frames = served(landmark_images=to_uint8(drawn), adain_params=psi)["frames"].numpy()
     shown = model(photos["landmarks"]).numpy()
     assert np.abs(frames.astype(int) - shown).max() <= 1

@@ -3,7 +3,6 @@
 import dataclasses
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
@@ -11,23 +10,7 @@ from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.people.card import PersonCard
 from tf_talking.served.folder import ServingFolder
 from tf_talking.served.graphs import read_metadata, save_generator
-from training.finetuning.publish import (
-    ExportForServing,
-    PersonToServe,
-    PreviewPictures,
-    publish_person,
-)
-
-
-@pytest.fixture
-def dense():
-    model = keras.Sequential([keras.layers.Dense(1)])
-    model.compile(loss="mse")
-    return model
-
-
-def fit(model, epochs, *callbacks):
-    model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=epochs, verbose=0, callbacks=callbacks)
+from training.finetuning.publish import ExportForServing, PersonToServe, publish_person
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +21,7 @@ def person(nano_config):
     return PersonToServe(nano_config, psi, embedding, 8, generator, "photos of ann")
 
 
-def test_previews_before_training_every_n_and_at_the_end(tmp_path, dense):
-    def draw(model):
-        assert model is dense
-        return np.full((4, 6, 3), (255, 0, 10), np.uint8)
-
-    fit(dense, 5, PreviewPictures(tmp_path / "previews", draw, every=2))
-    names = sorted(p.name for p in (tmp_path / "previews").iterdir())
-    assert names == [f"epoch_{n:04d}.png" for n in (0, 2, 4, 5)]
-    picture = cv2.imread(str(tmp_path / "previews" / names[0]))
-    assert picture.shape == (4, 6, 3) and picture[0, 0].tolist() == [10, 0, 255]  # BGR
-
-
-def test_export_at_the_end_writes_model_and_card(tmp_path, dense, person):
+def test_export_at_the_end_writes_model_and_card(tmp_path, dense, fit, person):
     callback = ExportForServing(tmp_path, "ann", lambda model: person)
     fit(dense, 2, callback)
     folder = ServingFolder(tmp_path)
@@ -64,7 +35,7 @@ def test_export_at_the_end_writes_model_and_card(tmp_path, dense, person):
     assert names == ["person_ann"]
 
 
-def test_export_every_n_epochs_adds_versions(tmp_path, dense, person):
+def test_export_every_n_epochs_adds_versions(tmp_path, dense, fit, person):
     fit(dense, 3, ExportForServing(tmp_path, "ann", lambda model: person, every=2))
     assert ServingFolder(tmp_path).versions("person_ann") == [1, 2]
 

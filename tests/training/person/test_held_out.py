@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tf_talking.procedural.render import Identity, Pose, render
+from training.person.frames import PersonFrames
 from training.person.held_out import hold_out, views
-from training.person.sources import PersonFrames
 
 
 @pytest.fixture(scope="module")
