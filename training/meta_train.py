@@ -36,6 +36,21 @@ _LOST_WORKER_ERRORS = (
 )
 
 
+# Flags that are numbers from 1 on: default, meaning.
+_COUNTS = {
+    "steps": (100_000, "Train until this step."),
+    "accumulate": (1, "Parts of a batch that go through one by one: same result, less memory."),
+    "steps_per_call": (1, "Steps in one call from the host."),
+    "parallel_reads": (16, "Records read at once."),
+    "log_every": (50, "Steps between logged scalars."),
+    "preview_every": (1000, "Steps between previews."),
+    "checkpoint_every": (1000, "Steps between checkpoints."),
+    "watch_every": (500, "Steps between two looks for collapse."),
+    "keep_checkpoints": (3, "Newest checkpoints kept."),
+    "max_skipped": (20, "Steps in a row with an update left out, then back to a checkpoint."),
+}
+
+
 def define_flags() -> None:
     """Defines every flag of the program."""
     shared_flags.define_content_flags()
@@ -55,28 +70,11 @@ def define_flags() -> None:
     flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Named configuration.")
     flags.DEFINE_string("config", None, "config.json to use instead of a preset.")
     flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=4.")
-    flags.DEFINE_integer("steps", 100_000, "Train until this step.", lower_bound=1)
+    for name, (default, meaning) in _COUNTS.items():
+        flags.DEFINE_integer(name, default, meaning, lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Seed of weights and episodes.", lower_bound=0)
     flags.DEFINE_list("exclude_identities", [], "People kept out of training; shown in previews.")
-    flags.DEFINE_bool(
-        "dry_run", False, "Print config, parameters, memory, steps an epoch; do not train."
-    )
-    _define_step_flags()
-    _define_data_flags()
-    _define_watch_flags()
-    for name, default, what in (
-        ("log_every", 50, "logged scalars"),
-        ("preview_every", 1000, "previews"),
-        ("checkpoint_every", 1000, "checkpoints"),
-        ("watch_every", 500, "two looks for collapse"),
-    ):
-        flags.DEFINE_integer(name, default, f"Steps between {what}.", lower_bound=1)
-    flags.DEFINE_integer("keep_checkpoints", 3, "Newest checkpoints kept.", lower_bound=1)
-    flags.DEFINE_bool("preview_film", True, "Also write previews as MP4.")
-    flags.DEFINE_bool("deterministic", False, "Same result bit by bit in every run; slower.")
-
-
-def _define_step_flags() -> None:
+    flags.DEFINE_bool("dry_run", False, "Print config, parameters, memory and steps; do not train.")
     flags.DEFINE_enum(
         "strategy",
         "mirrored",
@@ -89,23 +87,12 @@ def _define_step_flags() -> None:
         PRECISIONS,
         "Type of the activations; weights, norms' statistics, W and losses stay float32.",
     )
-    flags.DEFINE_integer(
-        "accumulate",
-        1,
-        "Parts of a batch that go through the networks one after the other: same "
-        "result, less memory.",
-        lower_bound=1,
-    )
     flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
     flags.DEFINE_bool(
         "jit_compile",
         False,
         "Compile the step with XLA; whole with --strategy=one_device, else pass by pass.",
     )
-    flags.DEFINE_integer("steps_per_call", 1, "Steps in one call from the host.", lower_bound=1)
-
-
-def _define_data_flags() -> None:
     flags.DEFINE_enum(
         "on_damage",
         "raise",
@@ -115,23 +102,15 @@ def _define_data_flags() -> None:
     flags.DEFINE_bool(
         "ordered_input", True, "False: episodes as they become ready; resuming is not exact."
     )
-    flags.DEFINE_integer("parallel_reads", 16, "Records read at once.", lower_bound=1)
-
-
-def _define_watch_flags() -> None:
     flags.DEFINE_integer(
         "watch_grace", None, "Steps without alarms; default: 0.25 / learning rate.", lower_bound=0
     )
     flags.DEFINE_list("stop_on_alarm", [], f"Alarms that end the run: {', '.join(sorted(RULES))}.")
     flags.DEFINE_integer(
-        "max_skipped",
-        20,
-        "Steps in a row with an update left out, before the run goes back to a checkpoint.",
-        lower_bound=1,
-    )
-    flags.DEFINE_integer(
         "max_rollbacks", 3, "Returns to one checkpoint before the run is given up.", lower_bound=0
     )
+    flags.DEFINE_bool("preview_film", True, "Also write previews as MP4.")
+    flags.DEFINE_bool("deterministic", False, "Same result bit by bit in every run; slower.")
 
 
 def resolve_config() -> Config:

@@ -181,12 +181,9 @@ class MetaTrainer:
     def _packed_step(self, batch, stop):
         """One vector of scalars: one reduction over the replicas and one copy to the host."""
         metrics = self.strategy.run(self._replica_step, args=(batch, stop))
-        for copy, network in (
-            (self.ema_embedder, self.embedder),
-            (self.ema_generator, self.generator),
-        ):
-            decay = self.config.train.ema_decay
-            ema.follow(self.strategy, copy.weights, network.weights, decay)
+        copies = [*self.ema_embedder.weights, *self.ema_generator.weights]
+        weights = [*self.embedder.weights, *self.generator.weights]
+        ema.follow(self.strategy, copies, weights, self.config.train.ema_decay)
         self.step.assign_add(1)
         self.episodes.assign_add(self.config.train.batch_size)
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
