@@ -47,12 +47,11 @@ def serve(folder: pathlib.Path, preset: str, model: str) -> None:
     """Loads a version in a session and plays its warm-up requests."""
     import tensorflow as tf
 
-    from serving.server.models import warmup
-    from serving.server.models.memory import release_free_memory
-    from serving.server.models.servable import Servable
+    from serving.server.models.loader import play_warmup
+    from serving.server.models.servable import Servable, release_free_memory
 
     servable = Servable(model, 1, str(folder / model), tf.compat.v1.ConfigProto())
-    warmup.play(servable, str(folder / model))
+    play_warmup(servable, str(folder / model))
     release_free_memory()
 
 

@@ -19,19 +19,15 @@ import grpc
 import numpy as np
 from absl import flags
 from google.protobuf import text_format
-from tensorflow_serving.apis import (
-    get_model_status_pb2,
-    model_management_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
 from benchmarks.attacks.server import config_text, export_tiny_models
 from benchmarks.measuring.memory import resident_mib
 from benchmarks.measuring.result import result
 from serving.client import TalkingHeadClient, signatures
-from serving.protocol import tensors
+from serving.client.frame_requests import Drawing
+from serving.client.stubs import PREDICT, method_of
+from serving.protocol import api
 from serving.server.child import local_server_process
 from tf_talking import program
 
@@ -53,7 +49,7 @@ def define_flags() -> None:
 class Load:
     """Clients of `animate`, each in a thread of its own."""
 
-    def __init__(self, target: str, request: predict_pb2.PredictRequest, clients: int):
+    def __init__(self, target: str, request: api.PredictRequest, clients: int):
         self.codes: collections.Counter = collections.Counter()
         self._target, self._request = target, request
         self._stop = threading.Event()
@@ -70,7 +66,7 @@ class Load:
 
     def _client(self) -> None:
         with grpc.insecure_channel(self._target) as channel:
-            predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+            predict = method_of(channel, PREDICT, api.PredictResponse)
             while not self._stop.is_set():
                 try:
                     predict(self._request, timeout=_TIMEOUT)
@@ -88,6 +84,7 @@ class Reloader:
         self._folder, self._version = folder, 1
         self._channel = grpc.insecure_channel(target)
         self._stub = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._client = TalkingHeadClient(target, _TIMEOUT)
 
     def reload(self) -> None:
         """One new version, the old one's folder removed, another model come or gone."""
@@ -110,13 +107,10 @@ class Reloader:
     def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
+        self._client.close()
 
     def _state(self, version: int) -> str:
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = "generator"
-        answer = self._stub.GetModelStatus(request, timeout=_TIMEOUT)
-        names = get_model_status_pb2.ModelVersionStatus.State
-        states = {entry.version: names.Name(entry.state) for entry in answer.model_version_status}
+        states = {entry.version: entry.state for entry in self._client.model_status("generator")}
         return states.get(version, "unknown")
 
 
@@ -173,16 +167,12 @@ def soak(config: pathlib.Path, seconds: float, every: float, clients: int) -> di
     }
 
 
-def _request(target: str) -> predict_pb2.PredictRequest:
+def _request(target: str) -> api.PredictRequest:
     """One frame's landmarks and ψ, in the sizes that the server tells."""
     with TalkingHeadClient(target) as client:
         size = signatures.adain_size(client.metadata("generator"), "generator")
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = "generator", "animate"
-    landmarks = np.random.default_rng(0).uniform(10, 50, (1, 68, 2)).astype(np.float32)
-    request.inputs["landmarks"].CopyFrom(tensors.encode(landmarks))
-    request.inputs["adain_params"].CopyFrom(tensors.encode(np.zeros((1, size), np.float32)))
-    return request
+    landmarks = np.random.default_rng(0).uniform(10, 50, (68, 2)).astype(np.float32)
+    return Drawing("generator", np.zeros(size, np.float32), (68, 2)).request([landmarks])
 
 
 def main(argv):

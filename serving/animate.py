@@ -63,12 +63,12 @@ def source_picture(photo: str | None, card: PersonCard, path: pathlib.Path) -> n
 def main(argv):
     if FLAGS.source and not FLAGS.side_by_side:
         raise ValueError("--source is shown by --side_by_side only, which is not given")
-    tls = client_flags.tls_options()
+    server = client_flags.read_server()
     card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
     driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)
     source = source_picture(FLAGS.source, card, path) if FLAGS.side_by_side else None
     with TalkingHeadClient(
-        FLAGS.server, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=tls
+        server.target, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=server.tls
     ) as client:
         return animate_video(
             client,

@@ -16,6 +16,7 @@ from absl import app, flags
 from serving import flags as client_flags
 from serving.client.blocking import CardMismatchError, TalkingHeadClient, TalkingHeadError
 from serving.client.signatures import adain_size, row_shape
+from serving.protocol import api
 
 FLAGS = flags.FLAGS
 
@@ -87,8 +88,8 @@ def check(
 
 def _shapes(signatures: dict, model: str) -> tuple[int, int]:
     """Size of the frames in pixels, and number of landmarks."""
-    frames = row_shape(signatures, "serving_default", "frames", model)
-    landmarks = row_shape(signatures, "serving_default", "landmarks", model)
+    frames = row_shape(signatures, api.DEFAULT, "frames", model)
+    landmarks = row_shape(signatures, api.DEFAULT, "landmarks", model)
     return frames[1], landmarks[1]
 
 
@@ -108,10 +109,10 @@ def main(argv):
         raise app.UsageError(f"unknown argument {argv[1]!r}")
     models = (FLAGS.embedder, FLAGS.generator)
     try:
-        tls = client_flags.tls_options()
+        server = client_flags.read_server()
     except ValueError as error:
         sys.exit(f"serving.check: {error}")
-    with TalkingHeadClient(FLAGS.server, timeout=FLAGS.timeout, tls=tls) as client:
+    with TalkingHeadClient(server.target, FLAGS.timeout, tls=server.tls) as client:
         try:
             client.wait_until_ready(models, timeout=FLAGS.wait_seconds)
             for model in models:

@@ -42,9 +42,8 @@ def main(argv):
         driving = without_frames(driving, spread(source.num_frames, FLAGS.num_sources))
     paths = [client_flags.load_person(person, FLAGS.people)[1] for person in FLAGS.person]
     cards = {path.stem: path for path in paths}
-    results = compare(
-        source, driving, FLAGS.num_sources, cards, FLAGS.server, client_flags.tls_options()
-    )
+    server = client_flags.read_server()
+    results = compare(source, driving, FLAGS.num_sources, cards, server.target, server.tls)
     if FLAGS.sheet:
         write_sheet(results, pathlib.Path(FLAGS.sheet))
     print(f"{driving.num_frames} hold-out frames of {driving.video_id}")

@@ -1,5 +1,6 @@
 """Flags that the programs with a client share: which server, how to reach it, which person."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -10,6 +11,14 @@ from tf_talking.people.card import PersonCard
 from tf_talking.people.registry import PersonRegistry
 
 FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """Where a server is and how to speak TLS to it; None: plain text."""
+
+    target: str
+    tls: TlsOptions | None
 
 
 def define_server_flags() -> None:
@@ -37,12 +46,10 @@ def define_person_flags(multiple: bool = False) -> None:
     flags.DEFINE_string("people", None, "Folder of person cards, `people` of a serving folder.")
 
 
-def tls_options() -> TlsOptions | None:
-    """What the flags say. Raises ValueError where one is missing."""
+def read_server() -> Server:
+    """What --server and --tls* say. Raises ValueError where one is missing."""
     given = (FLAGS.tls_ca, FLAGS.tls_cert, FLAGS.tls_key, FLAGS.tls_server_name)
-    if not FLAGS.tls and not any(given):
-        return None
-    return TlsOptions(*given)
+    return Server(FLAGS.server, TlsOptions(*given) if FLAGS.tls or any(given) else None)
 
 
 def load_person(person: str, people: str | None) -> tuple[PersonCard, pathlib.Path]:

@@ -25,100 +25,107 @@ from absl import app, flags
 
 from serving.server.batching.batcher import Batcher
 from serving.server.batching.parameters import BatchingOptions, read_options
+from serving.server.credentials import read_credentials
 from serving.server.errors import ServingError, invalid_argument
-from serving.server.grpc_server import GrpcServer, read_credentials
-from serving.server.metrics import Metrics, metrics_path, serve_metrics
-from serving.server.model_service import ModelService
+from serving.server.grpc_server import GrpcServer
+from serving.server.metrics import Metrics
+from serving.server.metrics_port import metrics_path, serve_metrics
 from serving.server.models.loader import Loader
 from serving.server.models.model_config import read_config, watch_config
 from serving.server.models.model_store import ModelStore
-from serving.server.prediction_service import PredictionService
+from serving.server.services import ModelService, PredictionService
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model_config_file", None, "Text proto ModelServerConfig: what to serve.")
-flags.DEFINE_integer("port", 8500, "TCP port for gRPC; 0 takes a free one, which is printed.")
-flags.DEFINE_string(
-    "host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all (there is no authentication)."
-)
-flags.DEFINE_float(
-    "model_config_file_poll_wait_seconds",
-    0.0,
-    "Time between looks at the model config file; 0 reads it once.",
-    lower_bound=0.0,
-)
-flags.DEFINE_float(
-    "file_system_poll_wait_seconds",
-    1.0,
-    "Time between looks for new versions; 0 looks once after each configuration.",
-    lower_bound=0.0,
-)
-flags.DEFINE_integer(
-    "grpc_max_threads",
-    4 * (os.cpu_count() or 1),
-    "Requests that are worked on at the same time (those in batches come on top).",
-    lower_bound=1,
-)
-flags.DEFINE_integer(
-    "max_queued_requests",
-    256,
-    "Predict requests that may wait beyond --grpc_max_threads, in batches or for a thread; more "
-    "are answered RESOURCE_EXHAUSTED at once.",
-    lower_bound=0,
-)
-flags.DEFINE_list(
-    "grpc_channel_arguments",
-    [],
-    "Arguments of the gRPC server, name=value (grpc.max_receive_message_length=67108864).",
-)
-flags.DEFINE_bool("enable_batching", False, "Put requests of several clients together.")
-flags.DEFINE_string(
-    "batching_parameters_file", None, "Text proto BatchingParameters; needs --enable_batching."
-)
-flags.DEFINE_bool(
-    "enable_per_model_batching_parameters",
-    False,
-    "Take the parameters, but for the threads, from `batching_params.pbtxt` in the folder of each "
-    "version; versions without that file are not batched.",
-)
-flags.DEFINE_bool(
-    "enable_model_warmup",
-    True,
-    "Play assets.extra/tf_serving_warmup_requests of a version before it is available.",
-)
-flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS.")
-flags.DEFINE_integer(
-    "rest_api_port", 0, "TCP port for Prometheus metrics (there is no REST API); 0: none."
-)
-flags.DEFINE_string(
-    "monitoring_config_file",
-    None,
-    "Text proto MonitoringConfig; metrics are answered where it has prometheus_config { enable: "
-    "true }, at /monitoring/prometheus/metrics unless it names another path.",
-)
-flags.DEFINE_integer(
-    "max_num_load_retries",
-    0,
-    "Further attempts at a version that fails to load (TensorFlow Serving's default is 5).",
-    lower_bound=0,
-)
-flags.DEFINE_integer(
-    "load_retry_interval_micros", 60 * 10**6, "Time before each of them.", lower_bound=0
-)
-flags.DEFINE_bool(
-    "allow_version_labels_for_unavailable_models",
-    False,
-    "Accept a new version label before its version is available; needed for labels in the first "
-    "configuration.",
-)
-flags.DEFINE_integer(
-    "tensorflow_intra_op_parallelism", 0, "Threads of one operation; 0: all cores."
-)
-flags.DEFINE_integer(
-    "tensorflow_inter_op_parallelism", 0, "Operations at the same time; 0: all cores."
-)
-flags.DEFINE_float(
-    "shutdown_grace_seconds", 30.0, "How long requests in flight may take after SIGTERM."
-)
+
+
+def define_flags() -> None:
+    """Those of TensorFlow Serving under its names. Only when run as a program."""
+    flags.DEFINE_string(
+        "model_config_file", None, "Text proto ModelServerConfig: what to serve.", required=True
+    )
+    flags.DEFINE_integer("port", 8500, "TCP port for gRPC; 0 takes a free one, which is printed.")
+    flags.DEFINE_string(
+        "host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all (there is no authentication)."
+    )
+    flags.DEFINE_float(
+        "model_config_file_poll_wait_seconds",
+        0.0,
+        "Time between looks at the model config file; 0 reads it once.",
+        lower_bound=0.0,
+    )
+    flags.DEFINE_float(
+        "file_system_poll_wait_seconds",
+        1.0,
+        "Time between looks for new versions; 0 looks once after each configuration.",
+        lower_bound=0.0,
+    )
+    flags.DEFINE_integer(
+        "grpc_max_threads",
+        4 * (os.cpu_count() or 1),
+        "Requests that are worked on at the same time (those in batches come on top).",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "max_queued_requests",
+        256,
+        "Predict requests that may wait beyond --grpc_max_threads, in batches or for a thread; "
+        "more are answered RESOURCE_EXHAUSTED at once.",
+        lower_bound=0,
+    )
+    flags.DEFINE_list(
+        "grpc_channel_arguments",
+        [],
+        "Arguments of the gRPC server, name=value (grpc.max_receive_message_length=67108864).",
+    )
+    flags.DEFINE_bool("enable_batching", False, "Put requests of several clients together.")
+    flags.DEFINE_string(
+        "batching_parameters_file", None, "Text proto BatchingParameters; needs --enable_batching."
+    )
+    flags.DEFINE_bool(
+        "enable_per_model_batching_parameters",
+        False,
+        "Take the parameters, but for the threads, from `batching_params.pbtxt` in the folder of "
+        "each version; versions without that file are not batched.",
+    )
+    flags.DEFINE_bool(
+        "enable_model_warmup",
+        True,
+        "Play assets.extra/tf_serving_warmup_requests of a version before it is available.",
+    )
+    flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS.")
+    flags.DEFINE_integer(
+        "rest_api_port", 0, "TCP port for Prometheus metrics (there is no REST API); 0: none."
+    )
+    flags.DEFINE_string(
+        "monitoring_config_file",
+        None,
+        "Text proto MonitoringConfig; metrics are answered where it has prometheus_config { "
+        "enable: true }, at /monitoring/prometheus/metrics unless it names another path.",
+    )
+    flags.DEFINE_integer(
+        "max_num_load_retries",
+        0,
+        "Further attempts at a version that fails to load (TensorFlow Serving's default is 5).",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "load_retry_interval_micros", 60 * 10**6, "Time before each of them.", lower_bound=0
+    )
+    flags.DEFINE_bool(
+        "allow_version_labels_for_unavailable_models",
+        False,
+        "Accept a new version label before its version is available; needed for labels in the "
+        "first configuration.",
+    )
+    flags.DEFINE_integer(
+        "tensorflow_intra_op_parallelism", 0, "Threads of one operation; 0: all cores."
+    )
+    flags.DEFINE_integer(
+        "tensorflow_inter_op_parallelism", 0, "Operations at the same time; 0: all cores."
+    )
+    flags.DEFINE_float(
+        "shutdown_grace_seconds", 30.0, "How long requests in flight may take after SIGTERM."
+    )
 
 
 def _argument(text: str) -> tuple[str, int | str]:
@@ -207,7 +214,7 @@ async def serve() -> None:
         if not await asyncio.to_thread(store.wait_until_available, cancelled=stop.is_set):
             return
         limit = FLAGS.grpc_max_threads + FLAGS.max_queued_requests
-        prediction = PredictionService(store, workers, batcher, limit, metrics)
+        prediction = PredictionService(store.versions, workers, batcher, limit, metrics)
         server = GrpcServer(prediction, ModelService(store), arguments)
         port = server.listen(FLAGS.host, FLAGS.port, credentials)
         await server.start()
@@ -232,5 +239,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("model_config_file")
+    define_flags()
     app.run(main)

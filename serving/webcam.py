@@ -93,8 +93,9 @@ def main(argv):
         preview=FLAGS.preview,
         mirror=FLAGS.mirror,
     )
+    server = client_flags.read_server()
     connect = functools.partial(
-        AsyncTalkingHeadClient, FLAGS.server, FLAGS.timeout, tls=client_flags.tls_options()
+        AsyncTalkingHeadClient, server.target, FLAGS.timeout, tls=server.tls
     )
     show = not FLAGS.output if FLAGS.window is None else FLAGS.window
     report = asyncio.run(run(connect, card, driving, options, FLAGS.output, show))

@@ -9,9 +9,9 @@ import cv2
 import grpc
 import numpy as np
 from tensorflow.core.framework import tensor_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.client import signatures
+from serving.client import TalkingHeadClient
 from serving.protocol import tensors
 
 TIMEOUT = 60  # seconds; an answer that takes longer is a hang
@@ -37,18 +37,13 @@ class Fuzzer:
         self._channel = grpc.insecure_channel(
             target, options=[("grpc.max_receive_message_length", -1)]
         )
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._predict = stub.Predict
+        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
         self.good: list[predict_pb2.PredictRequest] = []
-        for model in models:
-            request = get_model_metadata_pb2.GetModelMetadataRequest(
-                metadata_field=["signature_def"]
-            )
-            request.model_spec.name = model
-            known = signatures.from_metadata(stub.GetModelMetadata(request, timeout=TIMEOUT))
-            for key, signature in sorted(known.items()):
-                if not key.startswith("__"):
-                    self.good.append(_good_request(model, key, signature))
+        with TalkingHeadClient(target, TIMEOUT) as client:
+            for model in models:
+                for key, signature in sorted(client.metadata(model).items()):
+                    if not key.startswith("__"):
+                        self.good.append(_good_request(model, key, signature))
         self._huge_png = huge_png(png_side, png_side)
         self.kinds = [name.removeprefix("_kind_") for name in dir(self) if "_kind_" in name]
         if not any(_strings(request) for request in self.good):
@@ -137,7 +132,7 @@ class Fuzzer:
                 values = values.copy()
                 bad = random.choice([np.nan, np.inf, -np.inf, 1e38, -1e30, 1e9])
                 values.reshape(-1)[random.integers(values.size)] = bad
-                request.inputs[name].CopyFrom(tensors.encode(values))
+                tensors.encode(values, request.inputs[name])
         return "Predict", request.SerializeToString(), _REFUSED
 
     def _kind_truncated_jpeg(self, random):
@@ -223,5 +218,5 @@ def _good_request(model: str, key: str, signature) -> predict_pb2.PredictRequest
         else:
             numpy = {"float": np.float32}.get(spec.dtype, spec.dtype)  # TensorFlow's names
             value = random.uniform(10, 50, shape).astype(numpy)
-        request.inputs[name].CopyFrom(tensors.encode(value))
+        tensors.encode(value, request.inputs[name])
     return request

@@ -14,6 +14,8 @@ from benchmarks.measuring.networks import random_generator, random_psi
 from benchmarks.measuring.turns import seconds_of
 from serving.client.channels import Connection, connection
 from serving.client.frame_requests import Drawing
+from serving.client.stubs import PREDICT, method_of
+from serving.protocol import api
 from tf_talking.config import get_preset
 from tf_talking.served.folder import ServingFolder
 from tf_talking.served.graphs import save_generator
@@ -146,10 +148,9 @@ class ServerUnderLoad:
     async def _client(
         self, load: Load, channel: grpc.aio.Channel, number: int, persons: int, end: float
     ) -> None:
-        from tensorflow_serving.apis import prediction_service_pb2_grpc
-
-        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        index, drawings = number, [_drawing(params) for params in self._people[:persons]]
+        predict = method_of(channel, PREDICT, api.PredictResponse)
+        people = self._people[:persons]
+        index, drawings = number, [Drawing("generator", params, (68, 2)) for params in people]
         while True:
             row = self._landmarks[index % len(self._landmarks)]
             start = time.perf_counter()
@@ -161,9 +162,3 @@ class ServerUnderLoad:
             index += 1
             if time.perf_counter() > end:
                 return
-
-
-def _drawing(adain_params: np.ndarray) -> Drawing:
-    return Drawing(
-        "generator", "animate", "landmarks", "frames_jpeg", np.float32, adain_params, (68, 2)
-    )

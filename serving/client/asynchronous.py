@@ -3,12 +3,13 @@
     async with AsyncTalkingHeadClient("localhost:8500") as client:
         await client.wait_until_ready()
         async with contextlib.aclosing(client.stream(source, card, keep_up=True)) as frames:
-            async for frame in frames:     # StreamFrame: RGB uint8 [S, S, 3], index, latency
+            async for frame in frames:     # StreamFrame: frame RGB uint8 [S, S, 3], index, latency
                 ...
 
 Conventions, checks and errors are those of `serving.client.blocking`.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
@@ -16,11 +17,12 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 import grpc
 import numpy as np
 
-from serving.client import messages
-from serving.client.frame_requests import Drawing, drawing, model_of
-from serving.client.messages import TalkingHeadError
+from serving.client import messages, signatures
+from serving.client.frame_requests import DEFAULT_MODEL, Drawing, drawing, model_of
+from serving.client.messages import TalkingHeadError, VersionStatus
 from serving.client.streaming import StreamFrame, Taken, batches, in_order
-from serving.client.stubs import AsyncStatusClient
+from serving.client.stubs import POLL_SECONDS, Stubs
+from serving.protocol import api
 from tf_talking.people.card import PersonCard
 
 __all__ = ["AsyncTalkingHeadClient", "StreamFrame", "TalkingHeadError"]
@@ -33,25 +35,78 @@ _PASSING = (
 )
 
 
-class AsyncTalkingHeadClient(AsyncStatusClient):
+class AsyncTalkingHeadClient(Stubs):
     """Speaks to one server, or to several that serve the same, from one event loop.
 
     Arguments and methods are those of `TalkingHeadClient`; `stream` is new.
     """
+
+    def _open(self, where):
+        return where.open_async()
+
+    async def close(self) -> None:
+        """See `TalkingHeadClient`."""
+        await self._channel.close()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.close()
+
+    async def model_status(self, model: str, timeout: float | None = None) -> list[VersionStatus]:
+        """See `TalkingHeadClient`."""
+        request = messages.status_request(model)
+        with self._errors(f"status of model {model}"):
+            response = await self._get_status(request, timeout=timeout or self._timeout)
+        return messages.read_status(response)
+
+    async def metadata(self, model: str) -> dict[str, signatures.Signature]:
+        """See `TalkingHeadClient`."""
+        request = messages.metadata_request(model)
+        with self._errors(f"metadata of model {model}"):
+            response = await self._get_metadata(request, timeout=self._timeout)
+        return signatures.from_metadata(response)
+
+    async def healthy(self, timeout: float | None = None) -> bool | None:
+        """See `TalkingHeadClient`."""
+        request = api.HealthCheckRequest()
+        try:
+            with self._errors("health"):
+                answer = await self._check_health(request, timeout=timeout or self._timeout)
+        except TalkingHeadError as error:
+            return messages.read_health(error)
+        return messages.read_health(answer)
+
+    async def wait_until_ready(
+        self, models: Iterable[str] = (DEFAULT_MODEL,), timeout: float = 60.0
+    ) -> None:
+        """See `TalkingHeadClient`."""
+        waiting = messages.Waiting(self.target, timeout)
+        for what, look, is_good in self._checks(models):
+            while True:
+                try:
+                    seen = await look(waiting.deadline(self._timeout))
+                except TalkingHeadError as error:
+                    seen = error
+                if is_good(seen):
+                    break
+                waiting.saw(what, seen)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def embed(
         self, frames: np.ndarray, landmarks: np.ndarray, model: str = "embedder"
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `TalkingHeadClient`."""
         request, single = messages.embed_request(frames, landmarks, model)
-        return messages.read_embedding(await self._predict(request, "embed"), model, single)
+        return messages.read_embedding(await self._answer(request, "embed"), model, single)
 
     async def embed_jpeg(
         self, images: Sequence[bytes], landmarks: np.ndarray, model: str = "embedder"
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `TalkingHeadClient`."""
         request = messages.embed_jpeg_request(images, landmarks, model)
-        return messages.read_embedding(await self._predict(request, "embed_jpeg"), model, True)
+        return messages.read_embedding(await self._answer(request, "embed_jpeg"), model, True)
 
     async def animate(
         self,
@@ -75,21 +130,8 @@ class AsyncTalkingHeadClient(AsyncStatusClient):
         batch_size: int = 1,
     ) -> AsyncGenerator[bytes, None]:
         """Like `animate`, but yields the JPEG files as the server encoded them."""
-        what = await self._drawing(person, model, True)
+        what = await self._drawing(person, model)
         async with contextlib.aclosing(self._draw(landmarks, what, batch_size)) as results:
-            async for result in results:
-                yield result
-
-    async def render(
-        self,
-        landmark_images: AsyncIterable[np.ndarray] | Iterable[np.ndarray],
-        person: PersonCard | np.ndarray,
-        model: str | None = None,
-        batch_size: int = 1,
-    ) -> AsyncGenerator[np.ndarray, None]:
-        """Like `animate`, from drawn landmark images uint8 [S, S, 3]; frames are not encoded."""
-        what = await self._drawing(person, model, False)
-        async with contextlib.aclosing(self._draw(landmark_images, what, batch_size)) as results:
             async for result in results:
                 yield result
 
@@ -127,7 +169,7 @@ class AsyncTalkingHeadClient(AsyncStatusClient):
         """
         if max_in_flight is not None and max_in_flight < 1:
             raise ValueError(f"max_in_flight: got {max_in_flight}, expected at least 1")
-        what = await self._drawing(person, model, True)
+        what = await self._drawing(person, model)
 
         async def send(taken: Taken) -> bytes:
             row = what.checked(taken.item, taken.index)
@@ -153,25 +195,25 @@ class AsyncTalkingHeadClient(AsyncStatusClient):
                 if error is not None:
                     raise error
                 failing_since = None
-                frame = messages.read_jpeg(answer.result())
-                yield StreamFrame(taken.index, frame, time.monotonic() - taken.time, dropped)
+                latency = time.monotonic() - taken.time
+                yield StreamFrame(taken.index, answer.result(), latency, dropped)
 
     # Below: how.
 
-    async def _predict(self, request, what: str, timeout: float | None = None):
+    async def _answer(self, request, what: str, timeout: float | None = None):
         with self._errors(f"{what} by model {request.model_spec.name}"):
-            return await self._prediction.Predict(request, timeout=timeout or self._timeout)
+            return await self._predict(request, timeout=timeout or self._timeout)
 
-    async def _drawing(self, person: PersonCard | np.ndarray, model: str | None, encoded: bool):
+    async def _drawing(self, person: PersonCard | np.ndarray, model: str | None) -> Drawing:
         model = model_of(person, model)
-        return drawing(person, model, await self.metadata(model), self.target, encoded)
+        return drawing(person, model, await self.metadata(model), self.target)
 
     async def _draw_rows(self, what: Drawing, rows: list, first: int, timeout: float):
         if timeout <= 0:
             raise TalkingHeadError(
                 f"frame {first}", grpc.StatusCode.DEADLINE_EXCEEDED, "late before it was sent"
             )
-        response = await self._predict(what.request(rows), f"frame {first}", timeout)
+        response = await self._answer(what.request(rows), f"frame {first}", timeout)
         return what.read(response)
 
     async def _draw(self, rows, what: Drawing, size: int) -> AsyncGenerator:

@@ -15,17 +15,19 @@ same for asyncio, and live streams.
 import collections
 import contextlib
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import grpc
 import numpy as np
 
-from serving.client import messages
+from serving.client import messages, signatures
 from serving.client.channels import TlsOptions
-from serving.client.frame_requests import Drawing, drawing, model_of
+from serving.client.frame_requests import DEFAULT_MODEL, Drawing, drawing, model_of
 from serving.client.messages import TalkingHeadError, VersionStatus
 from serving.client.signatures import CardMismatchError, Signature, TensorSpec
-from serving.client.stubs import StatusClient
+from serving.client.stubs import POLL_SECONDS, Stubs
+from serving.protocol import api
 from tf_talking.people.card import PersonCard
 
 __all__ = [
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 
-class TalkingHeadClient(StatusClient):
+class TalkingHeadClient(Stubs):
     """Speaks to one server, or to several that serve the same. Safe to share between threads.
 
     Args:
@@ -55,6 +57,65 @@ class TalkingHeadClient(StatusClient):
       ValueError: names the argument or file that is wrong.
     """
 
+    def _open(self, where):
+        return where.open()
+
+    def close(self) -> None:
+        """Closes the connection; calls under way are cancelled."""
+        self._channel.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def model_status(self, model: str, timeout: float | None = None) -> list[VersionStatus]:
+        """States of a model's versions, newest first."""
+        request = messages.status_request(model)
+        with self._errors(f"status of model {model}"):
+            return messages.read_status(self._get_status(request, timeout=timeout or self._timeout))
+
+    def metadata(self, model: str) -> dict[str, Signature]:
+        """Signatures of the newest available version."""
+        request = messages.metadata_request(model)
+        with self._errors(f"metadata of model {model}"):
+            response = self._get_metadata(request, timeout=self._timeout)
+        return signatures.from_metadata(response)
+
+    def healthy(self, timeout: float | None = None) -> bool | None:
+        """Whether gRPC's health service says SERVING; None where there is none (TF Serving)."""
+        request = api.HealthCheckRequest()
+        try:
+            with self._errors("health"):
+                answer = self._check_health(request, timeout=timeout or self._timeout)
+        except TalkingHeadError as error:
+            return messages.read_health(error)
+        return messages.read_health(answer)
+
+    def wait_until_ready(
+        self, models: Iterable[str] = (DEFAULT_MODEL,), timeout: float = 60.0
+    ) -> None:
+        """Returns when every model has an available version and health does not say no.
+
+        With several servers: on one of them.
+
+        Raises:
+          TalkingHeadError: DEADLINE_EXCEEDED after `timeout` seconds, with what was seen last;
+            at once for an error that waiting does not cure.
+        """
+        waiting = messages.Waiting(self.target, timeout)
+        for what, look, is_good in self._checks(models):
+            while True:
+                try:
+                    seen = look(waiting.deadline(self._timeout))
+                except TalkingHeadError as error:
+                    seen = error
+                if is_good(seen):
+                    break
+                waiting.saw(what, seen)
+                time.sleep(POLL_SECONDS)
+
     def embed(
         self, frames: np.ndarray, landmarks: np.ndarray, model: str = "embedder"
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +130,7 @@ class TalkingHeadClient(StatusClient):
           embedding float32 [N] and adain_params float32 [L], or [B, N] and [B, L].
         """
         request, single = messages.embed_request(frames, landmarks, model)
-        return messages.read_embedding(self._predict(request, "embed"), model, single)
+        return messages.read_embedding(self._answer(request, "embed"), model, single)
 
     def embed_jpeg(
         self, images: Sequence[bytes], landmarks: np.ndarray, model: str = "embedder"
@@ -85,7 +146,7 @@ class TalkingHeadClient(StatusClient):
           embedding float32 [N] and adain_params float32 [L].
         """
         request = messages.embed_jpeg_request(images, landmarks, model)
-        return messages.read_embedding(self._predict(request, "embed_jpeg"), model, True)
+        return messages.read_embedding(self._answer(request, "embed_jpeg"), model, True)
 
     def animate(
         self,
@@ -118,27 +179,15 @@ class TalkingHeadClient(StatusClient):
         batch_size: int = 1,
     ) -> Iterator[bytes]:
         """Like `animate`, but yields the JPEG files as the server encoded them."""
-        return self._draw(landmarks, self._drawing(person, model, True), batch_size)
-
-    def render(
-        self,
-        landmark_images: Iterable[np.ndarray],
-        person: PersonCard | np.ndarray,
-        model: str | None = None,
-        batch_size: int = 1,
-    ) -> Iterator[np.ndarray]:
-        """Like `animate`, from drawn landmark images uint8 [S, S, 3]; frames are not encoded."""
-        return self._draw(landmark_images, self._drawing(person, model, False), batch_size)
+        model = model_of(person, model)
+        what = drawing(person, model, self.metadata(model), self.target)
+        return self._draw(landmarks, what, batch_size)
 
     # Below: how.
 
-    def _predict(self, request, what: str):
+    def _answer(self, request, what: str):
         with self._errors(f"{what} by model {request.model_spec.name}"):
-            return self._prediction.Predict(request, timeout=self._timeout)
-
-    def _drawing(self, person: PersonCard | np.ndarray, model: str | None, encoded: bool):
-        model = model_of(person, model)
-        return drawing(person, model, self.metadata(model), self.target, encoded)
+            return self._predict(request, timeout=self._timeout)
 
     def _draw(self, rows: Iterable[np.ndarray], what: Drawing, size: int) -> Iterator:
         """Yields the rows' results in order, `max_in_flight` requests under way."""
@@ -154,7 +203,7 @@ class TalkingHeadClient(StatusClient):
                     if not batch:
                         break
                     request = what.request(batch)
-                    pending.append(self._prediction.Predict.future(request, timeout=self._timeout))
+                    pending.append(self._predict.future(request, timeout=self._timeout))
                 if not pending:
                     return
                 with self._errors(f"frame {done} by model {what.model}"):

@@ -1,13 +1,13 @@
-"""A person and a signature of a generator, checked against each other: makes Predict requests."""
+"""A person and a generator, checked against each other: makes Predict requests for frames."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from tensorflow_serving.apis import predict_pb2
 
 from serving.client import signatures
 from serving.client.messages import predict_request, read_output
+from serving.protocol import api
 from tf_talking.people.card import PersonCard
 
 DEFAULT_MODEL = "generator"
@@ -15,34 +15,25 @@ DEFAULT_MODEL = "generator"
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """A person and a signature of a model, checked against each other: makes requests.
-
-    Attributes:
-      name: the input that differs from frame to frame, `landmarks` or `landmark_images`.
-      output: `frames_jpeg` or `frames`.
-    """
+    """A person and a model that fit: makes requests. `row_shape` is that of a landmark set."""
 
     model: str
-    key: str
-    name: str
-    output: str
-    dtype: type
     adain_params: np.ndarray
     row_shape: tuple[int | None, ...]
 
     def checked(self, row: np.ndarray, index: int) -> np.ndarray:
-        """Raises ValueError unless it is a row of that input."""
-        return signatures.checked(row, f"{self.name} of frame {index}", self.dtype, self.row_shape)
+        """Raises ValueError unless it is a landmark set."""
+        return signatures.checked(row, f"landmarks of frame {index}", self.row_shape)
 
-    def request(self, rows: Sequence[np.ndarray]) -> predict_pb2.PredictRequest:
-        """A request for some rows."""
+    def request(self, rows: Sequence[np.ndarray]) -> api.PredictRequest:
+        """A request for some landmark sets."""
         repeated = np.broadcast_to(self.adain_params, (len(rows), self.adain_params.size))
-        inputs = {self.name: np.stack(rows), "adain_params": repeated}
-        return predict_request(self.model, self.key, inputs)
+        inputs = {"landmarks": np.stack(rows), "adain_params": repeated}
+        return predict_request(self.model, api.ANIMATE, inputs)
 
-    def read(self, response: predict_pb2.PredictResponse) -> Iterable:
-        """The rows' results: JPEG files or frames."""
-        return read_output(response, self.output, self.model)
+    def read(self, response: api.PredictResponse) -> Iterable[bytes]:
+        """The landmark sets' JPEG files."""
+        return read_output(response, "frames_jpeg", self.model)
 
 
 def model_of(person: PersonCard | np.ndarray, model: str | None) -> str:
@@ -51,18 +42,13 @@ def model_of(person: PersonCard | np.ndarray, model: str | None) -> str:
 
 
 def drawing(
-    person: PersonCard | np.ndarray,
-    model: str,
-    known: dict[str, signatures.Signature],
-    target: str,
-    encoded: bool,
+    person: PersonCard | np.ndarray, model: str, known: dict[str, signatures.Signature], target: str
 ) -> Drawing:
     """Checks a person against a model.
 
     Args:
       person: a person card, or ψ, float32 [L].
       known: the model's signatures.
-      encoded: landmarks to JPEG (`animate`), or landmark images to frames (`serving_default`).
 
     Raises:
       CardMismatchError, ValueError: what does not fit.
@@ -72,11 +58,6 @@ def drawing(
         adain_params = person.adain_params
     else:
         size = signatures.adain_size(known, model)
-        adain_params = signatures.checked(person, "adain_params", np.float32, (size,))
-    key, name, output, dtype = (
-        ("animate", "landmarks", "frames_jpeg", np.float32)
-        if encoded
-        else ("serving_default", "landmark_images", "frames", np.uint8)
-    )
-    shape = signatures.row_shape(known, key, name, model)
-    return Drawing(model, key, name, output, dtype, adain_params, shape)
+        adain_params = signatures.checked(person, "adain_params", (size,))
+    shape = signatures.row_shape(known, api.ANIMATE, "landmarks", model)
+    return Drawing(model, adain_params, shape)

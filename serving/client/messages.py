@@ -4,13 +4,11 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
-import cv2
 import grpc
 import numpy as np
-from grpc_health.v1 import health_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from serving.protocol import tensors
+from serving.protocol import api, tensors
+from tf_talking.media import jpeg
 
 _CURED_BY_WAITING = (
     grpc.StatusCode.UNAVAILABLE,
@@ -44,19 +42,21 @@ class VersionStatus:
     error_message: str
 
 
-def status_request(model: str) -> get_model_status_pb2.GetModelStatusRequest:
+def status_request(model: str) -> api.GetModelStatusRequest:
     """Asks for the states of all versions."""
-    request = get_model_status_pb2.GetModelStatusRequest()
+    request = api.GetModelStatusRequest()
     request.model_spec.name = model
     return request
 
 
-def read_status(response: get_model_status_pb2.GetModelStatusResponse) -> list[VersionStatus]:
+def read_status(response: api.GetModelStatusResponse) -> list[VersionStatus]:
     """States of a model's versions, newest first."""
-    name = get_model_status_pb2.ModelVersionStatus.State.Name
     states = [
         VersionStatus(
-            entry.version, name(entry.state), entry.status.error_code, entry.status.error_message
+            entry.version,
+            api.STATES.get(entry.state, str(entry.state)),
+            entry.status.error_code,
+            entry.status.error_message,
         )
         for entry in response.model_version_status
     ]
@@ -68,18 +68,18 @@ def has_available(seen: list[VersionStatus] | TalkingHeadError) -> bool:
     return isinstance(seen, list) and any(status.state == "AVAILABLE" for status in seen)
 
 
-def read_health(seen: health_pb2.HealthCheckResponse | TalkingHeadError) -> bool | None:
+def read_health(seen: api.HealthCheckResponse | TalkingHeadError) -> bool | None:
     """Whether it says SERVING; None where the server has no health service; other errors raise."""
     if isinstance(seen, TalkingHeadError):
         if seen.code == grpc.StatusCode.UNIMPLEMENTED:
             return None
         raise seen
-    return seen.status == health_pb2.HealthCheckResponse.SERVING
+    return seen.status == api.HEALTH_SERVING
 
 
-def metadata_request(model: str) -> get_model_metadata_pb2.GetModelMetadataRequest:
+def metadata_request(model: str) -> api.GetModelMetadataRequest:
     """Asks for the signatures of the newest available version."""
-    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request = api.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = model
     return request
 
@@ -107,21 +107,19 @@ class Waiting:
             )
 
 
-def predict_request(
-    model: str, key: str, inputs: dict[str, np.ndarray]
-) -> predict_pb2.PredictRequest:
+def predict_request(model: str, key: str, inputs: dict[str, np.ndarray]) -> api.PredictRequest:
     """A request to the signature `key` of the newest version."""
-    request = predict_pb2.PredictRequest()
+    request = api.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = key
     for name, value in inputs.items():
-        request.inputs[name].CopyFrom(tensors.encode(value))
+        tensors.encode(value, request.inputs[name])
     return request
 
 
 def embed_request(
     frames: np.ndarray, landmarks: np.ndarray, model: str
-) -> tuple[predict_pb2.PredictRequest, bool]:
+) -> tuple[api.PredictRequest, bool]:
     """Checks and packs cropped frames. Returns the request, and whether it is of one person."""
     frames = np.asarray(frames)
     landmarks = np.asarray(landmarks, np.float32)
@@ -138,12 +136,12 @@ def embed_request(
     single = frames.ndim == 4
     if single:
         frames, landmarks = frames[None], landmarks[None]
-    return predict_request(model, "", {"frames": frames, "landmarks": landmarks}), single
+    return predict_request(model, api.DEFAULT, {"frames": frames, "landmarks": landmarks}), single
 
 
 def embed_jpeg_request(
     images: Sequence[bytes], landmarks: np.ndarray, model: str
-) -> predict_pb2.PredictRequest:
+) -> api.PredictRequest:
     """Checks and packs whole photos of one person, JPEG or PNG files."""
     for index, image in enumerate(images):
         if not isinstance(image, bytes) or not image.startswith(_IMAGE_STARTS):
@@ -157,10 +155,10 @@ def embed_jpeg_request(
     if not np.isfinite(landmarks).all():
         raise ValueError("landmarks: not all values are finite")
     packed = np.array(images, object)[None]
-    return predict_request(model, "embed_jpeg", {"images": packed, "landmarks": landmarks[None]})
+    return predict_request(model, api.EMBED_JPEG, {"images": packed, "landmarks": landmarks[None]})
 
 
-def read_output(response: predict_pb2.PredictResponse, name: str, model: str) -> np.ndarray:
+def read_output(response: api.PredictResponse, name: str, model: str) -> np.ndarray:
     """An output of an answer. Raises TalkingHeadError (DATA_LOSS) where it is missing."""
     if name not in response.outputs:
         raise TalkingHeadError(
@@ -172,7 +170,7 @@ def read_output(response: predict_pb2.PredictResponse, name: str, model: str) ->
 
 
 def read_embedding(
-    response: predict_pb2.PredictResponse, model: str, single: bool
+    response: api.PredictResponse, model: str, single: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """embedding float32 [N] and adain_params float32 [L] of one person; else [B, N], [B, L]."""
     values = tuple(read_output(response, name, model) for name in ("embedding", "adain_params"))
@@ -180,10 +178,10 @@ def read_embedding(
 
 
 def read_jpeg(data: bytes) -> np.ndarray:
-    """RGB uint8 [S, S, 3]. Raises TalkingHeadError (DATA_LOSS)."""
-    frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if frame is None:
+    """RGB uint8 [S, S, 3]. Needs OpenCV. Raises TalkingHeadError (DATA_LOSS)."""
+    try:
+        return jpeg.decode(data)
+    except ValueError as error:
         raise TalkingHeadError(
             "animate", grpc.StatusCode.DATA_LOSS, "the server's frame is no JPEG"
-        )
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        ) from error

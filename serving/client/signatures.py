@@ -3,9 +3,8 @@
 import dataclasses
 
 import numpy as np
-from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.protocol import tensors
+from serving.protocol import api, tensors
 from tf_talking.people.card import PersonCard
 
 
@@ -29,11 +28,9 @@ class Signature:
     outputs: dict[str, TensorSpec]
 
 
-def from_metadata(
-    response: get_model_metadata_pb2.GetModelMetadataResponse,
-) -> dict[str, Signature]:
+def from_metadata(response: api.GetModelMetadataResponse) -> dict[str, Signature]:
     """The signatures of a GetModelMetadata answer."""
-    signatures = get_model_metadata_pb2.SignatureDefMap()
+    signatures = api.SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
     return {
         key: Signature(_specs(signature.inputs), _specs(signature.outputs))
@@ -65,7 +62,7 @@ def row_shape(
 
 def adain_size(signatures: dict[str, Signature], model: str) -> int | None:
     """Length of the ψ that a model takes. Raises CardMismatchError if it takes none."""
-    for key in ("animate", "serving_default"):
+    for key in (api.ANIMATE, api.DEFAULT):
         if key in signatures and "adain_params" in signatures[key].inputs:
             return row_shape(signatures, key, "adain_params", model)[0]
     raise CardMismatchError(
@@ -83,7 +80,7 @@ def check_card(card: PersonCard, model: str, target: str, signatures: dict[str, 
             f"{both}the card's adain_params has {card.adain_params.size} values, "
             f"the model expects {expected}"
         )
-    render = signatures.get("serving_default")
+    render = signatures.get(api.DEFAULT)
     image = render.inputs.get("landmark_images") if render else None
     if image and image.shape and image.shape[1] not in (None, card.image_size):
         raise CardMismatchError(
@@ -91,8 +88,8 @@ def check_card(card: PersonCard, model: str, target: str, signatures: dict[str, 
         )
 
 
-def checked(value, where: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The value as an array of that dtype (uint8 or float32).
+def checked(value, where: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The value as a float32 array of that shape.
 
     Raises:
       ValueError: names `where`, what arrived and what was expected; also if not finite.
@@ -106,10 +103,8 @@ def checked(value, where: str, dtype: type, shape: tuple[int | None, ...]) -> np
             f"{where}: got shape {tensors.shape_text(array.shape)}, "
             f"expected {tensors.shape_text(shape)}"
         )
-    if dtype is np.uint8 and array.dtype != np.uint8:
-        raise ValueError(f"{where}: got {array.dtype}, expected uint8")
-    if dtype is not np.uint8 and array.dtype.kind not in "fiu":
-        raise ValueError(f"{where}: got {array.dtype}, expected {np.dtype(dtype)}")
-    if dtype is not np.uint8 and not np.isfinite(array).all():
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{where}: got {array.dtype}, expected float32")
+    if not np.isfinite(array).all():
         raise ValueError(f"{where}: not all values are finite")
-    return array.astype(dtype, copy=False)
+    return array.astype(np.float32, copy=False)

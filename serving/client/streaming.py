@@ -7,10 +7,13 @@ slows the source down, or with `keep_up` lets sets of the source pass by; nothin
 
 import asyncio
 import dataclasses
+import functools
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 
 import numpy as np
+
+from serving.client.messages import read_jpeg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,16 +22,21 @@ class StreamFrame:
 
     Attributes:
       index: which landmark set of the source it belongs to, from 0.
-      frame: RGB uint8 [S, S, 3].
-      latency: seconds from when the source gave the landmark set until now.
+      jpeg: the file as the server encoded it; `frame` decodes it.
+      latency: seconds from when the source gave the landmark set until the file was there.
       dropped: landmark sets before this one, since the start, that were passed over or whose
         frame did not come in time.
     """
 
     index: int
-    frame: np.ndarray
+    jpeg: bytes
     latency: float
     dropped: int
+
+    @functools.cached_property
+    def frame(self) -> np.ndarray:
+        """RGB uint8 [S, S, 3]. Raises TalkingHeadError (DATA_LOSS)."""
+        return read_jpeg(self.jpeg)
 
 
 @dataclasses.dataclass(frozen=True)

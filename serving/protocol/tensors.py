@@ -2,44 +2,49 @@
 
 Encoding puts numbers into `tensor_content` (one copy, no repeated fields). Decoding takes what
 any server or client may send: `tensor_content`, or the typed fields, in which a shorter list is
-continued by its last value as TensorFlow does. No TensorFlow operation is run.
+continued by its last value as TensorFlow does. The messages may be TensorFlow's or those of
+`serving.protocol.api`; TensorFlow is not imported.
 """
 
 import math
 
 import numpy as np
-from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+from google.protobuf.message import Message
 
 # A typed field may be shorter than the tensor; what it may be blown up to is limited here, so
 # that a request of a few bytes can not ask for all memory.
 MAX_PADDED_BYTES = 256 * 2**20
 
-# dtype number: (NumPy's type, the typed field, TensorFlow's name)
+# TensorFlow's DataType; with 100 added: references.
+_NAMES = (
+    "invalid float double int32 uint8 int16 int8 string complex64 int64 bool qint8 quint8 qint32 "
+    "bfloat16 qint16 quint16 uint16 complex128 half resource variant uint32 uint64 float8_e5m2 "
+    "float8_e4m3fn    int4 uint4"
+).split(" ")
+_NAME_OF = {number: name for number, name in enumerate(_NAMES) if name}
+_NAME_OF |= {100 + number: f"{name}_ref" for number, name in _NAME_OF.items() if number}
+# name: (NumPy's type, the typed field)
 _TYPES = {
-    types_pb2.DT_FLOAT: (np.float32, "float_val", "float"),
-    types_pb2.DT_DOUBLE: (np.float64, "double_val", "double"),
-    types_pb2.DT_HALF: (np.float16, "half_val", "half"),
-    types_pb2.DT_UINT8: (np.uint8, "int_val", "uint8"),
-    types_pb2.DT_INT8: (np.int8, "int_val", "int8"),
-    types_pb2.DT_UINT16: (np.uint16, "int_val", "uint16"),
-    types_pb2.DT_INT16: (np.int16, "int_val", "int16"),
-    types_pb2.DT_UINT32: (np.uint32, "uint32_val", "uint32"),
-    types_pb2.DT_INT32: (np.int32, "int_val", "int32"),
-    types_pb2.DT_UINT64: (np.uint64, "uint64_val", "uint64"),
-    types_pb2.DT_INT64: (np.int64, "int64_val", "int64"),
-    types_pb2.DT_BOOL: (np.bool_, "bool_val", "bool"),
-    types_pb2.DT_STRING: (np.object_, "string_val", "string"),
+    "float": (np.float32, "float_val"),
+    "double": (np.float64, "double_val"),
+    "half": (np.float16, "half_val"),
+    "uint8": (np.uint8, "int_val"),
+    "int8": (np.int8, "int_val"),
+    "uint16": (np.uint16, "int_val"),
+    "int16": (np.int16, "int_val"),
+    "uint32": (np.uint32, "uint32_val"),
+    "int32": (np.int32, "int_val"),
+    "uint64": (np.uint64, "uint64_val"),
+    "int64": (np.int64, "int64_val"),
+    "bool": (np.bool_, "bool_val"),
+    "string": (np.object_, "string_val"),
 }
-_NUMBER_OF = {np.dtype(numpy): number for number, (numpy, _, _) in _TYPES.items()}
+_NUMBER_OF = {np.dtype(numpy): _NAMES.index(name) for name, (numpy, _) in _TYPES.items()}
 
 
 def dtype_name(number: int) -> str:
     """TensorFlow's name of a dtype number, for messages."""
-    if number in _TYPES:
-        return _TYPES[number][2]
-    if number in types_pb2.DataType.values():
-        return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
-    return f"unknown dtype {number}"
+    return _NAME_OF.get(number, f"unknown dtype {number}")
 
 
 def shape_text(shape: tuple[int | None, ...] | None) -> str:
@@ -49,15 +54,15 @@ def shape_text(shape: tuple[int | None, ...] | None) -> str:
     return "[" + ",".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def partial_shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int | None, ...] | None:
-    """Sizes, None where unknown; None alone when not even the rank is known."""
+def partial_shape(proto: Message) -> tuple[int | None, ...] | None:
+    """Sizes of a TensorShapeProto, None where unknown; None alone when not even the rank is."""
     if proto.unknown_rank:
         return None
     return tuple(None if dim.size < 0 else dim.size for dim in proto.dim)
 
 
-def encode(array: np.ndarray | list[bytes] | bytes) -> tensor_pb2.TensorProto:
-    """A tensor message of an array, or of a list or object array of bytes.
+def encode(array: np.ndarray | list[bytes] | bytes, proto: Message) -> Message:
+    """Fills a TensorProto with an array, or a list or object array of bytes; returns it.
 
     Raises:
       ValueError: no tensor dtype for the array's dtype.
@@ -65,27 +70,28 @@ def encode(array: np.ndarray | list[bytes] | bytes) -> tensor_pb2.TensorProto:
     array = np.asarray(array, dtype=object if _holds_bytes(array) else None)
     if array.dtype not in _NUMBER_OF:
         raise ValueError(f"no tensor dtype for NumPy's {array.dtype}")
-    number = _NUMBER_OF[array.dtype]
-    proto = tensor_pb2.TensorProto(dtype=number)
+    proto.Clear()
+    proto.dtype = _NUMBER_OF[array.dtype]
     proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    if number == types_pb2.DT_STRING:
+    if array.dtype == object:
         proto.string_val.extend(array.reshape(-1).tolist())
     else:
         proto.tensor_content = array.tobytes()
     return proto
 
 
-def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
-    """The array of a tensor message; strings become an object array of bytes.
+def decode(proto: Message) -> np.ndarray:
+    """The array of a TensorProto; strings become an object array of bytes.
 
     Raises:
       ValueError: says what does not fit: dtype, shape, or the number of values.
     """
-    if proto.dtype not in _TYPES:
-        raise ValueError(f"{dtype_name(proto.dtype)} is not supported")
-    numpy, field, _ = _TYPES[proto.dtype]
+    name = dtype_name(proto.dtype)
+    if name not in _TYPES:
+        raise ValueError(f"{name} is not supported")
+    numpy, field = _TYPES[name]
     shape = partial_shape(proto.tensor_shape)
     if shape is None or None in shape:
         raise ValueError(f"shape {shape_text(shape)} is not fully defined")
@@ -95,7 +101,7 @@ def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
         if len(proto.tensor_content) != expected:
             raise ValueError(
                 f"tensor_content has {len(proto.tensor_content)} bytes, "
-                f"expected {expected} for {dtype_name(proto.dtype)} {shape_text(shape)}"
+                f"expected {expected} for {name} {shape_text(shape)}"
             )
         return np.frombuffer(proto.tensor_content, numpy).reshape(shape)
     return _from_field(getattr(proto, field), np.dtype(numpy), field, count).reshape(shape)

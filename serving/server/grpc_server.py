@@ -1,4 +1,4 @@
-"""The gRPC side of the embedded server: which method goes where, message limits, TLS, the port.
+"""The gRPC side of the embedded server: which method goes where, message limits, the port.
 
 An asyncio server: a connection that sends headers and then nothing costs a coroutine, not a
 thread, and health, status and metadata are answered in the event loop, also when all workers are
@@ -6,8 +6,6 @@ busy and the queue is full.
 """
 
 import asyncio
-import contextlib
-import os
 import threading
 
 import grpc
@@ -19,10 +17,8 @@ from tensorflow_serving.apis import (
     model_management_pb2,
 )
 
-from serving.server.config_protos import SSLConfig, read_text_proto
-from serving.server.errors import ServingError, clipped, from_exception, invalid_argument
-from serving.server.model_service import ModelService
-from serving.server.prediction_service import PredictionService, parse_message
+from serving.server.errors import ServingError, clipped, from_exception
+from serving.server.services import ModelService, PredictionService, parse_message
 
 _PREDICTION = "tensorflow.serving.PredictionService"
 _MODEL = "tensorflow.serving.ModelService"
@@ -150,30 +146,3 @@ def _at_once(request_type: type[Message], method):
         return method(parse_message(request_type, data)).SerializeToString()
 
     return answer
-
-
-def read_credentials(path: str | os.PathLike | None) -> grpc.ServerCredentials | None:
-    """TLS as an SSLConfig text proto asks for it; None without a file.
-
-    Raises:
-      ServingError: the file can not be read, or a field does not fit; both are named.
-    """
-    if not path:
-        return None
-    try:
-        config = read_text_proto(path, SSLConfig)
-    except ValueError as error:
-        raise invalid_argument(str(error)) from error
-    except OSError as error:
-        raise invalid_argument(f"SSL config {path}: {error.strerror}") from error
-    required = ["server_key", "server_cert"] + ["custom_ca"] * config.client_verify
-    for field in required:
-        if "-----BEGIN" not in getattr(config, field):
-            raise invalid_argument(f"{path}: {field}: expected a PEM text, not a file's name")
-    with contextlib.suppress(ValueError):
-        return grpc.ssl_server_credentials(
-            [(config.server_key.encode(), config.server_cert.encode())],
-            config.custom_ca.encode() or None,
-            config.client_verify,
-        )
-    raise invalid_argument(f"{path}: server_key and server_cert can not be used")

@@ -13,50 +13,57 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.protocol import tensors
+from serving.protocol import api, tensors
 from serving.server.errors import ServingError, invalid_argument
 
-_DEFAULT_SIGNATURE = "serving_default"
 _METHODS = tuple(f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A checked request: tensor name → value, outputs and their tensors' names."""
+    """A checked request to a version: tensor name → value, outputs and their tensors' names."""
 
+    model: str
+    version: int
     signature: str
     feeds: dict[str, np.ndarray]
     aliases: list[str]
     fetches: list[str]
 
+    def answer(self, values: list[np.ndarray]) -> bytes:
+        """The PredictResponse that carries `values`, one for each output. Raises ServingError."""
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = self.model
+        response.model_spec.version.value = self.version
+        response.model_spec.signature_name = self.signature
+        for alias, value in zip(self.aliases, values, strict=True):
+            try:
+                tensors.encode(value, response.outputs[alias])
+            except ValueError as error:
+                raise ServingError(
+                    grpc.StatusCode.UNIMPLEMENTED, f"output {alias} can not be sent: {error}"
+                ) from error
+        return response.SerializeToString()
+
 
 def parse(
-    request: predict_pb2.PredictRequest, signatures: dict[str, meta_graph_pb2.SignatureDef]
+    request: predict_pb2.PredictRequest,
+    model: str,
+    version: int,
+    signatures: dict[str, meta_graph_pb2.SignatureDef],
 ) -> Call:
-    """Checks a request against the signatures of a model.
+    """Checks a request against the signatures of a version of a model.
 
     Raises:
       ServingError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs and
         outputs that do not fit; the message names them.
     """
-    key = request.model_spec.signature_name or _DEFAULT_SIGNATURE
+    key = request.model_spec.signature_name or api.DEFAULT
     signature = _signature(signatures, key)
     feeds = _feeds(signature, request.inputs)
     aliases = _aliases(signature, list(request.output_filter))
-    return Call(key, feeds, aliases, [signature.outputs[alias].name for alias in aliases])
-
-
-def answer(
-    call: Call, name: str, version: int, values: list[np.ndarray]
-) -> predict_pb2.PredictResponse:
-    """The response that carries `values`, one for each of the call's outputs."""
-    response = predict_pb2.PredictResponse()
-    response.model_spec.name = name
-    response.model_spec.version.value = version
-    response.model_spec.signature_name = call.signature
-    for alias, value in zip(call.aliases, values, strict=True):
-        response.outputs[alias].CopyFrom(_encoded(alias, value))
-    return response
+    fetches = [signature.outputs[alias].name for alias in aliases]
+    return Call(model, version, key, feeds, aliases, fetches)
 
 
 def _signature(
@@ -150,15 +157,6 @@ def _aliases(signature: meta_graph_pb2.SignatureDef, output_filter: list[str]) -
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
     return output_filter or sorted(signature.outputs)
-
-
-def _encoded(alias: str, value: np.ndarray) -> tensor_pb2.TensorProto:
-    try:
-        return tensors.encode(value)
-    except ValueError as error:
-        raise ServingError(
-            grpc.StatusCode.UNIMPLEMENTED, f"output {alias} can not be sent: {error}"
-        ) from error
 
 
 def _listed(names) -> str:

@@ -6,7 +6,6 @@ import threading
 import cv2
 import grpc
 import numpy as np
-from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 from serving.protocol.tensors import decode, encode
@@ -87,24 +86,17 @@ class ScriptedServer:
         return response
 
 
-def typed_frame(value: int) -> predict_pb2.PredictResponse:
-    """A uint8 frame in typed fields, as TensorFlow Serving answers by default."""
-    response = predict_pb2.PredictResponse()
-    frames = response.outputs["frames"]
-    frames.dtype = types_pb2.DT_UINT8
-    for size in (1, SIZE, SIZE, 3):
-        frames.tensor_shape.dim.add(size=size)
-    frames.int_val.extend([value] * (SIZE * SIZE * 3))
-    return response
-
-
-def jpeg_answer(request):
-    """A frame whose brightness is the landmarks' x, which is i + 4 for frame i of `track`."""
-    value = int(decode(request.inputs["landmarks"])[0, 0, 0])
+def grey_answer(value: int) -> predict_pb2.PredictResponse:
+    """One frame of that brightness."""
     data = cv2.imencode(".jpg", np.full((SIZE, SIZE, 3), value, np.uint8))[1].tobytes()
     answer = predict_pb2.PredictResponse()
-    answer.outputs["frames_jpeg"].CopyFrom(encode([data]))
+    encode([data], answer.outputs["frames_jpeg"])
     return answer
+
+
+def jpeg_answer(request) -> predict_pb2.PredictResponse:
+    """A frame whose brightness is the landmarks' x, which is i + 4 for frame i of `track`."""
+    return grey_answer(int(decode(request.inputs["landmarks"])[0, 0, 0]))
 
 
 def signatures_of(server) -> get_model_metadata_pb2.SignatureDefMap:

@@ -7,6 +7,7 @@ from absl import flags
 
 from serving import flags as client_flags
 from serving.client.channels import TlsOptions
+from serving.flags import Server
 from tests.serving.client_helpers import make_card
 
 _DEFINE = {kind: getattr(flags, kind) for kind in ("DEFINE_string", "DEFINE_bool")}
@@ -30,14 +31,15 @@ def parse(monkeypatch):
 
 def test_tls_is_off_plain_or_as_told(parse):
     parse()
-    assert client_flags.tls_options() is None
+    assert client_flags.read_server() == Server("localhost:8500", None)
     parse("--tls")
-    assert client_flags.tls_options() == TlsOptions()
-    parse("--tls_ca=ca.pem", "--tls_server_name=talking.example")
-    assert client_flags.tls_options() == TlsOptions(ca="ca.pem", server_name="talking.example")
+    assert client_flags.read_server().tls == TlsOptions()
+    parse("--server=a:1,b:2", "--tls_ca=ca.pem", "--tls_server_name=talking.example")
+    named = TlsOptions(ca="ca.pem", server_name="talking.example")
+    assert client_flags.read_server() == Server("a:1,b:2", named)
     parse("--tls_key=key.pem")
     with pytest.raises(ValueError, match="got cert None and key key.pem"):
-        client_flags.tls_options()
+        client_flags.read_server()
 
 
 def test_a_person_is_a_file_or_a_name_in_a_registry(tmp_path):

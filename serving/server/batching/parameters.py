@@ -50,16 +50,11 @@ def read_options(path: str | os.PathLike) -> BatchingOptions:
     Raises:
       ServingError: the file can not be read, or a field does not fit; both are named.
     """
+    proto = read_text_proto(path, BatchingParameters, "batching parameters")
     try:
-        proto = read_text_proto(path, BatchingParameters)
         return _options(proto)
     except ValueError as error:
-        message = str(error)
-        raise invalid_argument(
-            message if message.startswith(str(path)) else f"{path}: {message}"
-        ) from error
-    except OSError as error:
-        raise invalid_argument(f"batching parameters {path}: {error.strerror}") from error
+        raise invalid_argument(f"{path}: {error}") from error
 
 
 def options_of_version(

@@ -5,16 +5,15 @@ name and the entry.
 """
 
 import os
-import pathlib
 import re
 import threading
 from collections.abc import Callable
 
 import grpc
 from absl import logging
-from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.server.config_protos import read_text_proto
 from serving.server.errors import ServingError, invalid_argument
 
 _PLATFORM = "tensorflow"
@@ -29,18 +28,13 @@ def read_config(path: str | os.PathLike) -> model_server_config_pb2.ModelServerC
       ServingError: the file can not be read, or is not such a text proto (line, column and
         field are named).
     """
-    try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ServingError(
-            grpc.StatusCode.NOT_FOUND, f"model_config_file {path}: {error.strerror}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise invalid_argument(f"Invalid protobuf file: '{path}': {error}") from error
-    try:
-        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    except text_format.ParseError as error:
-        raise invalid_argument(f"Invalid protobuf file: '{path}': {error}") from error
+    return read_text_proto(
+        path,
+        model_server_config_pb2.ModelServerConfig,
+        "model_config_file",
+        missing=grpc.StatusCode.NOT_FOUND,
+        invalid="Invalid protobuf file: '{path}'",
+    )
 
 
 def watch_config(

@@ -7,27 +7,23 @@ loaded beside the old one. A version that fails to load ends with its error and 
 only after its folder was gone.
 """
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
 
-import grpc
 from absl import logging
-from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import ServingError, from_exception, invalid_argument
+from serving.server.errors import from_exception
 from serving.server.models import model_config
 from serving.server.models.loader import Loader
-from serving.server.models.servable import Servable
 from serving.server.models.versions import State, VersionTable
 
 _WARN_SECONDS = 30  # between warnings about the same thing
 
 
 class ModelStore:
-    """The models of a ModelServerConfig.
+    """The models of a ModelServerConfig; requests find them in `versions`.
 
     Args:
       loader: makes a version folder a servable.
@@ -51,12 +47,11 @@ class ModelStore:
         self._max_load_retries = max_load_retries
         self._load_retry_seconds = load_retry_seconds
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
-        self._versions = VersionTable()
-        self._loader.metrics.watch_versions(self._versions.states)
-        self._lock = threading.Lock()  # of the three below
+        self.versions = VersionTable()
+        self._loader.metrics.watch_versions(self.versions.states)
+        self._lock = threading.Lock()  # of the two below
         self._config = model_server_config_pb2.ModelServerConfig()
         self._models: dict[str, model_server_config_pb2.ModelConfig] = {}
-        self._labels: dict[str, dict[str, int]] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._manage, name="model_store", daemon=True)
@@ -71,10 +66,10 @@ class ModelStore:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
-        for name in self._versions.names():
-            for number in self._versions.numbers(name, State.AVAILABLE):
-                self._versions.unload(name, number)
-        self._versions.interrupt()
+        for name in self.versions.names():
+            for number in self.versions.numbers(name, State.AVAILABLE):
+                self.versions.unload(name, number)
+        self.versions.interrupt()
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> set[str]:
         """Takes over a configuration; loading goes on in the manager thread.
@@ -87,15 +82,15 @@ class ModelStore:
         """
         with self._lock:
             model_config.validate(config, self._config)
-            labels = {m.name: dict(m.version_labels) for m in config.model_config_list.config}
-            self._check_labels(labels)
             models = {m.name: m for m in config.model_config_list.config}
+            labels = {name: dict(model.version_labels) for name, model in models.items()}
+            self.versions.label(labels, self._allow_labels_for_unavailable)
             new = set(models) - set(self._models)
             for name in new:
-                self._versions.forget_failures(name)  # of an earlier life
+                self.versions.forget_failures(name)  # of an earlier life
             self._config = model_server_config_pb2.ModelServerConfig()
             self._config.CopyFrom(config)
-            self._models, self._labels = models, labels
+            self._models = models
         self._wake.set()
         return new
 
@@ -106,53 +101,9 @@ class ModelStore:
         if names is None:
             with self._lock:
                 names = set(self._models)
-        return self._versions.wait_until_available(
+        return self.versions.wait_until_available(
             names, lambda: cancelled() or self._stopping.is_set()
         )
-
-    def hold(self, spec: model_pb2.ModelSpec) -> contextlib.AbstractContextManager[Servable]:
-        """The version that a request asks for, kept loaded inside the block.
-
-        Raises:
-          ServingError: INVALID_ARGUMENT without a name or with an unknown label, NOT_FOUND when
-            no such version is available.
-        """
-        if not spec.name:
-            raise invalid_argument("ModelSpec has no name specified.")
-        return self._versions.hold(spec.name, self._requested_version(spec))
-
-    def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
-        """State of one version, or of all versions of a model, newest first.
-
-        Raises:
-          ServingError: NOT_FOUND when nothing is known of it.
-        """
-        return self._versions.status(spec.name, self._requested_version(spec))
-
-    def _requested_version(self, spec: model_pb2.ModelSpec) -> int | None:
-        choice = spec.WhichOneof("version_choice")
-        if choice == "version":
-            return spec.version.value
-        if choice == "version_label":
-            with self._lock:
-                version = self._labels.get(spec.name, {}).get(spec.version_label)
-            if version is None:
-                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
-            return version
-        return None
-
-    def _check_labels(self, labels: dict[str, dict[str, int]]) -> None:
-        for name, versions in labels.items():
-            available = self._versions.numbers(name, State.AVAILABLE)
-            for label, version in versions.items():
-                moved = self._labels.get(name, {}).get(label, version) != version
-                if version in available or (self._allow_labels_for_unavailable and not moved):
-                    continue
-                raise ServingError(
-                    grpc.StatusCode.FAILED_PRECONDITION,
-                    f"Request to assign label to version {version} of model {name}, "
-                    "which is not currently available for inference",
-                )
 
     # The manager thread.
 
@@ -161,7 +112,7 @@ class ModelStore:
             self._wake.clear()
             with self._lock:
                 models = dict(self._models)
-            for name in self._versions.names():
+            for name in self.versions.names():
                 if name not in models:
                     self._reconcile(name, {})
             for name, model in models.items():
@@ -182,13 +133,13 @@ class ModelStore:
 
     def _reconcile(self, name: str, aspired: dict[int, str]) -> None:
         """Takes steps until the model's versions are as asked; number → folder."""
-        self._versions.forget_failures(name, keep=set(aspired))
+        self.versions.forget_failures(name, keep=set(aspired))
         while not self._stopping.is_set():
-            ready = self._versions.numbers(name, State.AVAILABLE)
+            ready = self.versions.numbers(name, State.AVAILABLE)
             leaving = ready - set(aspired)
-            new = self._versions.untried(name, set(aspired))
+            new = self.versions.untried(name, set(aspired))
             if leaving and (not aspired or ready & set(aspired) or len(leaving) > 1):
-                self._versions.unload(name, min(leaving))
+                self.versions.unload(name, min(leaving))
             elif new:
                 self._load(name, max(new), aspired[max(new)])
             else:
@@ -196,7 +147,7 @@ class ModelStore:
 
     def _load(self, name: str, number: int, path: str) -> None:
         """Loads one version, or ends it with its error."""
-        self._versions.begin(name, number)
+        self.versions.begin(name, number)
         started = time.monotonic()
         for attempt in range(self._max_load_retries + 1):
             if attempt and self._stopping.wait(self._load_retry_seconds):
@@ -209,4 +160,4 @@ class ModelStore:
             except Exception as error:  # this thread must outlive any model
                 result = from_exception(error)
                 logging.error("Loading {name: %s version: %d} failed: %s", name, number, result)
-        self._versions.finish(name, number, result)
+        self.versions.finish(name, number, result)

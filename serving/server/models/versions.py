@@ -1,4 +1,4 @@
-"""States of all versions of all models, and the requests that hold them.
+"""States and labels of all versions of all models, and the requests that hold them.
 
 START, LOADING, AVAILABLE, UNLOADING, END: TensorFlow Serving's states. A request holds the version
 it runs on; an unloading version is freed when the last request lets go of it, by a thread of its
@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import grpc
 from absl import logging
-from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
-from serving.server.errors import ServingError, clipped
+from serving.server.errors import ServingError, clipped, invalid_argument
 from serving.server.models.servable import Servable
 
 _REMEMBERED = 16  # ended versions of a model
@@ -38,6 +38,7 @@ class VersionTable:
     def __init__(self):
         self._changed = threading.Condition()
         self._models: dict[str, dict[int, Version]] = {}
+        self._labels: dict[str, dict[str, int]] = {}
 
     def names(self) -> list[str]:
         """Models of which any version has been seen."""
@@ -115,14 +116,42 @@ class VersionTable:
         if idle:
             self._free(name, number, entry)
 
-    @contextlib.contextmanager
-    def hold(self, name: str, number: int | None) -> Iterator[Servable]:
-        """The version (the newest available one if None), kept loaded inside the block.
+    def label(self, labels: dict[str, dict[str, int]], allow_unavailable: bool) -> None:
+        """Takes over the labels of all models: model → label → version.
+
+        Args:
+          allow_unavailable: a version need not be available, unless that would move a label.
 
         Raises:
-          ServingError: NOT_FOUND when it is not available.
+          ServingError: FAILED_PRECONDITION for a version that is not available; nothing changed.
         """
         with self._changed:
+            for name, versions in labels.items():
+                available = self.numbers(name, State.AVAILABLE)
+                for label, version in versions.items():
+                    moved = self._labels.get(name, {}).get(label, version) != version
+                    if version in available or (allow_unavailable and not moved):
+                        continue
+                    raise ServingError(
+                        grpc.StatusCode.FAILED_PRECONDITION,
+                        f"Request to assign label to version {version} of model {name}, "
+                        "which is not currently available for inference",
+                    )
+            self._labels = labels
+
+    @contextlib.contextmanager
+    def hold(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
+        """The version that a request asks for, kept loaded inside the block.
+
+        Raises:
+          ServingError: INVALID_ARGUMENT without a name or with an unknown label, NOT_FOUND when
+            no such version is available.
+        """
+        name = spec.name
+        if not name:
+            raise invalid_argument("ModelSpec has no name specified.")
+        with self._changed:
+            number = self._requested(spec)
             ready = {
                 n: entry
                 for n, entry in self._models.get(name, {}).items()
@@ -130,9 +159,7 @@ class VersionTable:
             }
             if not ready:
                 request = f"Latest({name})" if number is None else f"Specific({name}, {number})"
-                raise ServingError(
-                    grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}"
-                )
+                raise _not_found(f"Servable not found for request: {request}")
             entry = ready[max(ready)]
             servable = entry.servable
             servable.refs += 1
@@ -146,23 +173,21 @@ class VersionTable:
                 arguments = (name, servable.version, entry)
                 threading.Thread(target=self._free, args=arguments, name="unload").start()
 
-    def status(self, name: str, number: int | None) -> get_model_status_pb2.GetModelStatusResponse:
+    def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
         """State of one version, or of all versions of a model, newest first.
 
         Raises:
           ServingError: NOT_FOUND when nothing is known of it.
         """
         response = get_model_status_pb2.GetModelStatusResponse()
+        name = spec.name
         with self._changed:
+            number = self._requested(spec)
             versions = self._models.get(name, {})
             if number is not None and number not in versions:
-                raise ServingError(
-                    grpc.StatusCode.NOT_FOUND, f"Could not find version {number} of model {name}"
-                )
+                raise _not_found(f"Could not find version {number} of model {name}")
             if not versions:
-                raise ServingError(
-                    grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}"
-                )
+                raise _not_found(f"Could not find any versions of model {name}")
             for n in sorted(versions, reverse=True) if number is None else [number]:
                 entry = versions[n]
                 answer = response.model_version_status.add(version=n, state=entry.state)
@@ -198,6 +223,16 @@ class VersionTable:
             )
         return True
 
+    def _requested(self, spec: model_pb2.ModelSpec) -> int | None:
+        """The version's number; None: the newest. Raises ServingError for an unknown label."""
+        choice = spec.WhichOneof("version_choice")
+        if choice != "version_label":
+            return spec.version.value if choice else None
+        version = self._labels.get(spec.name, {}).get(spec.version_label)
+        if version is None:
+            raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
+        return version
+
     def _outcome(self, name: str) -> str | None:
         """ "available", the errors if all versions failed, or None: not known yet."""
         current = {n: e for n, e in self._models.get(name, {}).items() if e.tried}
@@ -220,3 +255,7 @@ class VersionTable:
                 del versions[old]
             self._changed.notify_all()
         logging.info("Unloaded {name: %s version: %d}", name, number)
+
+
+def _not_found(message: str) -> ServingError:
+    return ServingError(grpc.StatusCode.NOT_FOUND, message)

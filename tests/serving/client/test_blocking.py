@@ -6,20 +6,22 @@ import time
 import grpc
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from serving.client.blocking import CardMismatchError, TalkingHeadClient, TalkingHeadError
+from serving.client.messages import read_jpeg
+from serving.protocol.tensors import decode
 from tests.serving.client_helpers import (
     ADAIN,
     POINTS,
     SIZE,
     ScriptedServer,
     column_of_point,
+    grey_answer,
+    jpeg_answer,
     make_card,
     signatures_of,
     track,
-    typed_frame,
 )
 
 
@@ -52,15 +54,13 @@ def test_animate_takes_bare_params_and_reads_an_endless_source_as_it_goes(client
     stream.close()
 
 
-def test_jpeg_and_render(client):
-    data = next(client.animate_jpeg(track(1), make_card()))
-    assert data[:2] == b"\xff\xd8"
-    images = np.zeros((3, SIZE, SIZE, 3), np.uint8)
-    images[:, 1, 2] = 100
-    rendered = list(client.render(images, make_card()))
-    assert len(rendered) == 3
-    assert rendered[2][1, 2].tolist() == [140, 180, 220]
-    assert rendered[2][0, 0].tolist() == [40, 80, 120]
+def test_jpeg_files_are_those_of_the_frames(client):
+    files = list(client.animate_jpeg(track(3), make_card(), batch_size=2))
+    assert len(files) == 3 and all(data[:2] == b"\xff\xd8" for data in files)
+    for data, frame in zip(files, client.animate(track(3), make_card()), strict=True):
+        np.testing.assert_array_equal(read_jpeg(data), frame)
+    with pytest.raises(TalkingHeadError, match="DATA_LOSS: the server's frame is no JPEG"):
+        read_jpeg(files[0][2:])
 
 
 def test_embed_one_person_and_several(client):
@@ -116,6 +116,12 @@ def test_status_metadata_and_waiting(client):
             ValueError,
             "landmarks of frame 0: not all values are finite",
         ),
+        (
+            make_card(),
+            np.full((1, POINTS, 2), "5"),
+            ValueError,
+            "landmarks of frame 0: got <U1, expected float32",
+        ),
     ],
 )
 def test_mismatches_are_named_before_anything_is_sent(client, person, landmarks, error, message):
@@ -128,8 +134,6 @@ def test_wrong_frames_are_named(client):
         client.embed(np.zeros((2, SIZE, SIZE, 3), np.float32), track(2))
     with pytest.raises(ValueError, match="a row of points for every frame"):
         client.embed(np.zeros((2, SIZE, SIZE, 3), np.uint8), track(3))
-    with pytest.raises(ValueError, match="landmark_images of frame 0: got float64"):
-        next(client.render(np.zeros((1, SIZE, SIZE, 3)), make_card()))
 
 
 def test_errors_keep_the_servers_code(client, toy_server):
@@ -160,38 +164,30 @@ def scripted(toy_server):
         server.server.stop(None)
 
 
-def images(count):
-    return (np.full((SIZE, SIZE, 3), index, np.uint8) for index in range(count))
-
-
-def sent_value(request) -> int:
-    return int(tf.make_ndarray(request.inputs["landmark_images"]).flat[0])
-
-
 def test_several_requests_in_flight_and_answers_out_of_order(scripted):
     together = threading.Barrier(4, timeout=20)
 
     def answer(request, number, context):
         together.wait()  # breaks unless four requests are under way at once
         time.sleep(0.02 * (4 - number % 4))  # the later, the faster
-        return typed_frame(sent_value(request))
+        return jpeg_answer(request)
 
     client = scripted(answer, max_in_flight=4)
-    frames = list(client.render(images(12), make_card()))
-    assert [int(frame[0, 0, 0]) for frame in frames] == list(range(12))
+    frames = list(client.animate(track(12), make_card()))
+    assert [int(frame[0, 0, 0]) for frame in frames] == list(range(4, 16))
 
 
 def test_a_failure_comes_after_the_frames_before_it(scripted):
     def answer(request, number, context):
-        if sent_value(request) == 2:
+        if decode(request.inputs["landmarks"])[0, 0, 0] == 6:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue is full")
-        return typed_frame(sent_value(request))
+        return jpeg_answer(request)
 
     seen = []
     with pytest.raises(TalkingHeadError, match="frame 2 by model generator.*queue is full") as e:
-        for frame in scripted(answer).render(images(6), make_card()):
+        for frame in scripted(answer).animate(track(6), make_card()):
             seen.append(int(frame[0, 0, 0]))
-    assert seen == [0, 1]
+    assert seen == [4, 5]
     assert e.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert e.value.details == "queue is full"
 
@@ -201,16 +197,16 @@ def test_deadline(scripted):
 
     def answer(request, number, context):
         release.wait(20)
-        return typed_frame(0)
+        return grey_answer(0)
 
     client = scripted(answer, timeout=0.3)
     with pytest.raises(TalkingHeadError) as caught:
-        next(client.render(images(1), make_card()))
+        next(client.animate(track(1), make_card()))
     release.set()
     assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_answer_without_the_output_is_an_error(scripted):
     client = scripted(lambda request, number, context: predict_pb2.PredictResponse())
-    with pytest.raises(TalkingHeadError, match="no output 'frames'"):
-        next(client.render(images(1), make_card()))
+    with pytest.raises(TalkingHeadError, match="no output 'frames_jpeg'"):
+        next(client.animate(track(1), make_card()))

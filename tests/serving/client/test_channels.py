@@ -14,13 +14,12 @@ from serving.client.channels import TlsOptions, connection
 from tests.serving.certificates import make_identities
 from tests.serving.client_helpers import (
     POINTS,
-    SIZE,
     ScriptedServer,
     column_of_point,
+    grey_answer,
     make_card,
     signatures_of,
     track,
-    typed_frame,
 )
 
 
@@ -85,10 +84,6 @@ def scripted(toy_server):
         server.server.stop(None)
 
 
-def images(count):
-    return np.zeros((count, SIZE, SIZE, 3), np.uint8)
-
-
 def failing(times, code):
     """Answers that refuse the first `times` requests, and the sizes of all that came."""
     seen = []
@@ -97,7 +92,7 @@ def failing(times, code):
         seen.append(request.ByteSize())
         if number < times:
             context.abort(code, "come again")
-        return typed_frame(9)
+        return grey_answer(9)
 
     return answer, seen
 
@@ -105,19 +100,19 @@ def failing(times, code):
 def test_unavailable_is_tried_again_within_the_deadline(scripted):
     answer, seen = failing(2, grpc.StatusCode.UNAVAILABLE)
     with TalkingHeadClient(scripted(answer).target, timeout=20) as client:
-        (frame,) = client.render(images(1), make_card())
+        (frame,) = client.animate(track(1), make_card())
         assert frame.max() == 9 and len(seen) == 3
 
     answer, seen = failing(9, grpc.StatusCode.UNAVAILABLE)
     with TalkingHeadClient(scripted(answer).target, timeout=0.5) as client:
         with pytest.raises(TalkingHeadError) as caught:  # five attempts take a second and more
-            list(client.render(images(1), make_card()))
+            list(client.animate(track(1), make_card()))
         assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED and 1 < len(seen) < 5
 
     answer, seen = failing(1, grpc.StatusCode.UNAVAILABLE)
     with TalkingHeadClient(scripted(answer).target) as client:
-        # 40 images are more than gRPC keeps for another attempt by default (256 kB).
-        assert len(list(client.render(images(40), make_card(), batch_size=40))) == 1
+        # 500 landmark sets are more than gRPC keeps for another attempt by default (256 kB).
+        assert len(list(client.animate(track(500), make_card(), batch_size=500))) == 1
         assert [size > 256 * 1024 for size in seen] == [True, True]
 
 
@@ -126,12 +121,12 @@ def test_nothing_else_is_tried_again_and_retries_can_be_off(scripted):
         answer, seen = failing(1, code)
         with TalkingHeadClient(scripted(answer).target) as client:
             with pytest.raises(TalkingHeadError, match=f"{code.name}: come again"):
-                next(client.render(images(1), make_card()))
+                next(client.animate(track(1), make_card()))
             assert len(seen) == 1
     answer, seen = failing(1, grpc.StatusCode.UNAVAILABLE)
     with TalkingHeadClient(scripted(answer).target, retries=0) as client:
         with pytest.raises(TalkingHeadError, match="UNAVAILABLE: come again"):
-            next(client.render(images(1), make_card()))
+            next(client.animate(track(1), make_card()))
         assert len(seen) == 1
 
 
@@ -141,21 +136,21 @@ def test_requests_are_spread_over_the_servers_and_a_dead_one_is_left_out(scripte
     def counting(which):
         def answer(request, number, context):
             counts[which] += 1
-            return typed_frame(which)
+            return grey_answer(which)
 
         return answer
 
     servers = [scripted(counting(which)) for which in (0, 1)]
     with TalkingHeadClient(",".join(server.target for server in servers)) as client:
         client.metadata("generator")  # both connections come up
-        list(client.render(images(40), make_card()))
+        list(client.animate(track(40), make_card()))
         assert sum(counts) == 40 and min(counts) >= 5
         servers[0].server.stop(None).wait()
         before = counts[1]
-        assert len(list(client.render(images(20), make_card()))) == 20
+        assert len(list(client.animate(track(20), make_card()))) == 20
         assert counts[1] == before + 20
     with TalkingHeadClient(f"127.0.0.1:1,{servers[1].target}") as client:  # dead from the start
-        assert len(list(client.render(images(20), make_card()))) == 20
+        assert len(list(client.animate(track(20), make_card()))) == 20
 
 
 class Photos(tf.Module):
@@ -238,7 +233,7 @@ def test_tls_with_client_certificates(scripted, tmp_path):
     credentials = grpc.ssl_server_credentials(
         [(server.key, server.certificate)], authority.certificate, require_client_auth=True
     )
-    running = scripted(lambda request, number, context: typed_frame(9), credentials)
+    running = scripted(lambda request, number, context: grey_answer(9), credentials)
     by_name = running.target.replace("127.0.0.1", "localhost")  # the certificate has the address
     named = TlsOptions(**paths, server_name="127.0.0.1")
     for target, tls in (
@@ -248,11 +243,11 @@ def test_tls_with_client_certificates(scripted, tmp_path):
         (f"{by_name},127.0.0.1:1", named),
     ):
         with TalkingHeadClient(target, tls=tls, timeout=10) as client:
-            assert next(client.render(images(1), make_card())).max() == 9
+            assert next(client.animate(track(1), make_card())).max() == 9
 
     async def ask():
         async with AsyncTalkingHeadClient(by_name, tls=named, timeout=10) as client:
-            return await anext(client.render(images(1), make_card()))
+            return await anext(client.animate(track(1), make_card()))
 
     assert asyncio.run(ask()).max() == 9
     for target, wrong in (

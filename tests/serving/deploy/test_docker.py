@@ -134,7 +134,7 @@ def test_the_image_of_the_embedded_server_has_what_it_imports(deploy, repo_root)
     assert installed == asked
     seen = set()
     imports = imported_by("serving.model_server", repo_root, seen)
-    assert {"serving.model_server", "serving.server.prediction_service"} <= seen
+    assert {"serving.model_server", "serving.server.services"} <= seen
     ours = {"serving"}  # what the image copies
     assert "COPY serving serving" in dockerfile
     third_party = imports - ours - set(sys.stdlib_module_names)

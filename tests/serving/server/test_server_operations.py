@@ -93,7 +93,7 @@ class Operated:
     def request(self, gate="open"):
         message = predict_pb2.PredictRequest()
         message.model_spec.name = "gate"
-        message.inputs["path"].CopyFrom(encode([str(self.folder / gate).encode()]))
+        encode([str(self.folder / gate).encode()], message.inputs["path"])
         return message
 
     def send(self, gate):
@@ -233,11 +233,11 @@ def test_what_takes_longer_than_the_grace_is_ended(tmp_path, toys, start_server)
     )
     message = predict_pb2.PredictRequest()
     message.model_spec.name = "gate"
-    message.inputs["path"].CopyFrom(encode([b"x" * 20000]))
+    encode([b"x" * 20000], message.inputs["path"])
     with pytest.raises(grpc.RpcError) as caught:
         server.prediction.Predict(message, timeout=60)
     assert caught.value.code() == Code.RESOURCE_EXHAUSTED
-    message.inputs["path"].CopyFrom(encode([str(tmp_path / "never").encode()]))
+    encode([str(tmp_path / "never").encode()], message.inputs["path"])
     calls = [server.prediction.Predict.future(message) for _ in range(2)]  # no deadline
     time.sleep(0.5)
     server.process.terminate()
@@ -270,6 +270,8 @@ def test_wrong_flags_and_files_are_named(tmp_path, settings, message):
         name: value.format(**paths) if isinstance(value, str) else value
         for name, value in settings.items()
     }
+    if "model_config_file" not in flags.FLAGS:
+        model_server.define_flags()
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     settings["model_config_file"] = str(tmp_path / "models.config")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measuring.memory import resident_mib
-from serving.server.models.memory import release_free_memory
+from serving.server.models.servable import release_free_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can give memory back")

@@ -6,8 +6,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server.batching.parameters import PER_MODEL_FILE, BatchingOptions
 from serving.server.errors import ServingError
-from serving.server.models import warmup
-from serving.server.models.loader import Loader
+from serving.server.models.loader import WARMUP_FILE, Loader, play_warmup
 from tests.serving.api_requests import request
 
 JPEG = tf.io.encode_jpeg(tf.zeros([8, 8, 3], tf.uint8)).numpy()
@@ -20,7 +19,7 @@ def decoder(tmp_path, toys):
 
 
 def write(folder, *records: bytes):
-    path = folder / warmup.FILE
+    path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
@@ -44,7 +43,7 @@ def load(folder, **settings):
 def test_records_are_played_and_counted(decoder):
     write(decoder, log(JPEG), log(JPEG), b"")  # a record without a log is passed over
     servable, registry = load(decoder)
-    assert warmup.play(servable, str(decoder)) == 3
+    assert play_warmup(servable, str(decoder)) == 3
     labels = {"model_path": str(decoder), "status": "OK"}
     name = ":tensorflow:serving:model_warmup_latency_count"
     assert registry.get_sample_value(name, labels) == 1
@@ -53,7 +52,7 @@ def test_records_are_played_and_counted(decoder):
 
 def test_without_a_file_nothing_is_played(decoder):
     servable, registry = load(decoder)
-    assert warmup.play(servable, str(decoder)) == 0
+    assert play_warmup(servable, str(decoder)) == 0
     assert "model_path" not in str(list(registry.collect()))
     servable.close()
 

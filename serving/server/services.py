@@ -1,8 +1,8 @@
-"""PredictionService: Predict and GetModelMetadata.
+"""PredictionService and ModelService: what the server answers.
 
-A request waits in the event loop, which costs no thread: until its bytes are there, until a worker
-thread is free, until its batch has been computed. Of those that have arrived, `limit` may be under
-way; more are refused. A request is one `Future`: when the client cancels, goes away or its
+A Predict request waits in the event loop, which costs no thread: until its bytes are there, until a
+worker thread is free, until its batch has been computed. Of those that have arrived, `limit` may be
+under way; more are refused. A request is one `Future`: when the client cancels, goes away or its
 deadline passes, the future is cancelled, and what has not begun is not computed.
 """
 
@@ -10,18 +10,25 @@ import asyncio
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import grpc
-import numpy as np
+from absl import logging
 from google.protobuf.message import DecodeError, Message
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    predict_pb2,
+)
 
 from serving.server import predict_request
 from serving.server.batching.batcher import Batcher
 from serving.server.errors import ServingError, from_exception, invalid_argument
 from serving.server.metrics import Metrics
 from serving.server.models.model_store import ModelStore
+from serving.server.models.versions import VersionTable
 
 
 def parse_message(message: type[Message], data: bytes) -> Message:
@@ -49,10 +56,10 @@ class _Pending:
 
 
 class PredictionService:
-    """Answers with the models of a store.
+    """Predict and GetModelMetadata.
 
     Args:
-      store: the models.
+      versions: the models.
       workers: threads that parse, run what is not batched, and write answers.
       batcher: the queues for models that have batching options.
       limit: Predict requests under way, waiting ones included.
@@ -61,13 +68,13 @@ class PredictionService:
 
     def __init__(
         self,
-        store: ModelStore,
+        versions: VersionTable,
         workers: ThreadPoolExecutor,
         batcher: Batcher | None,
         limit: int,
         metrics: Metrics,
     ):
-        self._store = store
+        self._versions = versions
         self._workers = workers
         self._batcher = batcher
         self._limit = limit
@@ -124,19 +131,21 @@ class PredictionService:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         with contextlib.ExitStack() as held:
-            servable = held.enter_context(self._store.hold(request.model_spec))
+            servable = held.enter_context(self._versions.hold(request.model_spec))
             pending.model = servable.name
-            call = predict_request.parse(request, servable.signatures)
-
-            def response(values: list[np.ndarray]) -> bytes:
-                answer = predict_request.answer(call, servable.name, servable.version, values)
-                return answer.SerializeToString()
-
+            call = predict_request.parse(
+                request, servable.name, servable.version, servable.signatures
+            )
             if self._batcher is not None and servable.batching is not None:
                 release = held.pop_all().close  # not before the request is done
                 pending.future.add_done_callback(lambda _: release())
                 self._batcher.submit(
-                    servable, call.feeds, call.fetches, pending.deadline, pending.future, response
+                    servable,
+                    call.feeds,
+                    call.fetches,
+                    pending.deadline,
+                    pending.future,
+                    call.answer,
                 )
             elif pending.future.set_running_or_notify_cancel():
                 timeout = None
@@ -145,7 +154,7 @@ class PredictionService:
                 began = time.monotonic()
                 outputs = servable.run(call.feeds, call.fetches, timeout)
                 self._metrics.run(servable.name, time.monotonic() - began)
-                pending.future.set_result(response(outputs))
+                pending.future.set_result(call.answer(outputs))
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -165,11 +174,51 @@ class PredictionService:
             if field != "signature_def":
                 raise invalid_argument(f"Metadata field {field} is not supported")
         response = get_model_metadata_pb2.GetModelMetadataResponse()
-        with self._store.hold(request.model_spec) as servable:
+        with self._versions.hold(request.model_spec) as servable:
             response.model_spec.name = servable.name
             response.model_spec.version.value = servable.version
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for key, signature in servable.signatures.items():
                 signatures.signature_def[key].CopyFrom(signature)
         response.metadata["signature_def"].Pack(signatures)
+        return response
+
+
+class ModelService:
+    """GetModelStatus and HandleReloadConfigRequest: tells and changes what a store serves."""
+
+    def __init__(self, store: ModelStore):
+        self._store = store
+
+    def get_model_status(
+        self, request: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """State of the versions of a model. Raises ServingError."""
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        return self._store.versions.status(request.model_spec)
+
+    def handle_reload_config_request(
+        self, request: model_management_pb2.ReloadConfigRequest, cancelled: Callable[[], bool]
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Takes over another model list and returns when its new models are available.
+
+        Args:
+          request: the list.
+          cancelled: asked while it waits: True ends the waiting, the list stays taken over.
+
+        Raises:
+          ServingError: the list is refused, or all versions of a new model failed.
+        """
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid_argument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        names = [model.name for model in request.config.model_config_list.config]
+        logging.info("Reloading config with models %s", names)
+        new = self._store.configure(request.config)
+        self._store.wait_until_available(new, cancelled)
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
         return response
