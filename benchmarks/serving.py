@@ -88,7 +88,7 @@ def start_tf_serving(stack: contextlib.ExitStack, config: pathlib.Path):
 
 
 def start_servers(stack: contextlib.ExitStack, folder: pathlib.Path) -> dict:
-    """name → (target, process id or None); says which ones are left out."""
+    """name -> (target, process id or None); says which ones are left out."""
     config = folder / "models.config"
     parameters = folder / "batching.pbtxt"
     given = FLAGS.batching_parameters
@@ -120,7 +120,7 @@ def check_server(target: str, adain_length: int) -> None:
 
 
 def measure(runners: dict, cases: list[tuple[str, int, int]]) -> dict:
-    """(name, clients, persons) → Load; a warm-up, then all cases in every round."""
+    """(name, clients, persons) -> Load; a warm-up, then all cases in every round."""
     loads = {case: Load() for case in cases}
     for name, clients, persons in cases:
         runners[name](clients, persons, min(1.0, FLAGS.seconds))  # shapes are traced once

@@ -1,4 +1,4 @@
-"""NumPy arrays ↔ `tensorflow.TensorProto`, for the client and the embedded server.
+"""NumPy arrays <-> `tensorflow.TensorProto`, for the client and the embedded server.
 
 Encoding puts numbers into `tensor_content` (one copy, no repeated fields). Decoding takes what
 any server or client may send: `tensor_content`, or the typed fields, in which a shorter list is

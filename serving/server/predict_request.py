@@ -21,7 +21,7 @@ _METHODS = tuple(f"tensorflow/serving/{name}" for name in ("predict", "classify"
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A checked request to a version: tensor name → value, outputs and their tensors' names."""
+    """A checked request to a version: tensor name -> value, outputs and their tensors' names."""
 
     model: str
     version: int
@@ -85,7 +85,7 @@ def _signature(
 def _feeds(
     signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto]
 ) -> dict[str, np.ndarray]:
-    """Tensor name → value, checked against the signature."""
+    """Tensor name -> value, checked against the signature."""
     _check_names(signature, inputs)
     values = {alias: inputs.get(alias, signature.defaults.get(alias)) for alias in signature.inputs}
     # TensorFlow counts the arguments of a run in the order of their tensors' names.

@@ -82,7 +82,7 @@ class PredictionService:
         self._under_way = 0
 
     async def predict(self, data: bytes, timeout: float | None) -> bytes:
-        """Runs a signature of a model: bytes of a PredictRequest → of a PredictResponse.
+        """Runs a signature of a model: bytes of a PredictRequest -> of a PredictResponse.
 
         Raises:
           ServingError: the refusal.

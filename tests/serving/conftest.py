@@ -60,7 +60,7 @@ def run_folder(tmp_path_factory, repo_root):
 
 @pytest.fixture(scope="session")
 def start_server(run_folder):
-    """start_server(config_path, *flags) → ServerProcess, or CompletedProcess if it gave up."""
+    """start_server(config_path, *flags) -> ServerProcess, or CompletedProcess if it gave up."""
     started = []
 
     def start(config, *flags):

@@ -14,7 +14,7 @@ from serving.server.batching.parameters import BatchingOptions
 from serving.server.errors import ServingError, from_exception, invalid_argument
 from serving.server.models.servable import Servable
 
-Feeds = dict[str, np.ndarray]  # tensor name → value
+Feeds = dict[str, np.ndarray]  # tensor name -> value
 
 
 class Request:

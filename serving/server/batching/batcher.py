@@ -72,7 +72,7 @@ class Batcher:
 
         Args:
           servable: with batching options; held by the caller until `future` is done.
-          feeds: tensor name → value.
+          feeds: tensor name -> value.
           fetches: tensor names.
           deadline: on `time.monotonic`'s clock; None waits for ever.
           future: pending; may be cancelled by the caller.

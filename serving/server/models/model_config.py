@@ -112,7 +112,7 @@ def _validate_model(model: model_server_config_pb2.ModelConfig) -> None:
 
 
 def aspired_versions(model: model_server_config_pb2.ModelConfig) -> dict[int, str] | None:
-    """Version → folder of what the model's version policy asks for now.
+    """Version -> folder of what the model's version policy asks for now.
 
     None when the base path can not be read: what is loaded then stays.
     """

@@ -132,7 +132,7 @@ class ModelStore:
             self._wake.wait(self._poll_seconds if self._poll_seconds > 0 else None)
 
     def _reconcile(self, name: str, aspired: dict[int, str]) -> None:
-        """Takes steps until the model's versions are as asked; number → folder."""
+        """Takes steps until the model's versions are as asked; number -> folder."""
         self.versions.forget_failures(name, keep=set(aspired))
         while not self._stopping.is_set():
             ready = self.versions.numbers(name, State.AVAILABLE)

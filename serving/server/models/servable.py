@@ -53,7 +53,7 @@ class Servable:
         """Runs the graph.
 
         Args:
-          feeds: tensor name → value, of the dtype of the tensor.
+          feeds: tensor name -> value, of the dtype of the tensor.
           fetches: tensor names.
           timeout: seconds until DEADLINE_EXCEEDED; None waits.
 

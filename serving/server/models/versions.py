@@ -117,7 +117,7 @@ class VersionTable:
             self._free(name, number, entry)
 
     def label(self, labels: dict[str, dict[str, int]], allow_unavailable: bool) -> None:
-        """Takes over the labels of all models: model → label → version.
+        """Takes over the labels of all models: model -> label -> version.
 
         Args:
           allow_unavailable: a version need not be available, unless that would move a label.

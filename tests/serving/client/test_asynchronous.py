@@ -42,7 +42,7 @@ async def paced(rows, seconds=0.005):
 
 @pytest.fixture
 def scripted(toy_server):
-    """scripted(answer) → target of a server with the toy generator's signatures."""
+    """scripted(answer) -> target of a server with the toy generator's signatures."""
     servers = []
 
     def start(answer):

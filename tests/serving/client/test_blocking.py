@@ -148,7 +148,7 @@ def test_errors_keep_the_servers_code(client, toy_server):
 
 @pytest.fixture
 def scripted(toy_server):
-    """scripted(answer) → client of a server that has the toy generator's signatures."""
+    """scripted(answer) -> client of a server that has the toy generator's signatures."""
     signatures = signatures_of(toy_server)
     opened = []
 

@@ -72,7 +72,7 @@ def test_wrong_retries_and_tls_files_are_named(tmp_path):
 
 @pytest.fixture
 def scripted(toy_server):
-    """scripted(answer, credentials) → a server with the toy generator's signatures."""
+    """scripted(answer, credentials) -> a server with the toy generator's signatures."""
     servers = []
 
     def start(answer, credentials=None):

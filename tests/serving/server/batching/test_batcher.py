@@ -42,7 +42,7 @@ class Doubler:
 
 @pytest.fixture
 def make():
-    """make(servable) → (submit, batcher)."""
+    """make(servable) -> (submit, batcher)."""
     batchers = []
 
     def make(servable, threads=1):
