@@ -6,17 +6,16 @@ server does not do one of these; the message says which. Works with any server a
 from the server's metadata.
 """
 
-import json
-import sys
 import time
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from serving import flags as client_flags
 from serving.client.blocking import CardMismatchError, TalkingHeadClient, TalkingHeadError
 from serving.client.signatures import adain_size, row_shape
 from serving.protocol import api
+from tf_talking import program
 
 FLAGS = flags.FLAGS
 
@@ -104,14 +103,9 @@ def _available(client: TalkingHeadClient, model: str) -> list[int]:
     return [status.version for status in client.model_status(model) if status.state == "AVAILABLE"]
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
+def main(_):
     models = (FLAGS.embedder, FLAGS.generator)
-    try:
-        server = client_flags.read_server()
-    except ValueError as error:
-        sys.exit(f"serving.check: {error}")
+    server = client_flags.read_server()
     with TalkingHeadClient(server.target, FLAGS.timeout, tls=server.tls) as client:
         try:
             client.wait_until_ready(models, timeout=FLAGS.wait_seconds)
@@ -120,12 +114,10 @@ def main(argv):
                 print(f"{model}: {', '.join(states)}")
             seen = check(client, FLAGS.generator, FLAGS.embedder, FLAGS.frames)
         except (TalkingHeadError, CardMismatchError, ValueError) as error:
-            print(error, file=sys.stderr)
-            sys.exit(1)
+            return program.fail(error, 1)
     print(f"{seen['frames']} frames of {seen['image_size']} px: all whole")
-    print(json.dumps(seen))
+    return seen
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main, define_flags)
