@@ -169,7 +169,7 @@ def fit(
         *more,  # first: whatever shows or saves the end sees the weights of the knee
         PreviewPictures(job.output / "previews", draw, job.preview_every, tensorboard),
         keras.callbacks.TensorBoard(str(tensorboard), write_graph=False),
-        keras.callbacks.CSVLogger(str(job.output / "log.csv"), append=resumes),
+        keras.callbacks.CSVLogger(str(log_file(job.output)), append=resumes),
     ]
     if job.backup_every:
         callbacks.append(BackupEvery(backups / digest, job.backup_every))
@@ -181,6 +181,14 @@ def fit(
         callbacks=callbacks,
     )
     shutil.rmtree(backups, ignore_errors=True)  # those of other jobs under this name too
+
+
+def log_file(output: pathlib.Path) -> pathlib.Path:
+    """log.csv; one that was begun under other names of the values is put aside, not mixed up."""
+    path = output / "log.csv"
+    if path.is_file() and "loss/generator" not in path.read_text():
+        path.replace(output / "log_before.csv")
+    return path
 
 
 def preview_of(person: PersonFrames, config: Config):
