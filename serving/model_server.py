@@ -24,7 +24,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from serving.server.batching.batcher import Batcher
-from serving.server.batching.parameters import BatchingOptions, read_options
+from serving.server.batching_parameters import BatchingOptions, read_options
 from serving.server.credentials import read_credentials
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.grpc_server import GrpcServer

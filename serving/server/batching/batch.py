@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import grpc
 import numpy as np
 
-from serving.server.batching.parameters import BatchingOptions
+from serving.server.batching_parameters import BatchingOptions
 from serving.server.errors import ServingError, from_exception, invalid_argument
 from serving.server.models.servable import Servable
 

@@ -21,7 +21,7 @@ import grpc
 import numpy as np
 
 from serving.server.batching.batch import Batch, Feeds, Part, Request, row_count
-from serving.server.batching.parameters import BatchingOptions
+from serving.server.batching_parameters import BatchingOptions
 from serving.server.errors import ServingError, from_exception, invalid_argument
 from serving.server.metrics import Metrics
 from serving.server.models.servable import Servable

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server import predict_request
-from serving.server.batching.parameters import BatchingOptions, options_of_version
+from serving.server.batching_parameters import BatchingOptions, options_of_version
 from serving.server.errors import ServingError, from_exception, invalid_argument
 from serving.server.metrics import Metrics
 from serving.server.models.servable import Servable, release_free_memory

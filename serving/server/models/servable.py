@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.batching.parameters import BatchingOptions
+from serving.server.batching_parameters import BatchingOptions
 from serving.server.errors import from_exception, invalid_argument
 
 _TAGS = ["serve"]

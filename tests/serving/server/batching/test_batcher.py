@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from serving.server.batching.batcher import Batcher
-from serving.server.batching.parameters import BatchingOptions
+from serving.server.batching_parameters import BatchingOptions
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.metrics import Metrics
 

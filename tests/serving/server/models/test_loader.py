@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.server.batching.parameters import PER_MODEL_FILE, BatchingOptions
+from serving.server.batching_parameters import PER_MODEL_FILE, BatchingOptions
 from serving.server.errors import ServingError
 from serving.server.models.loader import WARMUP_FILE, Loader, play_warmup
 from tests.serving.api_requests import request

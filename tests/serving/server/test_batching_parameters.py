@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.server.batching.parameters import (
+from serving.server.batching_parameters import (
     PER_MODEL_FILE,
     BatchingOptions,
     options_of_version,
