@@ -11,8 +11,8 @@ import pathlib
 import tempfile
 import time
 
-import tqdm
 from absl import app, flags
+from tqdm import trange
 
 from benchmarks.measuring.result import result
 from tf_talking import program
@@ -44,7 +44,7 @@ def define_flags() -> None:
 
 def render_clips(folder: pathlib.Path, count: int, frames: int, size: int) -> None:
     """Writes uncropped videos of procedural people."""
-    for number in tqdm.trange(count, unit="clip", desc="render"):
+    for number in trange(count, unit="clip", desc="render"):
         identity = procedural.Identity.sample(FIRST_PERSON + number)
         with VideoWriter(folder / f"clip{number}.mp4") as film:
             for pose in pose_track((FIRST_PERSON + number, 0), frames):
