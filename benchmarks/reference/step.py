@@ -36,13 +36,7 @@ class ReferenceTrainer(MetaTrainer):
 
     def _packed_step(self, batch, stop):
         metrics = self._reference_step(batch)
-        for ema_model, model in (
-            (self.ema_embedder, self.embedder),
-            (self.ema_generator, self.generator),
-        ):
-            for ema, value in zip(ema_model.weights, model.weights, strict=True):
-                decay = self.config.train.ema_decay if value.trainable else 0.0
-                ema.assign(decay * ema + (1.0 - decay) * value)
+        self._update_ema()
         self.step.assign_add(1)
         self._names = sorted(metrics)
         return tf.stack([metrics[name] for name in self._names])

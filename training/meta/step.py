@@ -181,12 +181,15 @@ class MetaTrainer:
     def _packed_step(self, batch, stop):
         """One vector of scalars: one reduction over the replicas and one copy to the host."""
         metrics = self.strategy.run(self._replica_step, args=(batch, stop))
-        copies = [*self.ema_embedder.weights, *self.ema_generator.weights]
-        weights = [*self.embedder.weights, *self.generator.weights]
-        ema.follow(self.strategy, copies, weights, self.config.train.ema_decay)
+        self._update_ema()
         self.step.assign_add(1)
         self.episodes.assign_add(self.config.train.batch_size)
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, metrics, axis=None)
+
+    def _update_ema(self):
+        copies = [*self.ema_embedder.weights, *self.ema_generator.weights]
+        weights = [*self.embedder.weights, *self.generator.weights]
+        ema.follow(self.strategy, copies, weights, self.config.train.ema_decay)
 
     def _replica_step(self, batch, stop):
         metrics, skipped = self.adversarial.step(batch)
