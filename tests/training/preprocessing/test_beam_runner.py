@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tf_talking import files
 from tf_talking.dataset.folder import DatasetFolder
 
 VIDEOS = {
@@ -124,7 +125,8 @@ def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, pr
     shutil.move(tmp_path / "id00017", source)
     # What a killed job left: a part that is whole, and half of another.
     (output / "parts").mkdir()
-    (output / "parts" / "0.1.2.tfrecord.tmp").write_bytes(b"half")
+    half = files.temporary_beside(output / "parts" / "0.tfrecord")
+    half.write_bytes(b"half")
     again = preprocess(
         source,
         output,
@@ -135,6 +137,7 @@ def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, pr
         "--beam_options=--direct_running_mode=in_memory --direct_num_workers=1",
     )
     assert again.returncode == 0, again.stderr
+    assert not half.exists()
     assert "3 of them done by earlier runs" in again.stdout
     for name, data in before.items():
         assert (output / name).read_bytes() == data

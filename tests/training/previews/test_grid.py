@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tf_talking import files
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media.photos import read_photo
@@ -144,7 +145,7 @@ def test_to_and_fro():
 def test_continuing_removes_what_a_killed_run_was_writing(tmp_path, nano_config):
     folder = RunFolder(tmp_path / "run")
     folder.start(nano_config, {})
-    (folder.previews / ".step_000000010.77.tmp.mp4").write_bytes(b"half")
+    files.temporary_beside(folder.previews / "step_000000010.mp4").write_bytes(b"half")
     (folder.previews / "step_000000005.png").write_bytes(b"whole")
     folder.start(nano_config, {})
     assert [path.name for path in folder.previews.iterdir()] == ["step_000000005.png"]
