@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_talking.landmarks.detector import Detection
 from tf_talking.media import jpeg
+from tf_talking.media.panels import scaled
 
 UP_SHIFT = 1 / 6  # of the landmarks' box
 SIDE = 2  # of the crop, times the landmarks' box
@@ -143,8 +144,6 @@ def crop_frame(
     """
     jpeg.check_rgb(frame)
     box = crop_box(landmarks)
-    cut = cut_box(frame, box)
-    method = cv2.INTER_AREA if box.side > size else cv2.INTER_CUBIC
-    image = cv2.resize(cut, (size, size), interpolation=method)
+    image = scaled(cut_box(frame, box), size, size)
     moved = (np.asarray(landmarks, np.float32) - (box.x0, box.y0) + 0.5) * (size / box.side) - 0.5
     return image, moved.astype(np.float32)
