@@ -89,8 +89,3 @@ class RunFolder:
         if not path.exists():
             raise ValueError(f"{path}: missing; the run folder is not whole")
         return json.loads(path.read_text())
-
-    def _remove_unfinished(self) -> None:
-        """Removes previews that a killed run was writing."""
-        for leftover in self.previews.glob(".step_*.tmp.*"):
-            leftover.unlink(missing_ok=True)
