@@ -89,7 +89,6 @@ def export(
 
 def main(argv: list[str]) -> str:
     """Returns the paths of both versions, a line each."""
-    logging.set_verbosity(logging.INFO)
     written = export(
         FLAGS.checkpoint,
         FLAGS.output,

@@ -156,7 +156,6 @@ def describe_run(options: JobOptions) -> str:
 def main(argv):
     if not FLAGS.run and not FLAGS.dry_run:
         raise app.UsageError("--run is missing: the folder that the run is written to")
-    logging.set_verbosity(logging.INFO)
     tf.get_logger().setLevel("WARNING")  # it tells of every collective operation it builds
     if not tf.config.list_physical_devices("GPU"):
         # On a CPU it gives up on this graph with an error line; the step takes as long without it.
