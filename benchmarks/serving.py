@@ -37,6 +37,7 @@ from serving.client.signatures import adain_size
 from serving.server.child import local_server_process
 from tf_talking import program
 from tf_talking.config import PRESETS
+from tf_talking.text_table import text_table
 
 FLAGS = flags.FLAGS
 
@@ -151,10 +152,8 @@ def ratios(figures: dict, persons: list[int]) -> dict:
 def show(figures: dict) -> None:
     """Prints the table."""
     columns = ("fps", "p50_ms", "p95_ms", "p99_ms", "cpu_s", "bytes_up", "bytes_down")
-    print(f"{'':<20}{'clients':>8}{'persons':>8}" + "".join(f"{c:>11}" for c in columns))
-    for (name, clients, persons), case in figures.items():
-        values = ("-" if case[c] is None else case[c] for c in columns)
-        print(f"{name:<20}{clients:>8}{persons:>8}" + "".join(f"{v:>11}" for v in values))
+    rows = [(*case, *(values[column] for column in columns)) for case, values in figures.items()]
+    print(text_table(("", "clients", "persons", *columns), rows))
 
 
 def main(argv):

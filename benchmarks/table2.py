@@ -38,6 +38,8 @@ from tf_talking.config import PRESETS, get_preset
 from tf_talking.networks.meta_checkpoint import load_meta_learned
 from tf_talking.networks.meta_learned import MetaLearned
 from training import flags as content_flags
+from training.pages.blocks import Table, to_markdown
+from training.pages.html import number
 
 FLAGS = flags.FLAGS
 OPTIONS = ("epochs", "measured_epochs", "rounds", "jit_compile", "precision")
@@ -111,14 +113,10 @@ def measure(
 
 def table(figures: dict) -> str:
     """Markdown of `measure`'s figures beside the paper's."""
-    lines = [
-        "| method (T) | ours, s | plain Keras call, s | paper (NVIDIA P40), s | |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
 
     def add(name: str, ours: float, plain: float | None, paper: float | None, note: str = ""):
-        cells = ["–" if value is None else f"{value:.4g}" for value in (ours, plain, paper)]
-        lines.append(f"| {name} | {' | '.join(cells)} | {note} |")
+        rows.append([name, *map(number, (ours, plain, paper)), note])
 
     for count, seconds in figures["ff"].items():
         add(f"FF ({count})", seconds["exported"], seconds["keras"], PAPER["ff"].get(count))
@@ -126,7 +124,8 @@ def table(figures: dict) -> str:
         add(f"FT ({count})", row["seconds"], None, PAPER["ft"].get(count), finetuning_note(row))
     seconds = figures["inference"]
     add("inference, a frame", seconds["exported"], seconds["keras"], PAPER["inference"])
-    return "\n".join(lines)
+    header = ["method (T)", "ours, s", "plain Keras call, s", "paper (NVIDIA P40), s", ""]
+    return to_markdown([Table(header, rows)]).rstrip()
 
 
 def finetuning_note(row: dict) -> str:

@@ -31,7 +31,7 @@ def test_flags_never_enter_a_room():
     assert not found
 
 
-NOT_YET = {"compare_evaluations", "evaluate", "model_server", "puppeteer", "report", "user_study"}
+NOT_YET = {"model_server"}
 
 
 @pytest.mark.parametrize(

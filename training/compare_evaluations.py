@@ -8,31 +8,32 @@ video, with its bootstrap interval.
 
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
-from tf_talking.program import print_result
+from tf_talking import program
 from training.evaluation.comparison import Named, build
 from training.evaluation.report import write_reports
-from training.runs.folder import write_atomically
 
 FLAGS = flags.FLAGS
-flags.DEFINE_multi_string(
-    "evaluation",
-    [],
-    "NAME=DIR, a folder of training.evaluate; at least two, the others are "
-    "compared with the first.",
-)
-flags.DEFINE_string("output", None, "Folder for compare.md and compare.html.", required=True)
 
 
-def run() -> pathlib.Path:
-    """The program without its exit codes. Returns the page's path."""
-    blocks = build([Named.parse(text) for text in FLAGS.evaluation])
+def define_flags() -> None:
+    flags.DEFINE_multi_string(
+        "evaluation",
+        [],
+        "NAME=DIR, a folder of training.evaluate; at least two, the others are "
+        "compared with the first.",
+    )
+    flags.DEFINE_string("output", None, "Folder for compare.md and compare.html.", required=True)
+
+
+def main(argv: list[str]) -> pathlib.Path:
+    del argv
     output = pathlib.Path(FLAGS.output)
+    blocks = build([Named.parse(text) for text in FLAGS.evaluation])
     output.mkdir(parents=True, exist_ok=True)
-    write_reports(blocks, output, write_atomically, "compare")
-    return output / "compare.html"
+    return write_reports(blocks, output, "compare")
 
 
 if __name__ == "__main__":
-    app.run(lambda argv: print_result(run, argv))
+    program.run(main, define_flags)

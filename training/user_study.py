@@ -1,12 +1,12 @@
 """User study (paper section 4): `python -m training.user_study real`, `build`, `score FILES`.
 
 `real` writes the real frames of a dataset folder's people; whoever evaluates methods writes the
-generated ones beside them (`study_frames.generated_folder`, `save_frames`):
+generated ones beside them (`study/frames.py`: `generated_folder`, `save_frames`):
 
     python -m training.user_study real --dataset=DATASET --frames=FRAMES
 
 `build` makes a page of triplets, two real frames and a generated one, from folders of frames
-(`study_frames.py` says how they lie); give the folder to the participants, keep the key:
+(`study/frames.py` says how they lie); give the folder to the participants, keep the key:
 
     python -m training.user_study build --frames=FRAMES --output=STUDY
 
@@ -19,11 +19,12 @@ can not count are named with the reason and left out. The last line is one JSON 
 import datetime
 import json
 import pathlib
-import sys
 
 from absl import app, flags, logging
 
-from training.runs.folder import write_atomically
+from tf_talking import program
+from tf_talking.files import write_whole
+from tf_talking.text_table import text_table
 from training.study import score as study_score
 from training.study.dataset import write_real_frames
 from training.study.frames import read_people
@@ -31,19 +32,26 @@ from training.study.page import write_study
 from training.study.triplets import conditions_of, draw_triplets
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("dataset", None, "real: dataset folder.")
-flags.DEFINE_list("identities", [], "real: people, separated by commas; default: everybody.")
-flags.DEFINE_integer("frames_per_video", 8, "real: frames of each video.", lower_bound=1)
-flags.DEFINE_string("frames", None, "real, build: folder of frames, as in study_frames.py.")
-flags.DEFINE_string("output", None, "build: folder to make; score: file for the JSON line.")
-flags.DEFINE_multi_string(
-    "key", None, "build: where the key is written (OUTPUT.key.json); score: key of each study."
-)
-flags.DEFINE_integer("triplets", 20, "build: triplets of each method and T.", lower_bound=1)
-flags.DEFINE_integer("size", 0, "build: side of the pictures, pixels; 0: the smallest one's.", 0)
-flags.DEFINE_integer("quality", 95, "build: of JPEG.", 1, 100)
-flags.DEFINE_string("title", "Which picture is fake?", "build: heading of the page.")
-flags.DEFINE_integer("seed", 0, "build: of the triplets; score: of the bootstrap.", lower_bound=0)
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("dataset", None, "real: dataset folder.")
+    flags.DEFINE_list("identities", [], "real: people, separated by commas; default: everybody.")
+    flags.DEFINE_integer("frames_per_video", 8, "real: frames of each video.", lower_bound=1)
+    flags.DEFINE_string("frames", None, "real, build: folder of frames, as in study/frames.py.")
+    flags.DEFINE_string("output", None, "build: folder to make; score: file for the JSON line.")
+    flags.DEFINE_multi_string(
+        "key", None, "build: where the key is written (OUTPUT.key.json); score: key of each study."
+    )
+    flags.DEFINE_integer("triplets", 20, "build: triplets of each method and T.", lower_bound=1)
+    flags.DEFINE_integer(
+        "size", 0, "build: side of the pictures, pixels; 0: the smallest one's.", 0
+    )
+    flags.DEFINE_integer("quality", 95, "build: of JPEG.", 1, 100)
+    flags.DEFINE_string("title", "Which picture is fake?", "build: heading of the page.")
+    flags.DEFINE_integer(
+        "seed", 0, "build: of the triplets; score: of the bootstrap.", lower_bound=0
+    )
 
 
 def real() -> None:
@@ -113,39 +121,33 @@ def score(arguments: list[str]) -> dict:
 
 def format_table(result: dict) -> str:
     """The rows as text for people."""
-    lines = [
-        f"{'method':<16}{'T':>4}{'USER':>8}  {'Wilson 95 %':<14}{'participants 95 %':<19}{'n':>6}"
-    ]
+
+    def interval(bounds: list[float] | None) -> str | None:
+        return bounds and "–".join(f"{bound:.3f}" for bound in bounds)
+
+    rows = []
     for row in result["results"]:
-        wilson, drawn = (
-            "–" if i is None else f"{i[0]:.3f}–{i[1]:.3f}"
-            for i in (row["wilson_95"], row["bootstrap_95"])
-        )
-        lines.append(
-            f"{row['method']:<16}{row['t'] or '':>4}{row['user']:>8.3f}  {wilson:<14}{drawn:<19}"
-            f"{row['n']:>6}"
-        )
-    return "\n".join(lines)
+        intervals = (interval(row[name]) for name in ("wilson_95", "bootstrap_95"))
+        rows.append((row["method"], row["t"] or "", f"{row['user']:.3f}", *intervals, row["n"]))
+    header = ("method", "T", "USER", "Wilson 95 %", "participants 95 %", "n")
+    return text_table(header, rows)
 
 
-def main(argv: list[str]) -> None:
-    try:
-        if argv[1:] == ["real"]:
+def main(argv: list[str]) -> str | None:
+    match argv[1:]:
+        case ["real"]:
             real()
-        elif argv[1:] == ["build"]:
+        case ["build"]:
             build()
-        elif argv[1:2] == ["score"]:
-            result = score(argv[2:])
+        case ["score", *answers]:
+            result = score(answers)
             line = json.dumps(result, ensure_ascii=False, allow_nan=False)
             if FLAGS.output:
-                write_atomically(pathlib.Path(FLAGS.output), line + "\n")
-            print(f"{format_table(result)}\n{line}")
-        else:
+                write_whole(FLAGS.output, line + "\n")
+            return f"{format_table(result)}\n{line}"
+        case _:
             raise app.UsageError("expected `real`, `build`, or `score` and files of answers")
-    except (ValueError, OSError) as error:
-        logging.error("%s", error)
-        sys.exit(2)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, define_flags, arguments=True)

@@ -20,6 +20,7 @@ from tf_talking.media.photos import write_png
 from tf_talking.metrics import registry
 from tf_talking.people.card import PersonCard
 from tf_talking.spread import spread
+from tf_talking.text_table import text_table
 
 METRICS = ("l1", "ssim")
 NEAREST = "nearest_source"
@@ -96,8 +97,8 @@ def write_sheet(
 
 def format_table(comparison: Comparison) -> str:
     """The errors as a text table."""
-    lines = [f"{'':<16}" + "".join(f"{metric.upper():>10}" for metric in METRICS)]
-    for name, errors in comparison.errors.items():
-        values = "".join(f"{errors[metric]:>10.4f}" for metric in METRICS)
-        lines.append(f"{name.replace('_', ' '):<16}{values}")
-    return "\n".join(lines)
+    rows = [
+        [name.replace("_", " "), *(f"{errors[metric]:.4f}" for metric in METRICS)]
+        for name, errors in comparison.errors.items()
+    ]
+    return text_table(["", *(metric.upper() for metric in METRICS)], rows)

@@ -1,8 +1,8 @@
 """Which metrics an evaluation can measure, by what files it was given, and measuring one video.
 
-What a metric needs besides frames comes from flags: FID's Inception features, CSIM's recogniser,
-the deep features' VGG19, the detector of the landmark error. A metric whose file is missing is left
-out, with the reason, never replaced by something else.
+What a metric needs besides frames is named by the caller: FID's Inception features, CSIM's
+recogniser, the deep features' VGG19, the detector of the landmark error. A metric whose file is not
+given is left out, never replaced by something else.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 from tf_talking.content.networks import build_content_networks
 from tf_talking.content.weights import describe
 from tf_talking.landmarks.detectors import get_detector
-from tf_talking.metrics import fid, registry
+from tf_talking.metrics import registry
 from tf_talking.metrics.face_recognition import load_recogniser
 from tf_talking.metrics.inception import load_inception
 from tf_talking.metrics.registry import Measurement
@@ -29,8 +29,8 @@ class EvaluationMetrics:
     Attributes:
       names: in the order of the report.
       needs: what they need, by the names of `Metric.needs`, but "landmarks".
-      sources: metric → file, package or detector that it depends on.
-      left_out: metric → why it is not measured.
+      sources: metric -> file, package or detector that it depends on.
+      left_out: metric -> the argument of `build_metrics` that it would take.
     """
 
     names: list[str]
@@ -60,32 +60,27 @@ class EvaluationMetrics:
             self.needs["detector"].close()
 
 
-def fid_of_features(real: np.ndarray, fake: np.ndarray) -> Measurement:
-    """FID between features [N, D] of all videos' real and generated frames."""
-    value = fid.frechet_distance(*fid.feature_statistics(real), *fid.feature_statistics(fake))
-    return Measurement("fid", value, len(real))
-
-
 def build_metrics(
     wanted: list[str] | None,
-    inception: str | None,
-    recogniser: str | None,
-    vgg19: str | None,
-    detector: str | None,
     scheme: str,
     image_size: int,
-    consecutive: bool,
+    *,
+    inception: str | None = None,
+    recogniser: str | None = None,
+    vgg19: str | None = None,
+    landmark_detector: str | None = None,
+    consecutive: bool = False,
 ) -> EvaluationMetrics:
     """Loads what the metrics need.
 
     Args:
       wanted: names; None: all that can be measured.
+      scheme: of the driving landmarks.
+      image_size: S, pixels.
       inception: `.npz` file of the Inception features, or None.
       recogniser: `.keras` or `.onnx` file, or an InsightFace name, or None.
       vgg19: "auto" or a file, or None.
-      detector: one of `DETECTORS`, or None.
-      scheme: of the driving landmarks.
-      image_size: S, pixels.
+      landmark_detector: one of `detectors.DETECTORS`, or None.
       consecutive: whether the hold-out frames follow one another.
 
     Raises:
@@ -96,34 +91,35 @@ def build_metrics(
         registry.get(name)
     chosen = [n for n in ORDER if wanted is None or n in wanted]
     chosen += [n for n in registry.names() if n not in ORDER and n in (wanted or ())]
-    loaders: Mapping[str, tuple] = {
-        "fid": ("features", inception, "--inception", load_inception),
-        "csim": ("recogniser", recogniser, "--recogniser", load_recogniser),
-        "perceptual": ("network", vgg19, "--vgg19", lambda f: _load_vgg19(f, image_size)),
+    # metric -> the argument that it depends on, that argument's value, its need, what loads it
+    sources: Mapping[str, tuple] = {
+        "fid": ("inception", inception, "features", load_inception),
+        "csim": ("recogniser", recogniser, "recogniser", load_recogniser),
+        "perceptual": ("vgg19", vgg19, "network", lambda f: _load_vgg19(f, image_size)),
         "landmark_error": (
+            "landmark_detector",
+            landmark_detector,
             "detector",
-            detector,
-            "--landmark_detector",
             lambda name: get_detector(name, scheme, video=False),
         ),
     }
     found = EvaluationMetrics([], {}, {}, {})
     for name in chosen:
+        argument, given, need, load = sources.get(name, (None, None, None, None))
         if name == "flicker" and not consecutive:
-            found.left_out[name] = "it needs --holdout_order=consecutive"
-        elif name in loaders and not loaders[name][1]:
-            found.left_out[name] = f"{loaders[name][2]} is not given"
+            found.left_out[name] = "consecutive"
+        elif argument and not given:
+            found.left_out[name] = argument
         else:
             found.names.append(name)
-            if name in loaders:
-                need, file, _, load = loaders[name]
-                found.needs[need] = loaded = load(file)
-                is_file = pathlib.Path(file).is_file()
-                source = describe(pathlib.Path(file)) if is_file else file
+            if argument:
+                found.needs[need] = loaded = load(given)
+                is_file = pathlib.Path(given).is_file()
+                source = describe(pathlib.Path(given)) if is_file else given
                 found.sources[name] = getattr(loaded, "weights_source", source)
-    missing = [name for name in wanted or () if name in found.left_out]
-    if missing:
-        raise ValueError(f"--metrics: {missing[0]}: {found.left_out[missing[0]]}")
+    for name in wanted or ():
+        if name in found.left_out:
+            raise ValueError(f"metrics: {name} can not be measured without {found.left_out[name]}")
     return found
 
 

@@ -11,6 +11,13 @@ import numpy as np
 from tf_talking.metrics import registry
 
 
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Embeddings [N, D] or [1, D] twice -> their cosines float64 [N]."""
+    a, b = (np.asarray(rows, np.float64) for rows in (a, b))
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
 @registry.register("csim", higher_is_better=True, needs=("recogniser", "landmarks"))
 def csim(
     real: np.ndarray,
@@ -18,13 +25,11 @@ def csim(
     recogniser: Callable[[np.ndarray, np.ndarray], np.ndarray],
     landmarks: np.ndarray,
 ) -> np.ndarray:
-    """uint8 [N, H, W, 3] twice → float64 [N] in −1..1.
+    """uint8 [N, H, W, 3] twice -> float64 [N] in −1..1.
 
     Args:
       real, fake: frames.
-      recogniser: frames and landmarks → embeddings [N, D], see `face_recognition`.
+      recogniser: frames and landmarks -> embeddings [N, D], see `face_recognition`.
       landmarks: float [N, 68, 2], pixels.
     """
-    a, b = (np.asarray(recogniser(f, landmarks), np.float64) for f in (real, fake))
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
+    return cosines(recogniser(real, landmarks), recogniser(fake, landmarks))

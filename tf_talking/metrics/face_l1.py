@@ -12,7 +12,7 @@ from tf_talking.metrics.l1 import l1
 
 @registry.register("face_l1", higher_is_better=False, needs=("landmarks",))
 def face_l1(real: np.ndarray, fake: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, 3] twice → float64 [N], mean |real - fake| in the face, on the 0..1 scale.
+    """uint8 [N, H, W, 3] twice -> float64 [N], mean |real - fake| in the face, on the 0..1 scale.
 
     Args:
       real, fake: the frames.

@@ -20,7 +20,7 @@ Recogniser = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """68 iBUG points [N, 68, 2] → left and right eye in the picture, nose tip, mouth corners."""
+    """68 iBUG points [N, 68, 2] -> left and right eye in the picture, nose tip, mouth corners."""
     landmarks = np.asarray(landmarks, np.float64)
     if landmarks.ndim != 3 or landmarks.shape[1] < 68 or landmarks.shape[2] != 2:
         raise ValueError(f"landmarks: got {landmarks.shape}, expected [N, 68, 2]")
@@ -43,7 +43,7 @@ def similarity_transform(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def align_faces(frames: np.ndarray, landmarks: np.ndarray, width: int = SIDE) -> np.ndarray:
-    """uint8 [N, H, W, 3] and landmarks [N, 68, 2] → aligned faces uint8 [N, 112, width, 3]."""
+    """uint8 [N, H, W, 3] and landmarks [N, 68, 2] -> aligned faces uint8 [N, 112, width, 3]."""
     target = TEMPLATE - ((SIDE - width) / 2, 0.0)
     return np.stack(
         [
@@ -54,7 +54,7 @@ def align_faces(frames: np.ndarray, landmarks: np.ndarray, width: int = SIDE) ->
 
 
 def load_recogniser(name: str | pathlib.Path, batch_size: int = 32) -> Recogniser:
-    """The function that `csim` needs: frames uint8 [N, H, W, 3], landmarks → embeddings [N, D].
+    """The function that `csim` needs: frames uint8 [N, H, W, 3], landmarks -> embeddings [N, D].
 
     Args:
       name: path of a `.keras` or `.onnx` file, or the name of an InsightFace pack ("buffalo_l"),

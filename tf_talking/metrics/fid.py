@@ -17,7 +17,7 @@ from tf_talking.metrics import registry
 
 
 def feature_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features [N, D] → mean float64 [D] and covariance float64 [D, D] (divided by N − 1).
+    """Features [N, D] -> mean float64 [D] and covariance float64 [D, D] (divided by N − 1).
 
     Raises:
       ValueError: not [N, D] with N ≥ 2, or values that are not finite.
@@ -50,9 +50,12 @@ def frechet_distance(mean_a, covariance_a, mean_b, covariance_b) -> float:
     )
 
 
+def fid_of_features(real: np.ndarray, fake: np.ndarray) -> float:
+    """d² between the features [N, D] of real and of generated frames."""
+    return frechet_distance(*feature_statistics(real), *feature_statistics(fake))
+
+
 @registry.register("fid", higher_is_better=False, needs=("features",), per="set")
 def fid(real: np.ndarray, fake: np.ndarray, features: Callable[[np.ndarray], np.ndarray]) -> float:
-    """uint8 [N, H, W, 3] twice → d². `features`: uint8 frames → [N, D], see `inception`."""
-    return frechet_distance(
-        *feature_statistics(features(real)), *feature_statistics(features(fake))
-    )
+    """uint8 [N, H, W, 3] twice -> d². `features`: uint8 frames -> [N, D], see `inception`."""
+    return fid_of_features(features(real), features(fake))

@@ -12,7 +12,7 @@ from tf_talking.metrics import registry
 
 @registry.register("flicker", higher_is_better=False, per="set")
 def flicker(real: np.ndarray, fake: np.ndarray) -> float:
-    """uint8 [N, H, W, 3] twice, consecutive frames of one video → 0..2, 0 for equal videos.
+    """uint8 [N, H, W, 3] twice, consecutive frames of one video -> 0..2, 0 for equal videos.
 
     Raises:
       ValueError: fewer than two frames.

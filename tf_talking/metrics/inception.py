@@ -44,7 +44,7 @@ def _of_kind(model: keras.Model, kind: type) -> list:
 
 
 def build_inception(path: str | pathlib.Path) -> keras.Model:
-    """A frozen model: RGB float32 [B, 299, 299, 3] in −1..1 → float32 [B, 768].
+    """A frozen model: RGB float32 [B, 299, 299, 3] in −1..1 -> float32 [B, 768].
 
     Raises:
       FileNotFoundError: no such file.
@@ -73,7 +73,7 @@ def build_inception(path: str | pathlib.Path) -> keras.Model:
 def load_inception(
     path: str | pathlib.Path, batch_size: int = 16
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The function that `fid` needs: uint8 [N, H, W, 3] → float32 [N, 768]."""
+    """The function that `fid` needs: uint8 [N, H, W, 3] -> float32 [N, 768]."""
     model = build_inception(path)
 
     @tf.function(reduce_retracing=True)

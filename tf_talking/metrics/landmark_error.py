@@ -15,7 +15,7 @@ _OUTER_EYE_CORNERS = (36, 45)
 
 
 def normalised_error(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Landmarks [N, 68, 2] twice → float64 [N], parts of the distance between the eyes."""
+    """Landmarks [N, 68, 2] twice -> float64 [N], parts of the distance between the eyes."""
     found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
     left, right = (wanted[:, i] for i in _OUTER_EYE_CORNERS)
     distance = np.linalg.norm(found - wanted, axis=-1).mean(axis=1)
@@ -27,7 +27,7 @@ def normalised_error(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def landmark_error(
     real: np.ndarray, fake: np.ndarray, detector: LandmarkDetector, landmarks: np.ndarray
 ) -> np.ndarray:
-    """uint8 [N, H, W, 3] → float64 [N], NaN where no one face is found.
+    """uint8 [N, H, W, 3] -> float64 [N], NaN where no one face is found.
 
     Args:
       real: not used.

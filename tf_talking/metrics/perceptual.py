@@ -15,7 +15,7 @@ _EPSILON = 1e-10  # as in LPIPS, for positions where nothing is active
 
 
 def feature_distance(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> np.ndarray:
-    """Activations [N, h, w, C] of each layer, of two sets of frames → float64 [N]."""
+    """Activations [N, h, w, C] of each layer, of two sets of frames -> float64 [N]."""
     total = 0.0
     for layer_a, layer_b in zip(a, b, strict=True):
         x, y = (
@@ -33,11 +33,11 @@ def perceptual(
     network: Callable[[np.ndarray], Sequence[np.ndarray]],
     batch_size: int = 16,
 ) -> np.ndarray:
-    """uint8 [N, S, S, 3] twice → float64 [N], 0 for equal frames.
+    """uint8 [N, S, S, 3] twice -> float64 [N], 0 for equal frames.
 
     Args:
       real, fake: frames.
-      network: float32 [B, S, S, 3] in −1..1 → activations, such as the "vgg19" of
+      network: float32 [B, S, S, 3] in −1..1 -> activations, such as the "vgg19" of
         `build_content_networks`.
       batch_size: frames that the network gets at once.
     """

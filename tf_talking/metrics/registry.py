@@ -147,9 +147,10 @@ def compute_frames(name: str, real: np.ndarray, fake: np.ndarray, **needs) -> np
 def measure(name: str, real: np.ndarray, fake: np.ndarray, **needs) -> Measurement:
     """The metric over all frames, and how many they are. Arguments and errors as above."""
     metric = get(name)
-    values, n = _call(metric, real, fake, needs)
     if metric.per == "set":
-        return Measurement(name, float(values), n)
+        value, n = _call(metric, real, fake, needs)
+        return Measurement(name, float(value), n)
+    values = compute_frames(name, real, fake, **needs)
     measured = ~np.isnan(values)
     value = float(np.mean(values[measured])) if measured.any() else float("nan")
     return Measurement(name, value, int(measured.sum()), int((~measured).sum()))

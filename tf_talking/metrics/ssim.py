@@ -23,7 +23,7 @@ def _window() -> np.ndarray:
 
 
 def _local_mean(image: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """float64 [H, W, 3] → [H - 10, W - 10, 3], only windows that lie inside."""
+    """float64 [H, W, 3] -> [H - 10, W - 10, 3], only windows that lie inside."""
     mean = cv2.sepFilter2D(image, cv2.CV_64F, window, window)
     return mean[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
 
@@ -42,7 +42,7 @@ def _ssim_of_frame(real: np.ndarray, fake: np.ndarray) -> float:
 
 @registry.register("ssim", higher_is_better=True)
 def ssim(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, 3] twice → float64 [N], -1 ... 1, 1 for equal frames.
+    """uint8 [N, H, W, 3] twice -> float64 [N], -1 ... 1, 1 for equal frames.
 
     Raises:
       ValueError: frames smaller than the window.

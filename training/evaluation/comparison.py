@@ -2,17 +2,13 @@
 
 import dataclasses
 
-import numpy as np
-
-from training.evaluation.folder import EvaluationFolder, over_all_videos, parse_line
-from training.evaluation.methods import LABELS
-from training.evaluation.report import (
-    conditions_of_model,
-    difference_cell,
-    heading_of,
-    interval_cell,
-)
-from training.pages.blocks import Heading, Lines, Table, Text, number
+from training.evaluation.folder import EvaluationFolder, FinishedVideo
+from training.evaluation.names import LABELS
+from training.evaluation.report import conditions_of_model, left_out_blocks
+from training.evaluation.tables import by_figure, by_video, difference_cells, heading_of, total_cell
+from training.evaluation.totals import median_seconds, over_all_videos
+from training.pages.blocks import Heading, Lines, Table, Text
+from training.pages.html import number
 
 # Facts that must agree: otherwise two figures do not measure the same.
 _SAME = ("data_hash", "holdout_frames", "holdout_order", "few_shot_from")
@@ -29,29 +25,31 @@ _DIFFERENCE_NOTE = (
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """An evaluation that has begun, and what to call it."""
+    """An evaluation that has begun, what to call it, and its finished videos by video_id."""
 
     name: str
     folder: EvaluationFolder
     facts: dict
+    videos: dict[str, FinishedVideo]
 
     @classmethod
     def parse(cls, text: str) -> "Named":
         """NAME=DIR. Raises ValueError where it is not that, or no evaluation is in DIR."""
         name, separator, path = text.partition("=")
         if not (name and separator and path):
-            raise ValueError(f"--evaluation: got {text!r}, expected NAME=DIR")
+            raise ValueError(f"evaluation: got {text!r}, expected NAME=DIR")
         folder = EvaluationFolder(path)
-        return cls(name, folder, folder.read_facts())
+        facts = folder.read_facts()
+        return cls(name, folder, facts, {video.video_id: video for video in folder.read_all()})
 
 
 def check_comparable(evaluations: list[Named]) -> None:
     """Raises ValueError, naming the evaluation and the field, where figures do not compare."""
     if len(evaluations) < 2:
-        raise ValueError(f"--evaluation: got {len(evaluations)}, expected at least 2")
+        raise ValueError(f"evaluation: got {len(evaluations)}, expected at least 2")
     names = [e.name for e in evaluations]
     if len(set(names)) < len(names):
-        raise ValueError(f"--evaluation: got the names {names}, expected all different")
+        raise ValueError(f"evaluation: got the names {names}, expected all different")
     first = evaluations[0]
     for other in evaluations[1:]:
         for field in _SAME:
@@ -70,38 +68,35 @@ def check_comparable(evaluations: list[Named]) -> None:
 
 
 def common_videos(evaluations: list[Named], shots: list[int]) -> tuple[list[str], dict[str, str]]:
-    """(videos that all have finished, video → why it is left out), in the first one's order.
+    """(videos that all have finished, video -> why it is left out), in the first one's order.
 
     Raises:
       ValueError: no video is left, or one was evaluated on other frames.
     """
-    frames = [e.folder.finished() for e in evaluations]
-    every = list(dict.fromkeys(video for own in frames for video in own))
+    first = evaluations[0]
     common, left_out = [], {}
-    for video in every:
-        missing = [e.name for e, own in zip(evaluations, frames, strict=True) if video not in own]
+    for name in dict.fromkeys(name for e in evaluations for name in e.videos):
+        missing = [e.name for e in evaluations if name not in e.videos]
         if missing:
-            left_out[video] = f"not finished in {', '.join(missing)}"
+            left_out[name] = f"not finished in {', '.join(missing)}"
             continue
-        for evaluation, own in zip(evaluations, frames, strict=True):
-            for what in ("holdout", *(("shots", str(t)) for t in shots)):
-                if _pick(own[video], what) != _pick(frames[0][video], what):
+        expected = _frames_of(first.videos[name], shots)
+        for other in evaluations[1:]:
+            for what, numbers in _frames_of(other.videos[name], shots).items():
+                if numbers != expected[what]:
                     raise ValueError(
-                        f"{evaluation.folder.path}: {video}: other {_name(what)} than in "
-                        f"{evaluations[0].folder.path}; their figures do not compare"
+                        f"{other.folder.path}: {name}: other {what} than in "
+                        f"{first.folder.path}; their figures do not compare"
                     )
-        common.append(video)
+        common.append(name)
     if not common:
-        raise ValueError("--evaluation: there is no video that all of them have finished")
+        raise ValueError("evaluation: there is no video that all of them have finished")
     return common, left_out
 
 
-def _pick(frames: dict, what):
-    return frames[what] if isinstance(what, str) else frames[what[0]][what[1]]
-
-
-def _name(what) -> str:
-    return "hold-out frames" if isinstance(what, str) else f"few-shot frames at T = {what[1]}"
+def _frames_of(video: FinishedVideo, shots: list[int]) -> dict[str, list[int]]:
+    few_shot = {f"few-shot frames at T = {t}": video.shots[t] for t in shots}
+    return {"hold-out frames": video.holdout, **few_shot}
 
 
 def build(evaluations: list[Named]) -> list:
@@ -114,47 +109,17 @@ def build(evaluations: list[Named]) -> list:
     first = evaluations[0].facts
     shots = [t for t in first["shots"] if all(t in e.facts["shots"] for e in evaluations)]
     if not shots:
-        raise ValueError("--evaluation: there is no T that all of them have")
+        raise ValueError("evaluation: there is no T that all of them have")
     metrics = [m for m in first["metrics"] if all(m in e.facts["metrics"] for e in evaluations)]
-    videos, left_out = common_videos(evaluations, shots)
-    totals = [
-        {
-            (row["method"], row["shots"], row["metric"]): row
-            for row in map(parse_line, over_all_videos(e.folder, videos, e.facts, metrics))
-        }
-        for e in evaluations
+    names, left_out = common_videos(evaluations, shots)
+    # What follows is of the common videos only.
+    compared = [
+        dataclasses.replace(e, videos={name: e.videos[name] for name in names}) for e in evaluations
     ]
-    values = {
-        e.name: {
-            (row["method"], row["shots"], row["metric"], row["video"]): row["value"]
-            for video in videos
-            for row in e.folder.read_lines(video)
-        }
-        for e in evaluations
-    }
-    rows, differences = [], []
-    for t in shots:
-        for method in LABELS:
-            having = [e for e in evaluations if method in e.facts["methods"]]
-            own = [
-                [
-                    f"{LABELS[method]} ({t})",
-                    e.name,
-                    *(interval_cell(found[method, t, m]) for m in metrics),
-                ]
-                for e, found in zip(evaluations, totals, strict=True)
-                if e in having
-            ]
-            if len(own) == len(evaluations) and all(row[2:] == own[0][2:] for row in own):
-                rows.append([own[0][0], "each", *own[0][2:]])  # what the evaluations share
-                continue
-            rows += own
-            if having[:1] == evaluations[:1]:
-                differences += _differences(having, values, method, t, metrics, videos)
-    compared = [m for m in metrics if m != "fid"]
+    means, differences = _tables(compared, shots, metrics)
     blocks = [
         Heading("Evaluations compared", 1),
-        Text(f"{len(videos)} videos, data {first['data_hash']}."),
+        Text(f"{len(names)} videos, data {first['data_hash']}."),
     ]
     for evaluation in evaluations:
         lines = conditions_of_model(evaluation.facts)
@@ -163,49 +128,61 @@ def build(evaluations: list[Named]) -> list:
     blocks += [
         Heading("Means"),
         Text(_NOTE),
-        Table(["method (T)", "evaluation", *map(heading_of, metrics)], rows),
+        means,
         Heading(f"Differences from {evaluations[0].name}"),
         Text(_DIFFERENCE_NOTE),
-        Table(["method (T)", "evaluation", *map(heading_of, compared)], differences),
+        differences,
         Heading("Few-shot learning time"),
         Text("Seconds, median over these videos, on whatever else the machines were doing."),
-        _times(evaluations, shots, videos),
+        _times(compared, shots),
     ]
-    if left_out:
-        lines = [f"{video}: {reason}" for video, reason in left_out.items()]
-        blocks += [Heading("Videos left out"), Lines(lines)]
-    return blocks
+    return blocks + left_out_blocks("Videos left out", left_out)
 
 
-def _differences(having, values, method, shots, metrics, videos) -> list[list[str]]:
-    table = []
-    for evaluation in having[1:]:
-        cells = []
-        for metric in metrics:
-            if metric != "fid":
-                a, b = (
-                    np.array([values[e.name][method, shots, metric, video] for video in videos])
-                    for e in (having[0], evaluation)
-                )
-                with np.errstate(invalid="ignore"):  # two infinite PSNRs
-                    cells.append(difference_cell(metric, b - a, having[0].facts["seed"]))
-        table.append([f"{LABELS[method]} ({shots})", evaluation.name, *cells])
-    return table
+def _tables(evaluations: list[Named], shots: list[int], metrics: list[str]) -> tuple[Table, Table]:
+    """Means, and differences from the first evaluation, of every method and T."""
+    first, names = evaluations[0], list(evaluations[0].videos)
+    videos = {e.name: list(e.videos.values()) for e in evaluations}
+    figures = {
+        e.name: by_figure(
+            [row for video in videos[e.name] for row in video.rows]
+            + over_all_videos(videos[e.name], e.facts, metrics)
+        )
+        for e in evaluations
+    }
+    means, differences = [], []
+    for t in shots:
+        for method in LABELS:
+            label = f"{LABELS[method]} ({t})"
+            having = [e for e in evaluations if method in e.facts["methods"]]
+            cells = {
+                e.name: [total_cell(figures[e.name][method, t, m, None]) for m in metrics]
+                for e in having
+            }
+            own = list(cells.values())
+            if len(having) == len(evaluations) and all(row == own[0] for row in own):
+                means.append([label, "each", *own[0]])  # what the evaluations share
+                continue
+            means += [[label, name, *row] for name, row in cells.items()]
+            for other in having[1:] if first in having else ():
+                pair = (figures[first.name], method), (figures[other.name], method)
+                row = difference_cells(*pair, t, by_video(metrics), names, first.facts["seed"])
+                differences.append([label, other.name, *row])
+    header = ["method (T)", "evaluation"]
+    return (
+        Table([*header, *map(heading_of, metrics)], means),
+        Table([*header, *map(heading_of, by_video(metrics))], differences),
+    )
 
 
-def _times(evaluations: list[Named], shots: list[int], videos: list[str]) -> Table:
-    rows, seen = [], []
-    for evaluation in evaluations:
-        frames = evaluation.folder.finished()
-        for t in shots:
-            seconds = [frames[video]["seconds"][str(t)] for video in videos]
-            seen += [m for m in seconds[0] if m not in seen]
-            rows.append((evaluation.name, t, seconds))
-    table = []
-    for name, t, seconds in rows:
-        cells = [
-            number(float(np.median([s[m] for s in seconds]))) if m in seconds[0] else "–"
-            for m in seen
-        ]
-        table.append([f"{name}, T = {t}", *cells])
-    return Table(["evaluation", *(LABELS[m] for m in seen)], table)
+def _times(evaluations: list[Named], shots: list[int]) -> Table:
+    rows = {
+        f"{e.name}, T = {t}": median_seconds(list(e.videos.values()), t)
+        for e in evaluations
+        for t in shots
+    }
+    seen = list(dict.fromkeys(method for own in rows.values() for method in own))
+    return Table(
+        ["evaluation", *(LABELS[method] for method in seen)],
+        [[name, *(number(own.get(method)) for method in seen)] for name, own in rows.items()],
+    )

@@ -7,20 +7,20 @@ drove it. The people are those of the smallest T; nobody drives himself.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
-from tf_talking.dataset.records import decode_frames
 from tf_talking.landmarks.draw import landmark_picture
+from tf_talking.media import panels
+from tf_talking.metrics.csim import cosines
 from tf_talking.metrics.face_recognition import Recogniser
 from tf_talking.metrics.registry import Measurement
 from tf_talking.spread import spread
-from training.evaluation.folder import make_line
-from training.evaluation.frames import VideoFrames
-from training.evaluation.methods import FF
-from training.evaluation.strips import strip_methods
+from training.evaluation.lines import make_row
+from training.evaluation.names import ranking_method, shown_methods
 from training.person.frames import PersonFrames
 
 _SHOWN_DRIVERS = 3  # the best ones, a row each
@@ -39,19 +39,17 @@ class Driver:
     @classmethod
     def read(cls, folder: DatasetFolder, entry: ManifestEntry, chosen: np.ndarray) -> "Driver":
         """The frames of a video with the numbers in `chosen`."""
-        record = folder.read_video(entry.video_id)
-        frames, landmarks = decode_frames(record, chosen), record.landmarks[chosen]
-        return cls(entry.video_id, entry.identity, frames, landmarks)
+        video = PersonFrames.of_record(folder.read_video(entry.video_id), chosen)
+        return cls(entry.video_id, entry.identity, video.frames, video.landmarks)
 
 
 def read_drivers(
-    folder: DatasetFolder, videos: list[VideoFrames], count: int, frames: int, seed: int
+    folder: DatasetFolder, videos: Iterable[tuple[ManifestEntry, np.ndarray]], frames: int
 ) -> list[Driver]:
-    """Up to `count` of the videos, drawn at random, each with `frames` of its hold-out frames."""
-    order = np.random.default_rng(seed).permutation(len(videos))[:count]
+    """Driving videos with `frames` frames each, spread over the numbers that stand beside them."""
     return [
-        Driver.read(folder, video.entry, video.holdout[spread(len(video.holdout), frames)])
-        for video in (videos[i] for i in sorted(order))
+        Driver.read(folder, entry, numbers[spread(len(numbers), frames)])
+        for entry, numbers in videos
     ]
 
 
@@ -75,18 +73,18 @@ class CrossReenactment:
         facts: dict,
         name: str,
         identity: str,
-    ) -> tuple[list[str], np.ndarray]:
-        """(result lines, picture strip) of one person.
+    ) -> tuple[list[dict], np.ndarray]:
+        """(rows, picture strip) of one person.
 
         Args:
           person: the few-shot frames.
-          frames: method → uint8, the drivers' frames one after the other.
+          frames: method -> uint8, the drivers' frames one after the other.
           drivers: in that order.
-          facts: of the evaluation, for the lines.
+          facts: of the evaluation, for the rows.
           name, identity: the video that the person comes from, or the photo; whose it is.
         """
         ends = np.cumsum([len(driver.landmarks) for driver in drivers])[:-1]
-        parts = {m: np.split(frames[m], ends) for m in strip_methods(list(frames))}
+        parts = {m: np.split(frames[m], ends) for m in shown_methods(list(frames))}
         values = {
             method: [
                 self.similarity(person, fakes, driver)
@@ -94,8 +92,8 @@ class CrossReenactment:
             ]
             for method, own in parts.items()
         }
-        lines = [
-            make_line(
+        rows = [
+            make_row(
                 facts,
                 Measurement("csim", values[method][i], len(driver.landmarks)),
                 method,
@@ -109,15 +107,12 @@ class CrossReenactment:
             for i, driver in enumerate(drivers)
         ]
         best = np.argsort(values[ranking_method(list(parts))])[::-1][:_SHOWN_DRIVERS]
-        return lines, self._strip(person, parts, [(i, drivers[i]) for i in best])
+        return rows, self._strip(person, parts, [(i, drivers[i]) for i in best])
 
     def similarity(self, person: PersonFrames, fakes: np.ndarray, driver: Driver) -> float:
         """Mean cosine similarity of the first source frame and generated frames, −1..1."""
         source = self.recogniser(person.frames[:1], person.landmarks[:1])
-        generated = self.recogniser(fakes, driver.landmarks)
-        rows = [np.asarray(e, np.float64) for e in (source, generated)]
-        source, generated = (e / np.linalg.norm(e, axis=1, keepdims=True) for e in rows)
-        return float((source * generated).sum(axis=1).mean())
+        return float(cosines(source, self.recogniser(fakes, driver.landmarks)).mean())
 
     def _strip(self, person: PersonFrames, parts: dict, drivers: list) -> np.ndarray:
         rows = []
@@ -127,13 +122,5 @@ class CrossReenactment:
                     self.config.landmarks, driver.landmarks[i], self.config.model.image_size
                 )
                 results = [own[number][i] for own in parts.values()]
-                rows.append(
-                    np.concatenate([person.frames[0], driver.frames[i], drawn, *results], axis=1)
-                )
-        return np.concatenate(rows)
-
-
-def ranking_method(methods: list[str]) -> str:
-    """Whose CSIM ranks the drivers: the first fine-tuned one, else feed-forward."""
-    tuned = [m for m in strip_methods(methods) if m != FF]
-    return tuned[0] if tuned else FF
+                rows.append([person.frames[0], driver.frames[i], drawn, *results])
+        return panels.grid(rows)

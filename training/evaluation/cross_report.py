@@ -1,15 +1,14 @@
 """The report's section on cross-reenactment: who drives whom best."""
 
-import math
+import pathlib
 
 import numpy as np
 
-from training.evaluation.bootstrap import mean_interval
-from training.evaluation.cross import ranking_method
-from training.evaluation.folder import EvaluationFolder
-from training.evaluation.methods import LABELS
-from training.evaluation.strips import strip_methods
-from training.pages.blocks import Heading, Picture, Table, Text, number
+from training.evaluation.folder import FinishedVideo
+from training.evaluation.names import LABELS, ranking_method, shown_methods
+from training.evaluation.tables import mean_cell
+from training.pages.blocks import Heading, Picture, Table, Text
+from training.pages.html import number
 
 _NOTE = (
     "Each person, learnt from T = {shots} frame(s), is driven by the landmarks of other people; "
@@ -19,47 +18,53 @@ _NOTE = (
 )
 
 
-def cross_blocks(folder: EvaluationFolder, facts: dict, video_ids: list[str]) -> list:
-    """Blocks of the section: a summary, then ranking and pictures of each person."""
-    methods = strip_methods(facts["methods"])
-    ranked_by = ranking_method(methods)
-    rows = {v: folder.read_lines(v, "cross.jsonl") for v in video_ids}
-    rows = {v: own for v, own in rows.items() if own}
-    if not rows:
+def cross_blocks(folder: pathlib.Path, facts: dict, videos: list[FinishedVideo]) -> list:
+    """Blocks of the section: a summary, then ranking and pictures of each person.
+
+    Args:
+      folder: of the evaluation.
+      facts: of evaluation.json.
+      videos: people, with or without rows of cross-reenactment.
+    """
+    methods = shown_methods(facts["methods"])
+    driven = [video for video in videos if video.cross]
+    if not driven:
         return []
     blocks = [
         Heading("Cross-reenactment"),
         Text(_NOTE.format(shots=min(facts["shots"]))),
-        _summary(rows, methods, facts["seed"]),
+        _summary(driven, methods, facts["seed"]),
     ]
-    for video_id, own in rows.items():
-        values = {(r["method"], r["driver"]): r["value"] for r in own}
-        drivers = sorted(
-            dict.fromkeys(r["driver"] for r in own), key=lambda d: -values[ranked_by, d]
-        )
-        path = folder.video(video_id) / "cross.png"
+    for video in driven:
+        path = video.path / "cross.png"
         columns = ["source", "driver", "landmarks", *(LABELS[m] for m in methods)]
         blocks += [
-            Heading(video_id, 3),
-            Picture(path, path.relative_to(folder.path), columns),
-            Table(
-                ["driver", *(f"CSIM↑ {LABELS[m]}" for m in methods)],
-                [[d, *(number(values[m, d]) for m in methods)] for d in drivers],
-                folded=f"Drivers, ranked by {LABELS[ranked_by]}",
-            ),
+            Heading(video.video_id, 3),
+            Picture(path, path.relative_to(folder), columns),
+            _ranking(video.cross, methods),
         ]
     return blocks
 
 
-def _summary(rows: dict[str, list[dict]], methods: list[str], seed: int) -> Table:
+def _ranking(rows: list[dict], methods: list[str]) -> Table:
+    ranked_by = ranking_method(methods)
+    values = {(r["method"], r["driver"]): r["value"] for r in rows}
+    drivers = dict.fromkeys(r["driver"] for r in rows)
+    return Table(
+        ["driver", *(f"CSIM↑ {LABELS[m]}" for m in methods)],
+        [
+            [driver, *(number(values[m, driver]) for m in methods)]
+            for driver in sorted(drivers, key=lambda driver: -values[ranked_by, driver])
+        ],
+        folded=f"Drivers, ranked by {LABELS[ranked_by]}",
+    )
+
+
+def _summary(videos: list[FinishedVideo], methods: list[str], seed: int) -> Table:
     """Means over people of their best driver's CSIM and of all drivers' mean."""
     table = []
     for method in methods:
-        own = [[r["value"] for r in lines if r["method"] == method] for lines in rows.values()]
-        cells = []
-        for values in (np.array([max(o) for o in own]), np.array([np.mean(o) for o in own])):
-            low, high = mean_interval(values, seed=seed)
-            interval = "" if math.isnan(low) else f" [{number(low)}, {number(high)}]"
-            cells.append(f"{number(float(values.mean()))}{interval}")
-        table.append([LABELS[method], *cells])
+        own = [[r["value"] for r in video.cross if r["method"] == method] for video in videos]
+        best, mean = ([take(values) for values in own] for take in (max, np.mean))
+        table.append([LABELS[method], mean_cell(best, seed), mean_cell(mean, seed)])
     return Table(["method", "CSIM↑ of the best driver", "CSIM↑ of all drivers"], table)

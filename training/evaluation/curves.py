@@ -3,18 +3,15 @@
 import math
 import pathlib
 import warnings
-from collections.abc import Callable
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.figure
 import numpy as np
 
-from training.evaluation.folder import EvaluationFolder
-from training.evaluation.methods import CURVE_FRAMES, FT, KNEE, LABELS
-from training.pages.blocks import Heading, Picture, Table, Text, number
+from training.evaluation.folder import FinishedVideo
+from training.evaluation.names import CURVE_FRAMES, FT, KNEE, LABELS
+from training.evaluation.tables import heading_of, range_cell
+from training.pages.blocks import Heading, Picture, Table, Text
+from training.pages.charts import new_figure, style_axes
+from training.pages.html import number
 
 CURVES_FILE = "curves.png"
 _COLORS = ("#1f5fa8", "#c2571a", "#2a7f3e", "#7a3e9d")
@@ -46,75 +43,55 @@ def mean_curve(curves: list[list[dict]], metric: str) -> tuple[np.ndarray, np.nd
         return epochs, np.nanmean(values, axis=0)
 
 
-def curve_blocks(
-    folder: EvaluationFolder, facts: dict, video_ids: list[str], heading: Callable[[str], str]
-) -> list:
+def curve_blocks(folder: pathlib.Path, facts: dict, videos: list[FinishedVideo]) -> list:
     """What the report says about curves and the knee; nothing where neither was asked for.
 
     Writes the picture of the curves into the folder.
     """
-    frames = [folder.read_frames(video_id) for video_id in video_ids]
-    stops = {t: [f["stops"][str(t)] for f in frames] for t in facts["shots"]}
+    stops = {t: [video.stops[t] for video in videos] for t in facts["shots"]}
     curves = {t: [s["curves"][FT] for s in own if FT in s["curves"]] for t, own in stops.items()}
     curves = {t: own for t, own in curves.items() if own}
     blocks = []
     if curves:
         metrics = [name for name in next(iter(curves.values()))[0][0] if name != "epoch"]
-        best = {t: _known([s["best"].get(KNEE) for s in own]) for t, own in stops.items()}
-        path = folder.path / CURVES_FILE
-        draw_curves(path, curves, metrics, best, heading)
+        path = folder / CURVES_FILE
+        draw_curves(path, curves, metrics, {t: _best(own) for t, own in stops.items()})
         picture = Picture(path, pathlib.PurePath(CURVES_FILE), metrics, 280, False)
         blocks += [Heading("Epoch by epoch"), Text(_CURVE_NOTE), picture]
     if KNEE in facts["methods"]:
-        blocks += [Heading(LABELS[KNEE]), Text(_KNEE_NOTE), _knee_table(facts, frames, stops)]
+        blocks += [Heading(LABELS[KNEE]), Text(_KNEE_NOTE), _knee_table(facts, videos, stops)]
     return blocks
 
 
-def draw_curves(
-    path: pathlib.Path, curves: dict, metrics: list[str], best: dict, heading: Callable
-) -> None:
-    """One small chart a metric side by side, a line for each T. `best`: T → epochs of knees."""
-    figure = matplotlib.figure.Figure((3.5 * len(metrics), 3.0), dpi=160, layout="constrained")
+def draw_curves(path: pathlib.Path, curves: dict, metrics: list[str], best: dict) -> None:
+    """One small chart a metric side by side, a line for each T. `best`: T -> epochs of knees."""
+    figure = new_figure(3.5 * len(metrics), 3.0, dpi=160)
     charts = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(charts, metrics, strict=True):
         for (shots, own), color in zip(curves.items(), _COLORS * len(curves), strict=False):
             axes.plot(*mean_curve(own, metric), color=color, linewidth=1.6, label=f"T = {shots}")
-            if len(best[shots]):
+            if best[shots]:
                 axes.axvline(np.median(best[shots]), color=color, linestyle=":", linewidth=1.2)
-        axes.set_title(heading(metric), fontsize=10, loc="left")
+        axes.set_title(heading_of(metric), fontsize=10, loc="left")
         axes.set_xlabel("epochs", fontsize=9)
-        axes.tick_params(labelsize=8)
-        axes.grid(alpha=0.25, linewidth=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
+        style_axes(axes)
     figure.axes[0].legend(fontsize=8, frameon=False)
     figure.savefig(path)
 
 
-def _known(values: list) -> np.ndarray:
-    return np.array([value for value in values if value is not None], float)
+def _best(stops: list[dict]) -> list[int]:
+    """Epochs of the knees that were found."""
+    return [s["best"][KNEE] for s in stops if s["best"].get(KNEE) is not None]
 
 
-def _spread_of(values: np.ndarray) -> str:
-    if not len(values):
-        return "–"
-    return f"{np.median(values):.3g} [{values.min():.3g}, {values.max():.3g}]"
-
-
-def _knee_table(facts: dict, frames: list[dict], stops: dict) -> Table:
+def _knee_table(facts: dict, videos: list[FinishedVideo], stops: dict) -> Table:
     rows = []
     for shots, own in stops.items():
         trained = [s["curves"][KNEE][-1]["epoch"] for s in own if s["curves"].get(KNEE)]
-        seconds = [frame["seconds"][str(shots)] for frame in frames]
+        seconds = [video.seconds[shots] for video in videos]
         ratio = math.nan
         if FT in facts["methods"]:
             ratio = float(np.median([s[KNEE] / s[FT] for s in seconds if s[FT]] or [math.nan]))
-        rows.append(
-            [
-                str(shots),
-                _spread_of(np.array(trained, float)),
-                _spread_of(_known([s["best"].get(KNEE) for s in own])),
-                number(ratio),
-            ]
-        )
+        rows.append([str(shots), range_cell(trained), range_cell(_best(own)), number(ratio)])
     header = ["T", "epochs trained", "epoch of the best weights", "seconds, by those of FT"]
     return Table(header, rows)

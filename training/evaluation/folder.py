@@ -10,25 +10,70 @@
 A video's folder gets its name when it is whole, so a killed evaluation goes on with the next one.
 """
 
+import dataclasses
 import hashlib
 import json
-import math
 import pathlib
 import re
 import shutil
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import tqdm
+from absl import logging
 
 from tf_talking.config import from_json, to_json
+from tf_talking.files import check_same, json_line, remove_unfinished, whole_folder, write_whole
 from tf_talking.media.photos import write_png
-from tf_talking.metrics.available import fid_of_features
-from tf_talking.metrics.registry import Measurement
-from training.evaluation.bootstrap import mean_interval
-from training.evaluation.results import result_line
-from training.runs.folder import write_atomically
+from training.evaluation.lines import parse_line, to_lines
 
 FACTS_FILE = "evaluation.json"
 REAL = "real"  # key of the real frames among the features
+_BY_SHOTS = ("shots", "seconds", "stops")  # of frames.json; JSON makes texts of their numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedVideo:
+    """What is known of a video, or of a photo that was driven, read from its folder once.
+
+    Attributes:
+      video_id, identity: whose.
+      path: its folder.
+      shots: T -> numbers of the few-shot frames.
+      holdout: numbers of the hold-out frames.
+      seconds: T -> method -> seconds of few-shot learning.
+      stops: T -> "curves" and "best" epochs of the fine-tuned methods.
+      rows, cross: results, and those of cross-reenactment; see `lines`.
+    """
+
+    video_id: str
+    identity: str | None
+    path: pathlib.Path
+    shots: dict[int, list[int]]
+    holdout: list[int] | None
+    seconds: dict[int, dict[str, float]]
+    stops: dict[int, dict]
+    rows: list[dict]
+    cross: list[dict]
+
+    @classmethod
+    def read(cls, path: pathlib.Path) -> "FinishedVideo":
+        """What `write_video` wrote."""
+        used = json.loads((path / "frames.json").read_text())
+        by_shots = {
+            name: {int(t): found for t, found in used.get(name, {}).items()} for name in _BY_SHOTS
+        }
+        rows, cross = (
+            [parse_line(line) for line in file.read_text().splitlines()] if file.exists() else []
+            for file in (path / "results.jsonl", path / "cross.jsonl")
+        )
+        known = {name: used.get(name) for name in ("video_id", "identity", "holdout")}
+        return cls(path=path, rows=rows, cross=cross, **known, **by_shots)
+
+    def features(self) -> dict[str, np.ndarray]:
+        """Inception features, by `REAL` and `feature_key`."""
+        with np.load(self.path / "features.npz") as file:
+            return dict(file)
 
 
 class EvaluationFolder:
@@ -49,18 +94,18 @@ class EvaluationFolder:
           ValueError: it was not; names the field.
         """
         path = self.path / FACTS_FILE
-        facts = json.loads(json.dumps(facts))
         if path.is_file():
             before = json.loads(path.read_text())
             if "config" in before:  # through the config: fields that came later have their defaults
                 config = from_json(json.dumps(before["config"]), f"{path} (its config)")
                 before["config"] = json.loads(to_json(config))
-            check_same(path, facts, before)
-            for leftover in self.videos.glob("*.tmp"):
+            check_same(before, facts, path)
+            remove_unfinished(self.videos)
+            for leftover in self.videos.glob("*.tmp"):  # of earlier versions
                 shutil.rmtree(leftover)
             return
         self.videos.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(facts, indent=2) + "\n")
+        write_whole(path, json.dumps(facts, indent=2) + "\n")
 
     def read_facts(self) -> dict:
         """evaluation.json.
@@ -73,12 +118,6 @@ class EvaluationFolder:
             raise ValueError(f"{path}: missing; expected a folder of training.evaluate")
         return json.loads(path.read_text())
 
-    def finished(self) -> dict[str, dict]:
-        """video_id → frames.json of every finished video, sorted by video_id."""
-        paths = [p / "frames.json" for p in self.videos.glob("*") if p.suffix != ".tmp"]
-        found = [json.loads(path.read_text()) for path in paths]
-        return {frames["video_id"]: frames for frames in sorted(found, key=lambda f: f["video_id"])}
-
     def video(self, video_id: str) -> pathlib.Path:
         """Folder of a finished video; readable, and no two videos have the same."""
         readable = re.sub(r"[^\w.-]+", "_", video_id)[-60:].strip("._")
@@ -87,155 +126,67 @@ class EvaluationFolder:
     def is_finished(self, video_id: str) -> bool:
         return self.video(video_id).is_dir()
 
+    def unfinished(self, items: Sequence, name: Callable[[object], str], unit: str) -> Iterable:
+        """Those of the items that are not finished, with a bar that tells how far it is.
+
+        Args:
+          items: what is evaluated.
+          name: item -> its video_id.
+          unit: what an item is called.
+        """
+        todo = [item for item in items if not self.is_finished(name(item))]
+        if len(todo) < len(items):
+            logging.info("%d of %d %ss are finished", len(items) - len(todo), len(items), unit)
+        return tqdm.tqdm(todo, desc="evaluation", unit=unit)
+
     def write_video(
         self,
         video_id: str,
-        lines: list[str],
+        rows: list[dict],
         frames: dict,
         strip: np.ndarray | None,
         features: dict[str, np.ndarray],
-        cross: tuple[list[str], np.ndarray] | None = None,
+        cross: tuple[list[dict], np.ndarray] | None = None,
     ) -> None:
         """Writes a finished video.
 
         Args:
           video_id: of the dataset.
-          lines: of `result_line`.
+          rows: of `make_row`.
           frames: which frames were used and what took how long, for frames.json.
           strip: uint8 picture, or None.
-          features: `REAL` and "METHOD T" → Inception features [N, D]; empty without FID.
-          cross: lines and strip of cross-reenactment.
+          features: `REAL` and "METHOD T" -> Inception features [N, D]; empty without FID.
+          cross: rows and strip of cross-reenactment.
         """
-        final = self.video(video_id)
-        folder = final.with_name(f"{final.name}.tmp")
-        folder.mkdir()
-        (folder / "results.jsonl").write_text("".join(f"{line}\n" for line in lines))
-        (folder / "frames.json").write_text(json.dumps(frames) + "\n")
-        if strip is not None:
-            write_png(folder / "strip.png", strip)
-        if cross is not None:
-            (folder / "cross.jsonl").write_text("".join(f"{line}\n" for line in cross[0]))
-            write_png(folder / "cross.png", cross[1])
-        if features:
-            np.savez(folder / "features.npz", **features)
-        folder.rename(final)
+        with whole_folder(self.video(video_id)) as folder:
+            (folder / "results.jsonl").write_text(to_lines(rows))
+            (folder / "frames.json").write_text(json_line({"video_id": video_id, **frames}) + "\n")
+            if strip is not None:
+                write_png(folder / "strip.png", strip)
+            if cross is not None:
+                (folder / "cross.jsonl").write_text(to_lines(cross[0]))
+                write_png(folder / "cross.png", cross[1])
+            if features:
+                np.savez(folder / "features.npz", **features)
 
-    def read_lines(self, video_id: str, name: str = "results.jsonl") -> list[dict]:
-        """The results of a finished video, values as floats (NaN where nothing was measured).
+    def read(self, video_ids: Iterable[str]) -> list[FinishedVideo]:
+        """Finished videos, in this order."""
+        return [FinishedVideo.read(self.video(video_id)) for video_id in video_ids]
 
-        None of them where the video has no such file.
-        """
-        path = self.video(video_id) / name
-        return [parse_line(line) for line in path.read_text().splitlines()] if path.exists() else []
+    def read_all(self) -> list[FinishedVideo]:
+        """Every finished video, sorted by video_id."""
+        paths = [p for p in self.videos.glob("*") if re.fullmatch(r"(?!\.).*-[0-9a-f]{8}", p.name)]
+        return sorted(map(FinishedVideo.read, paths), key=lambda video: video.video_id)
 
-    def join(self, video_ids: list[str], name: str) -> str:
-        """The lines of all these videos' files of that name."""
-        paths = [self.video(video_id) / name for video_id in video_ids]
-        return "".join(path.read_text() for path in paths if path.exists())
-
-    def read_frames(self, video_id: str) -> dict:
-        """frames.json of a finished video."""
-        return json.loads((self.video(video_id) / "frames.json").read_text())
-
-    def read_features(self, video_id: str) -> dict[str, np.ndarray]:
-        """Inception features of a finished video."""
-        with np.load(self.video(video_id) / "features.npz") as file:
-            return dict(file)
-
-
-def check_same(path: pathlib.Path, now: dict, before: dict, prefix: str = "") -> None:
-    """Raises ValueError, naming the file and the field, where two sets of facts differ."""
-    for field in sorted(set(now) | set(before)):
-        a, b = now.get(field), before.get(field)
-        if isinstance(a, dict) and isinstance(b, dict):
-            check_same(path, a, b, f"{prefix}{field}.")
-        elif a != b:
-            raise ValueError(
-                f"{path}: {prefix}{field} is {b!r}, this command has {a!r}; go on with the same "
-                "flags or take another --output"
-            )
-
-
-def parse_line(line: str) -> dict:
-    """A result line with its value (and interval) as floats again."""
-    fields = json.loads(line)
-    for name in ("value", "low", "high"):
-        if name in fields:
-            fields[name] = math.nan if fields[name] is None else float(fields[name])
-    return fields
-
-
-def over_all_videos(
-    folder: EvaluationFolder, video_ids: list[str], facts: dict, metrics: list[str]
-) -> list[str]:
-    """Result lines of every metric, method and T over all videos.
-
-    A metric is the mean of the videos' values, every video counting the same, with a bootstrap
-    interval over videos. FID is taken once from the features of all frames and has no interval:
-    a video that is drawn twice would change its bias.
-    """
-    rows = [row for video_id in video_ids for row in folder.read_lines(video_id)]
-    features = [folder.read_features(v) for v in video_ids] if "fid" in metrics else []
-    lines = []
-    for shots in facts["shots"]:
-        for method in facts["methods"]:
-            for metric in metrics:
-                if metric == "fid":
-                    key = feature_key(method, shots)
-                    real, fake = (np.concatenate([f[k] for f in features]) for k in (REAL, key))
-                    measured, interval = fid_of_features(real, fake), (math.nan, math.nan)
-                else:
-                    wanted = (metric, method, shots)
-                    own = [r for r in rows if (r["metric"], r["method"], r["shots"]) == wanted]
-                    measured = mean_over_videos(metric, own)
-                    values = np.array([row["value"] for row in own])
-                    interval = mean_interval(values, seed=facts["seed"])
-                low, high = (None if math.isnan(value) else value for value in interval)
-                lines.append(
-                    make_line(
-                        facts,
-                        measured,
-                        method,
-                        shots,
-                        None,
-                        videos=len(video_ids),
-                        low=low,
-                        high=high,
-                    )
-                )
-    return lines
-
-
-def mean_over_videos(metric: str, rows: list[dict]) -> Measurement:
-    """Mean of the videos' values; NaN where none could be measured."""
-    values = np.array([row["value"] for row in rows])
-    measured = ~np.isnan(values)
-    value = float(values[measured].mean()) if measured.any() else math.nan
-    return Measurement(
-        metric, value, sum(row["n"] for row in rows), sum(row["missing"] for row in rows)
-    )
+    def write_joined(
+        self, name: str, videos: Iterable[FinishedVideo], more: Sequence[dict] = ()
+    ) -> None:
+        """Writes a file of all lines of the videos' files of that name, and further rows."""
+        paths = [video.path / name for video in videos]
+        text = "".join(path.read_text() for path in paths if path.exists())
+        write_whole(self.path / name, text + to_lines(list(more)))
 
 
 def feature_key(method: str, shots: int) -> str:
     """Name of a method's features in features.npz."""
     return f"{method} {shots}"
-
-
-def make_line(
-    facts: dict, measured: Measurement, method: str, shots: int, video: str | None, **more
-) -> str:
-    """One result line; `video` None: of all videos."""
-    return result_line(
-        measured,
-        facts["checkpoint"],
-        facts["config_hash"],
-        facts["data_hash"],
-        facts["seed"],
-        method=method,
-        shots=shots,
-        video=video,
-        epochs=facts["epochs"].get(method, 0),
-        step=facts["step"],
-        source=facts["metric_sources"].get(measured.metric),
-        **more,
-    )

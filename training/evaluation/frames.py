@@ -22,7 +22,7 @@ FEW_SHOT_FROM = ("same", "other")
 
 @dataclasses.dataclass(frozen=True)
 class VideoFrames:
-    """Frame numbers of one video: `shots` T → few-shot frames int [T], `holdout` int [H].
+    """Frame numbers of one video: `shots` T -> few-shot frames int [T], `holdout` int [H].
 
     `source` is the video that the few-shot frames are of; None: this one.
     """
@@ -36,7 +36,7 @@ class VideoFrames:
 def choose_frames(
     num_frames: int, shots: Sequence[int], holdout: int, order: str = "spread"
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    """(T → few-shot frames, hold-out frames) of a video.
+    """(T -> few-shot frames, hold-out frames) of a video.
 
     Args:
       num_frames: of the video.
@@ -59,19 +59,13 @@ def choose_frames(
     return {t: spread(cut, t) for t in shots}, cut + behind
 
 
-def kept_out_identities(folder: DatasetFolder, checkpoint: str) -> list[str]:
-    """Those of the people whom the run kept out of training who are in the dataset."""
-    excluded = read_run_facts(checkpoint).get("excluded_identities", [])
-    present = {entry.identity for entry in folder.accepted}
-    return [name for name in excluded if name in present]
-
-
 def held_out_entries(
     folder: DatasetFolder,
     identities: Sequence[str],
     video_ids: Sequence[str],
     max_videos: int,
     seed: int,
+    checkpoint: str | None = None,
 ) -> list[ManifestEntry]:
     """The videos asked for, in the order of the dataset.
 
@@ -80,24 +74,32 @@ def held_out_entries(
       identities, video_ids: whose videos, and further videos by name.
       max_videos: where there are more, so many are drawn at random; 0: all.
       seed: of the draw.
+      checkpoint: where nothing is asked for, the videos of the people whom its run kept out of
+        training and who are in the dataset.
 
     Raises:
       ValueError: nothing was asked for, or an identity or a video is not in the dataset.
     """
+    known = {
+        field: {getattr(entry, field) for entry in folder.accepted}
+        for field in ("identity", "video_id")
+    }
+    if not identities and not video_ids and checkpoint is not None:
+        excluded = read_run_facts(checkpoint).get("excluded_identities", [])
+        identities = [name for name in excluded if name in known["identity"]]
     if not identities and not video_ids:
         raise ValueError(
-            "no held-out videos: the run excluded nobody; expected --identities or --video_ids"
+            "no held-out videos: the run excluded nobody; expected identities or video_ids"
         )
-    for flag, field, wanted in (
-        ("--identities", "identity", identities),
-        ("--video_ids", "video_id", video_ids),
+    for argument, field, wanted in (
+        ("identities", "identity", identities),
+        ("video_ids", "video_id", video_ids),
     ):
-        known = {getattr(entry, field) for entry in folder.accepted}
-        missing = sorted(set(wanted) - known)
+        missing = sorted(set(wanted) - known[field])
         if missing:
             raise ValueError(
-                f"{flag}: {missing[0]!r} is not in {folder.path}; expected some of "
-                f"{sorted(known)[:5]} ..."
+                f"{argument}: {missing[0]!r} is not in {folder.path}; expected some of "
+                f"{sorted(known[field])[:5]} ..."
             )
     found = [
         entry
@@ -117,7 +119,7 @@ def split_videos(
     order: str,
     few_shot_from: str = "same",
 ) -> tuple[list[VideoFrames], dict[str, str]]:
-    """(videos that can be evaluated, the others' video_id → why they are left out).
+    """(videos that can be evaluated, the others' video_id -> why they are left out).
 
     Args:
       entries: the videos.
@@ -144,7 +146,7 @@ def split_videos(
         first = next(iter(left_out))
         raise ValueError(
             f"none of {len(left_out)} videos can be evaluated; {first}: {left_out[first]}; take "
-            "smaller --shots or --holdout_frames, or other videos"
+            "a smaller T or fewer hold-out frames, or other videos"
         )
     return videos, left_out
 

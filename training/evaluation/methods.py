@@ -18,28 +18,41 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_talking.config import config_hash
 from tf_talking.landmarks.nearest import nearest_source
 from tf_talking.networks.meta_learned import MetaLearned
 from tf_talking.spread import spread
+from training.evaluation.names import BEFORE, CURVE_FRAMES, FF, FT, KINDS, KNEE, NEAREST, PSI
 from training.finetuning.knee import DECIDES, knee_of_person
 from training.finetuning.looks import IDENTITY, WatchEvery, measure_on
 from training.finetuning.model import PersonalModel
 from training.person.frames import PersonFrames, photo_dataset
 from training.person.held_out import hold_out
+from training.updates.content import ContentFiles
 
-NEAREST, FF, BEFORE, FT, KNEE, PSI = "nearest", "ff", "ft_before", "ft", "knee", "psi"
-LABELS = {
-    NEAREST: "nearest source frame",
-    FF: "FF",
-    BEFORE: "FT before fine-tuning",
-    FT: "FT",
-    KNEE: "FT stopped at the knee",
-    PSI: "FT of ψ' alone",
-}
-TUNED = (FT, KNEE, PSI)
 _TUNE = {FT: "full", KNEE: "full", PSI: "psi"}
 _BATCH = 16  # frames drawn at once
-CURVE_FRAMES = 8  # hold-out frames that a curve is measured on
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning:
+    """How people are learnt from few frames.
+
+    Attributes:
+      tuned: of KINDS, what is run. `ft_before` comes with FT.
+      epochs: of every tuned method, at most; None: the config's.
+      precision: of the activations in fine-tuning.
+      seed: of the order of frames, of the frame held out for the knee and of random starts.
+      override: section.field=value that the checkpoint's config was changed by.
+      content: weights of the content loss.
+    """
+
+    tuned: Sequence[str] = (FT,)
+    epochs: int | None = None
+    precision: str = "float32"
+    seed: int = 0
+    override: Sequence[str] = ()
+    content: ContentFiles = ContentFiles()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Watching:
     """What is looked at while a person is fine-tuned.
 
     Attributes:
-      metrics: for curves of FT on hold-out frames, see `stopping.measure_on`.
+      metrics: for curves of FT on hold-out frames, see `knee.measure_on`.
       needs: of every metric; with a "recogniser" identity decides where the knee is, too.
       every: epochs between looks at hold-out frames; 0: none.
     """
@@ -62,35 +75,24 @@ class Methods:
 
     Args:
       learned: with its discriminator; its config says how fine-tuning goes.
-      content: feature networks of the content loss.
-      tuned: of TUNED, those to run. `ft_before` comes with FT.
-      epochs: of every tuned method, at most; None: the config's.
-      seed: of the order of frames, of the frame held out for the knee and of random starts.
-      precision: of the activations while a person is fine-tuned.
+      learning: see there.
       watching: for curves of FT.
 
-    After `draw`, `seconds` is method → seconds that few-shot learning took, without drawing frames
-    and curves of FT. The first of a kind includes tracing. `curves` is method → a row a look, of FT
-    on hold-out frames, of the knee on the frames it watches; `best_epochs` tells where the latter
-    was.
+    After `draw`, `seconds` is method -> seconds that few-shot learning took, without drawing frames
+    and curves of FT. The first of a kind includes tracing. `curves` is method -> a row a look, of
+    FT on hold-out frames, of the knee on the frames it watches; `best_epochs` tells where the
+    latter was.
     """
 
-    def __init__(
-        self,
-        learned: MetaLearned,
-        content: Mapping,
-        tuned: Sequence[str] = (FT,),
-        epochs: int | None = None,
-        seed: int = 0,
-        precision: str = "float32",
-        watching: Watching | None = None,
-    ):
-        self._learned, self._content, self._seed = learned, content, seed
-        self._precision, self._watching = precision, watching or Watching()
-        self.tuned = tuple(tuned)
+    def __init__(self, learned: MetaLearned, learning: Learning, watching: Watching | None = None):
+        self._learned, self._learning = learned, learning
+        self._watching = watching or Watching()
+        self._content = learning.content.build(learned.config, learning.precision)
         finetune = learned.config.finetune
         defaults = {FT: finetune.epochs, KNEE: finetune.epochs, PSI: finetune.psi_epochs}
-        self.epochs = {m: defaults[m] if epochs is None else epochs for m in self.tuned}
+        self.epochs = {
+            m: defaults[m] if learning.epochs is None else learning.epochs for m in learning.tuned
+        }
         self._models: dict[str, PersonalModel] = {}
         self.seconds: dict[str, float] = {}
         self.curves: dict[str, list[dict[str, float]]] = {}
@@ -100,8 +102,24 @@ class Methods:
     @property
     def names(self) -> list[str]:
         """The methods that `draw` gives, in the order of the report."""
-        before = [BEFORE] if FT in self.tuned else []
-        return [NEAREST, FF, *before, *(m for m in TUNED if m in self.tuned)]
+        before = [BEFORE] if FT in self.epochs else []
+        return [NEAREST, FF, *before, *(m for m in KINDS if m in self.epochs)]
+
+    def facts(self) -> dict:
+        """What of the model and of learning decides the results, for evaluation.json."""
+        learned, learning = self._learned, self._learning
+        return {
+            "checkpoint": learned.checkpoint,
+            "step": learned.step,
+            "config": dataclasses.asdict(learned.config),
+            "config_hash": config_hash(learned.config),
+            "methods": self.names,
+            "epochs": self.epochs,
+            "precision": learning.precision,
+            "override": list(learning.override),
+            "content": {name: n.weights_source for name, n in self._content.items()},
+            "seed": learning.seed,
+        }
 
     def draw(
         self, person: PersonFrames, driving: np.ndarray, truth: PersonFrames | None = None
@@ -114,7 +132,7 @@ class Methods:
           truth: hold-out frames, which curves are measured on; None: no curves of FT.
 
         Returns:
-          Method → frames uint8 [N, S, S, 3].
+          Method -> frames uint8 [N, S, S, 3].
 
         Raises:
           RuntimeError: fine-tuning does not begin at the feed-forward result.
@@ -125,7 +143,7 @@ class Methods:
         psi = tf.constant(self._learned.project_person(embedding))
         self.seconds, self.curves, self.best_epochs = {FF: time.perf_counter() - start}, {}, {}
         frames[FF] = in_batches(lambda part: self._feed_forward(part, psi), driving)
-        for method in self.tuned:
+        for method in self.epochs:
             start = time.perf_counter()
             model = self._start(method, embedding)
             if method == FT:
@@ -136,15 +154,21 @@ class Methods:
             looked = self._fit(method, model, person, truth)
             self.seconds[method] = time.perf_counter() - start - looked
             frames[method] = in_batches(model.predict_on_batch, driving)
+        self.seconds = {name: round(seconds, 4) for name, seconds in self.seconds.items()}
         return {name: frames[name] for name in self.names}
 
     def _start(self, method: str, embedding: np.ndarray) -> PersonalModel:
         tune = _TUNE[method]
         if tune in self._models:
-            self._models[tune].restart(embedding, self._seed)
+            self._models[tune].restart(embedding, self._learning.seed)
         else:
             model = PersonalModel(
-                self._learned, embedding, self._content, tune, self._seed, self._precision
+                self._learned,
+                embedding,
+                self._content,
+                tune,
+                self._learning.seed,
+                self._learning.precision,
             )
             model.compile()
             self._models[tune] = model
@@ -157,7 +181,7 @@ class Methods:
             return 0.0
         watch = None
         if method == KNEE:
-            person, held_out = hold_out(person, seed=self._seed)
+            person, held_out = hold_out(person, seed=self._learning.seed)
             names = [DECIDES[0], *([IDENTITY] if "recogniser" in watching.needs else [])]
             watch = knee_of_person(held_out, names, watching.needs)
         elif method == FT and watching.every and truth is not None:
@@ -166,7 +190,7 @@ class Methods:
         if watch:
             callbacks.append(watch)
         step = model.generator_optimizer.iterations
-        photos = photo_dataset(person, model.config.finetune.batch_size, self._seed, step)
+        photos = photo_dataset(person, model.config.finetune.batch_size, self._learning.seed, step)
         model.fit(photos, epochs=epochs, verbose=0, callbacks=callbacks)
         if watch:
             self.curves[method] = watch.curve
@@ -187,6 +211,6 @@ class Methods:
 
 
 def in_batches(draw, landmarks: np.ndarray) -> np.ndarray:
-    """`draw` of all landmarks [N, P, 2], few at a time → uint8 [N, S, S, 3]."""
+    """`draw` of all landmarks [N, P, 2], few at a time -> uint8 [N, S, S, 3]."""
     parts = [draw(landmarks[i : i + _BATCH]) for i in range(0, len(landmarks), _BATCH)]
     return np.concatenate([np.asarray(part) for part in parts])

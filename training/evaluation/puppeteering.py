@@ -1,12 +1,11 @@
 """Photographs brought to life by other people's videos ("Puppeteering results", figure 5).
 
-Each photo is somebody else, learnt from this one frame; drivers are ranked as in
-`cross_reenactment.py`. One finished photo is one folder, so a killed job goes on with the next.
+Each photo is somebody else, learnt from this one frame; drivers are ranked as in `cross.py`. One
+finished photo is one folder, so a killed job goes on with the next.
 """
 
 import dataclasses
 import pathlib
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,10 +15,9 @@ from training.evaluation.cross import CrossReenactment
 from training.evaluation.cross_report import cross_blocks
 from training.evaluation.folder import EvaluationFolder
 from training.evaluation.methods import Methods
-from training.evaluation.report import conditions_of_model, write_reports
+from training.evaluation.report import conditions_of_model, left_out_blocks, write_reports
 from training.pages.blocks import Heading, Lines
 from training.person.frames import PersonFrames
-from training.runs.folder import write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,31 +43,20 @@ class Puppeteering:
 
         Args:
           photos: files of different names, a person each.
-          find: photo → its cropped frame and landmarks; ValueError where it has not one face.
+          find: photo -> its cropped frame and landmarks; ValueError where it has not one face.
 
         Returns:
-          name → why the photo was left out.
+          name -> why the photo was left out.
         """
-        left_out, start = {}, time.monotonic()
-        todo = [path for path in photos if not self.output.is_finished(path.name)]
-        if len(todo) < len(photos):
-            logging.info("%d of %d photos are finished", len(photos) - len(todo), len(photos))
-        for number, path in enumerate(todo, 1):
+        left_out = {}
+        for path in self.output.unfinished(photos, lambda path: path.name, "photo"):
             try:
                 person = find(path)
             except ValueError as error:
                 left_out[path.name] = str(error)
                 logging.warning("%s is left out: %s", path.name, error)
-                continue
-            self.run_photo(path.name, person)
-            passed = time.monotonic() - start
-            logging.info(
-                "photo %d of %d done, %.0f s, about %.0f s left",
-                number,
-                len(todo),
-                passed,
-                passed / number * (len(todo) - number),
-            )
+            else:
+                self.run_photo(path.name, person)
         return left_out
 
     def run_photo(self, name: str, person: PersonFrames) -> None:
@@ -78,8 +65,7 @@ class Puppeteering:
         landmarks = np.concatenate([driver.landmarks for driver in drivers])
         frames = self.methods.draw(person, landmarks)
         cross = self.cross.measure(person, frames, drivers, self.facts, name, name)
-        seconds = {method: round(value, 4) for method, value in self.methods.seconds.items()}
-        used = {"video_id": name, "identity": name, "seconds": {1: seconds}}
+        used = {"identity": name, "seconds": {1: self.methods.seconds}}
         self.output.write_video(name, [], used, None, {}, cross)
 
     def write_report(
@@ -92,20 +78,18 @@ class Puppeteering:
         """
         names = [path.name for path in photos if self.output.is_finished(path.name)]
         if not names:
-            raise ValueError(f"--photos: none of {len(photos)} photos could be used: {left_out}")
-        write_atomically(self.output.path / "cross.jsonl", self.output.join(names, "cross.jsonl"))
-        frames = self.facts["cross"]["frames"]
+            raise ValueError(f"photos: none of {len(photos)} photos could be used: {left_out}")
+        finished, facts = self.output.read(names), self.facts
+        self.output.write_joined("cross.jsonl", finished)
         conditions = [
-            *conditions_of_model(self.facts),
-            f"Driven by {len(self.cross.drivers)} videos of {self.facts['dataset']} (data "
-            f"{self.facts['data_hash']}), {frames} frames of each: "
+            *conditions_of_model(facts),
+            f"Driven by {len(self.cross.drivers)} videos of {facts['dataset']} (data "
+            f"{facts['data_hash']}), {facts['cross']['frames']} frames of each: "
             + ", ".join(driver.video_id for driver in self.cross.drivers),
-            f"CSIM: {self.facts['metric_sources']['csim']}",
+            f"CSIM: {facts['metric_sources']['csim']}",
         ]
         blocks = [Heading("Puppeteering of photographs", 1), Lines(conditions)]
-        blocks += cross_blocks(self.output, self.facts, names)
-        if left_out:
-            blocks.append(Heading("Photos left out"))
-            blocks.append(Lines([f"{name}: {reason}" for name, reason in left_out.items()]))
-        write_reports(blocks, self.output.path, write_atomically)
-        return self.output.path / "report.html"
+        blocks += cross_blocks(self.output.path, facts, finished)
+        return write_reports(
+            blocks + left_out_blocks("Photos left out", left_out), self.output.path
+        )

@@ -1,23 +1,20 @@
 """What the report of an evaluation says: the paper's Table 1 with ours, as blocks for
-`evaluation_page.py`, which writes them as Markdown or HTML.
+`pages/blocks.py`, which writes them as Markdown or HTML.
 """
 
-import math
 import pathlib
-from collections.abc import Callable
 
-import numpy as np
-
-from tf_talking.metrics import registry
-from training.evaluation.bootstrap import mean_interval
+from tf_talking.files import write_whole
 from training.evaluation.cross_report import cross_blocks
 from training.evaluation.curves import curve_blocks
-from training.evaluation.folder import EvaluationFolder
-from training.evaluation.methods import BEFORE, FF, FT, KNEE, LABELS, NEAREST, PSI
-from training.evaluation.strips import strip_methods
-from training.pages.blocks import Heading, Lines, Picture, Table, Text, number, to_html, to_markdown
+from training.evaluation.folder import EvaluationFolder, FinishedVideo
+from training.evaluation.names import BEFORE, FF, FT, KNEE, LABELS, NEAREST, PSI, shown_methods
+from training.evaluation.tables import by_figure, by_video, difference_cells, heading_of, total_cell
+from training.evaluation.totals import median_seconds
+from training.pages.blocks import Heading, Lines, Picture, Table, Text, to_html, to_markdown
+from training.pages.html import number
 
-# Table 1 of the paper: (method, T) → row's name, FID, SSIM, CSIM, USER.
+# Table 1 of the paper: (method, T) -> row's name, FID, SSIM, CSIM, USER.
 PAPER = {
     (FF, 1): [("VoxCeleb2, Ours-FF (1)", 46.1, 0.61, 0.42, 0.43)],
     (FF, 8): [("VoxCeleb2, Ours-FF (8)", 42.2, 0.64, 0.47, 0.40)],
@@ -35,66 +32,8 @@ PAPER = {
         ("VoxCeleb1, Ours (32)", 29.5, 0.74, 0.19, 0.61),
     ],
 }
-PAPER_METRICS = ("fid", "ssim", "csim")
+PAPER_METRICS = ("fid", "ssim", "csim", "user")
 _PAIRS = ((NEAREST, FF), (FF, FT), (NEAREST, FT), (FT, KNEE), (FF, PSI))
-_NAMES = {
-    "fid": "FID-768",
-    "ssim": "SSIM",
-    "csim": "CSIM",
-    "l1": "L1",
-    "face_l1": "L1 of the face",
-    "psnr": "PSNR, dB",
-    "perceptual": "deep features",
-    "landmark_error": "landmark error",
-    "flicker": "flicker",
-}
-
-
-def heading_of(metric: str) -> str:
-    """Its name for people, with the paper's arrow for the better direction."""
-    arrow = "↑" if registry.get(metric).higher_is_better else "↓"
-    return _NAMES.get(metric, metric) + arrow
-
-
-def build_blocks(
-    folder: EvaluationFolder,
-    facts: dict,
-    totals: list[dict],
-    video_ids: list[str],
-    left_out: dict[str, str],
-) -> list:
-    """The report.
-
-    Args:
-      folder: with all of `video_ids` finished.
-      facts: of evaluation.json.
-      totals: lines over all videos.
-      video_ids: in the order of the report.
-      left_out: video_id → why it was not evaluated.
-    """
-    rows = [row for video_id in video_ids for row in folder.read_lines(video_id)]
-    blocks = [Heading("Self-reenactment", 1), Lines(_conditions(facts, folder, video_ids))]
-    blocks += [Heading("Table 1"), Text(_TABLE_NOTE), _main_table(facts, totals)]
-    blocks += [Heading("Differences, video by video"), Text(_PAIR_NOTE), _pair_table(facts, rows)]
-    blocks += [Heading("Few-shot learning time"), *_times(folder, facts, video_ids)]
-    blocks += curve_blocks(folder, facts, video_ids, heading_of)
-    blocks += [Heading("Videos"), Text(_strip_note(facts))]
-    for video_id in video_ids:
-        identity = folder.read_frames(video_id)["identity"]
-        path = folder.video(video_id) / "strip.png"
-        blocks += [
-            Heading(f"{video_id} (identity {identity})", 3),
-            Picture(path, path.relative_to(folder.path), strip_columns(facts)),
-            _video_table(facts, [row for row in rows if row["video"] == video_id]),
-        ]
-    if facts["cross"]["drivers"]:
-        blocks += cross_blocks(folder, facts, video_ids)
-    if left_out:
-        blocks.append(Heading("Videos left out"))
-        blocks.append(Lines([f"{video_id}: {reason}" for video_id, reason in left_out.items()]))
-    return blocks
-
-
 _TABLE_NOTE = (
     "Each figure is the mean over videos, in brackets the 95 % bootstrap interval over videos. The "
     "paper's rows stand below ours for orientation: they come from other videos, 256 (VoxCeleb1) "
@@ -106,14 +45,79 @@ _PAIR_NOTE = (
     "Mean difference of two methods on the same video, in brackets its 95 % bootstrap interval "
     "over videos, and in how many videos the second is better."
 )
+_TIMES_NOTE = (
+    "Seconds, median over videos, on whatever else the machine was doing; the first video's "
+    "include tracing. The paper's Table 2 is another measurement."
+)
 _FEW_SHOT = {
     "same": "evenly over the part of the video before the cut",
     "other": "evenly over another video of the person",
 }
+_HELD_OUT = {
+    True: "all evaluated identities were kept out of that training",
+    False: "NOT all evaluated identities were kept out of that training: these figures do not "
+    "tell how it does on new people",
+    None: "whether the evaluated identities were kept out of training is not known",
+}
+
+
+def build_blocks(
+    folder: EvaluationFolder,
+    facts: dict,
+    training: dict,
+    totals: list[dict],
+    videos: list[FinishedVideo],
+    left_out: dict[str, str],
+) -> list:
+    """The report.
+
+    Args:
+      folder: gets the picture of the curves.
+      facts: of evaluation.json.
+      training: of the model, see `_budget`.
+      totals: rows over all videos.
+      videos: in the order of the report.
+      left_out: video_id -> why it was not evaluated.
+    """
+    figures = by_figure([row for video in videos for row in video.rows])
+    blocks = [
+        Heading("Self-reenactment", 1),
+        Lines(_conditions(facts, training, videos)),
+        Heading("Table 1"),
+        Text(_TABLE_NOTE),
+        _main_table(facts, by_figure(totals)),
+        Heading("Differences, video by video"),
+        Text(_PAIR_NOTE),
+        _pair_table(facts, figures, [video.video_id for video in videos]),
+        Heading("Few-shot learning time"),
+        Text(_TIMES_NOTE),
+        _times_table(facts, videos),
+        *curve_blocks(folder.path, facts, videos),
+        Heading("Videos"),
+        Text(_strip_note(facts)),
+    ]
+    columns = ["source", "landmarks", "ground truth"]
+    columns += [LABELS[method] for method in shown_methods(facts["methods"])]
+    for video in videos:
+        path = video.path / "strip.png"
+        blocks += [
+            Heading(f"{video.video_id} (identity {video.identity})", 3),
+            Picture(path, path.relative_to(folder.path), columns),
+            _video_table(facts, figures, video.video_id),
+        ]
+    if facts["cross"]["drivers"]:
+        blocks += cross_blocks(folder.path, facts, videos)
+    return blocks + left_out_blocks("Videos left out", left_out)
+
+
+def left_out_blocks(title: str, left_out: dict[str, str]) -> list:
+    """Name -> why it is left out; nothing where nothing is."""
+    lines = [f"{name}: {reason}" for name, reason in left_out.items()]
+    return [Heading(title), Lines(lines)] if lines else []
 
 
 def conditions_of_model(facts: dict) -> list[str]:
-    """Whose results these are, of evaluation.json: checkpoint, losses, how it was fine-tuned."""
+    """Of evaluation.json: checkpoint, losses, how it was fine-tuned."""
     config = facts["config"]
     epochs = ", ".join(f"{LABELS[m]} {n}" for m, n in facts["epochs"].items())
     return [
@@ -125,33 +129,15 @@ def conditions_of_model(facts: dict) -> list[str]:
     ]
 
 
-def _budget(facts: dict) -> str:
-    training = facts["training"]
-    begun = ""
-    if training["start_from"]:
-        source = training["start_from"]
-        begun = f", begun from {source['checkpoint']} of another run (its step {source['step']:,})"
-    seen = {
-        True: "all evaluated identities were kept out of that training",
-        False: "NOT all evaluated identities were kept out of that training: these figures do not "
-        "tell how it does on new people",
-        None: "whether the evaluated identities were kept out of training is not known",
-    }[training["held_out"]]
-    return (
-        f"Training budget: {facts['step']:,} steps of {training['batch_size']} episodes, K = "
-        f"{training['k_shot']}{begun}, on {training['num_videos'] or 'an unknown number of'} "
-        f"videos; {seen}"
-    )
-
-
-def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> list[str]:
-    who = {folder.read_frames(v)["identity"] for v in video_ids}
+def _conditions(facts: dict, training: dict, videos: list[FinishedVideo]) -> list[str]:
+    """Of an evaluation; `training`: see `_budget`."""
+    who = {video.identity for video in videos}
     model, *tuning = conditions_of_model(facts)
     lines = [
         model,
-        _budget(facts),
+        _budget(facts["step"], training),
         *tuning,
-        f"Evaluated on: {facts['dataset']} (data {facts['data_hash']}), {len(video_ids)} videos of "
+        f"Evaluated on: {facts['dataset']} (data {facts['data_hash']}), {len(videos)} videos of "
         f"{len(who)} people, {facts['holdout_frames']} hold-out frames each, seed {facts['seed']}",
         f"Frames: few-shot frames {_FEW_SHOT[facts['few_shot_from']]}; hold-out frames "
         f"({facts['holdout_order']}) behind a cut in the middle of the video, the same ones for "
@@ -166,95 +152,66 @@ def _conditions(facts: dict, folder: EvaluationFolder, video_ids: list[str]) -> 
     return lines
 
 
-def _main_table(facts: dict, totals: list[dict]) -> Table:
-    metrics = facts["metrics"]
-    found = {(r["method"], r["shots"], r["metric"]): r for r in totals}
-    rows = []
+def _budget(step: int, training: dict) -> str:
+    """How long the model was trained, and on whom.
+
+    Args:
+      step: of the checkpoint.
+      training: batch_size, k_shot, num_videos, start_from, and held_out: whether all evaluated
+        people were kept out, None where that is not known.
+    """
+    begun = ""
+    if training["start_from"]:
+        source = training["start_from"]
+        begun = f", begun from {source['checkpoint']} of another run (its step {source['step']:,})"
+    return (
+        f"Training budget: {step:,} steps of {training['batch_size']} episodes, K = "
+        f"{training['k_shot']}{begun}, on {training['num_videos'] or 'an unknown number of'} "
+        f"videos; {_HELD_OUT[training['held_out']]}"
+    )
+
+
+def _main_table(facts: dict, totals: dict[tuple, dict]) -> Table:
+    metrics, rows = facts["metrics"], []
     for shots in facts["shots"]:
         for method in facts["methods"]:
-            own = [found[method, shots, metric] for metric in metrics]
+            own = [totals[method, shots, metric, None] for metric in metrics]
             n = max((r["n"] for r in own), default=0)
-            rows.append([f"{LABELS[method]} ({shots})", *map(interval_cell, own), "–", str(n)])
+            rows.append([f"{LABELS[method]} ({shots})", *map(total_cell, own), "–", str(n)])
             for name, *figures in PAPER.get((method, shots), []):
-                known = dict(zip((*PAPER_METRICS, "user"), figures, strict=True))
+                known = dict(zip(PAPER_METRICS, figures, strict=True))
                 cells = [number(known.get(metric)) for metric in (*metrics, "user")]
                 rows.append([f"paper: {name}", *cells, "1600"])
     return Table(["method (T)", *map(heading_of, metrics), "USER↓", "n"], rows)
 
 
-def interval_cell(row: dict) -> str:
-    """Value of a line over all videos, its interval, and frames that could not be measured."""
-    missing = f" ({row['missing']} frames without)" if row["missing"] else ""
-    interval = ""
-    if not math.isnan(row["low"]):
-        interval = f" [{number(row['low'])}, {number(row['high'])}]"
-    return f"{number(row['value'])}{interval}{missing}"
-
-
-def _pair_table(facts: dict, rows: list[dict]) -> Table:
-    metrics = [m for m in facts["metrics"] if m != "fid"]
-    values = {(r["method"], r["shots"], r["metric"], r["video"]): r["value"] for r in rows}
-    videos = list(dict.fromkeys(r["video"] for r in rows))
-    table = []
+def _pair_table(facts: dict, figures: dict[tuple, dict], videos: list[str]) -> Table:
+    metrics, rows = by_video(facts["metrics"]), []
     for shots in facts["shots"]:
         for first, second in _PAIRS:
-            if not {first, second} <= set(facts["methods"]):
-                continue
-            cells = []
-            for metric in metrics:
-                a, b = (
-                    np.array([values[method, shots, metric, v] for v in videos])
-                    for method in (first, second)
-                )
-                with np.errstate(invalid="ignore"):  # two infinite PSNRs
-                    cells.append(difference_cell(metric, b - a, facts["seed"]))
-            table.append([f"{LABELS[second]} − {LABELS[first]} ({shots})", *cells])
-    return Table(["difference (T)", *map(heading_of, metrics)], table)
+            if {first, second} <= set(facts["methods"]):
+                pair = (figures, first), (figures, second)
+                cells = difference_cells(*pair, shots, metrics, videos, facts["seed"])
+                rows.append([f"{LABELS[second]} − {LABELS[first]} ({shots})", *cells])
+    return Table(["difference (T)", *map(heading_of, metrics)], rows)
 
 
-def difference_cell(metric: str, difference: np.ndarray, seed: int) -> str:
-    """Mean of differences float64 [V], NaN where unknown, its interval, how many are better."""
-    known = difference[~np.isnan(difference)]
-    if not len(known):
-        return "–"
-    low, high = mean_interval(known, seed=seed)
-    better = (known > 0) if registry.get(metric).higher_is_better else (known < 0)
-    interval = "" if math.isnan(low) else f" [{low:+.3g}, {high:+.3g}]"
-    return f"{known.mean():+.3g}{interval}, {better.sum()}/{len(known)}"
+def _times_table(facts: dict, videos: list[FinishedVideo]) -> Table:
+    seconds = {shots: median_seconds(videos, shots) for shots in facts["shots"]}
+    methods = [m for m in facts["methods"] if m in seconds[facts["shots"][0]]]
+    rows = [[str(shots), *(f"{own[m]:.3g}" for m in methods)] for shots, own in seconds.items()]
+    return Table(["T", *(LABELS[m] for m in methods)], rows)
 
 
-def _times(folder: EvaluationFolder, facts: dict, video_ids: list[str]) -> list:
-    seconds = [folder.read_frames(video_id)["seconds"] for video_id in video_ids]
-    methods = [m for m in facts["methods"] if m in seconds[0][str(facts["shots"][0])]]
-    rows = []
-    for shots in facts["shots"]:
-        cells = [f"{np.median([s[str(shots)][m] for s in seconds]):.3g}" for m in methods]
-        rows.append([str(shots), *cells])
-    note = (
-        "Seconds, median over videos, on whatever else the machine was doing; the first video's "
-        "include tracing. The paper's Table 2 is another measurement."
-    )
-    return [Text(note), Table(["T", *(LABELS[m] for m in methods)], rows)]
-
-
-def _video_table(facts: dict, rows: list[dict]) -> Table:
-    metrics = [m for m in facts["metrics"] if m != "fid"]
-    found = {(r["method"], r["shots"], r["metric"]): r for r in rows}
-    return Table(
-        ["method (T)", *map(heading_of, metrics)],
-        [
-            [f"{LABELS[m]} ({t})", *(number(found[m, t, metric]["value"]) for metric in metrics)]
-            for t in facts["shots"]
-            for m in facts["methods"]
-        ],
-        folded="Figures of this video",
-    )
-
-
-def strip_columns(facts: dict) -> list[str]:
-    """Headings of a strip's columns."""
-    own = [LABELS[method] for method in strip_methods(facts["methods"])]
-    return ["source", "landmarks", "ground truth", *own]
+def _video_table(facts: dict, figures: dict[tuple, dict], video: str) -> Table:
+    metrics = by_video(facts["metrics"])
+    rows = [
+        [f"{LABELS[m]} ({t})", *(number(figures[m, t, name, video]["value"]) for name in metrics)]
+        for t in facts["shots"]
+        for m in facts["methods"]
+    ]
+    header = ["method (T)", *map(heading_of, metrics)]
+    return Table(header, rows, folded="Figures of this video")
 
 
 def _strip_note(facts: dict) -> str:
@@ -262,7 +219,8 @@ def _strip_note(facts: dict) -> str:
     return f"Rows from top to bottom: {rows}, two hold-out frames each."
 
 
-def write_reports(blocks: list, path: pathlib.Path, write: Callable, name: str = "report") -> None:
-    """NAME.md and NAME.html in the folder `path`, by `write(path, text)`."""
-    write(path / f"{name}.md", to_markdown(blocks))
-    write(path / f"{name}.html", to_html(blocks, blocks[0].text))
+def write_reports(blocks: list, path: pathlib.Path, name: str = "report") -> pathlib.Path:
+    """NAME.md and NAME.html in the folder `path`. Returns the page's path."""
+    write_whole(path / f"{name}.md", to_markdown(blocks))
+    write_whole(path / f"{name}.html", to_html(blocks, blocks[0].text))
+    return path / f"{name}.html"

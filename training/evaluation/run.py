@@ -2,32 +2,36 @@
 
 import dataclasses
 import pathlib
-import time
 
 import numpy as np
 from absl import logging
 
 from tf_talking.config import Config
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import decode_frames
-from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.metrics.available import EvaluationMetrics
 from training.evaluation.cross import CrossReenactment
-from training.evaluation.folder import (
-    REAL,
-    EvaluationFolder,
-    feature_key,
-    make_line,
-    over_all_videos,
-    parse_line,
-)
+from training.evaluation.folder import REAL, EvaluationFolder, feature_key
 from training.evaluation.frames import VideoFrames
+from training.evaluation.lines import make_row
 from training.evaluation.methods import Methods
+from training.evaluation.names import shown_methods
 from training.evaluation.report import build_blocks, write_reports
-from training.evaluation.strips import draw_strip, strip_methods
+from training.evaluation.strips import draw_strip
+from training.evaluation.totals import over_all_videos
 from training.person.frames import PersonFrames
-from training.runs.folder import write_atomically
 from training.study.frames import generated_folder, save_frames
+
+
+@dataclasses.dataclass(frozen=True)
+class _Learnt:
+    """What comes of learning a person from T frames; see `EvaluationFolder.write_video`."""
+
+    rows: list[dict]
+    features: dict[str, np.ndarray]
+    strip: np.ndarray
+    seconds: dict[str, float]
+    stops: dict[str, dict]
+    cross: tuple[list[dict], np.ndarray] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Evaluation:
     Attributes:
       config: of the model, with the overrides of fine-tuning.
       folder: the dataset.
-      facts: what evaluation.json holds, and `training` for the report.
+      facts: what evaluation.json holds.
       output: started with these facts.
       cross: people driven by others, from the smallest T; None: not.
       study_frames: folder that the generated frames go to, for a user study; None: nowhere.
@@ -53,98 +57,115 @@ class Evaluation:
     study_frames: pathlib.Path | None = None
 
     def run(self, videos: list[VideoFrames]) -> None:
-        """Evaluates each video that is not finished yet, telling how far it is."""
-        todo = [v for v in videos if not self.output.is_finished(v.entry.video_id)]
-        if len(todo) < len(videos):
-            logging.info("%d of %d videos are finished", len(videos) - len(todo), len(videos))
-        start = time.monotonic()
-        for number, video in enumerate(todo, 1):
+        """Evaluates each video that is not finished yet."""
+        for video in self.output.unfinished(videos, lambda v: v.entry.video_id, "video"):
             self.run_video(video)
-            passed = time.monotonic() - start
-            logging.info(
-                "video %d of %d done, %.0f s, about %.0f s left",
-                number,
-                len(todo),
-                passed,
-                passed / number * (len(todo) - number),
-            )
 
     def run_video(self, video: VideoFrames) -> None:
         """All T, methods and metrics of one video."""
-        video_id, identity = video.entry.video_id, video.entry.identity
+        video_id = video.entry.video_id
         record = self.folder.read_video(video_id)
         source = self.folder.read_video(video.source.video_id) if video.source else record
-        truth, driving = decode_frames(record, video.holdout), record.landmarks[video.holdout]
-        config = self.config
-        drawn = landmark_picture(config.landmarks, driving, config.model.image_size)
-        hidden = PersonFrames(truth, driving, video_id)
-        lines, strips, seconds, features, cross, stops = [], [], {}, {}, None, {}
-        if "fid" in self.metrics.names:
-            features[REAL] = self.metrics.features(truth)
-        for shots, chosen in video.shots.items():
-            person = PersonFrames.of_record(source, chosen)
-            drivers = []
-            if self.cross and shots == min(video.shots):
-                drivers = self.cross.drivers_of(identity)
-            every = np.concatenate([driving, *(driver.landmarks for driver in drivers)])
-            results = self.methods.draw(person, every, hidden)
-            seconds[shots] = {name: round(value, 4) for name, value in self.methods.seconds.items()}
-            stops[shots] = {"curves": self.methods.curves, "best": self.methods.best_epochs}
-            own = {method: frames[: len(driving)] for method, frames in results.items()}
-            measured: dict[str, tuple] = {}
-            for method, fakes in own.items():
-                # FT before fine-tuning drew what FF drew: the same figures, measured once.
-                twin = next((m for m in measured if np.array_equal(own[m], fakes)), None)
-                measured[method] = measured[twin] if twin else self._measure(truth, fakes, driving)
-                lines += self._lines(measured[method][0], method, shots, video)
-                if "fid" in self.metrics.names:
-                    features[feature_key(method, shots)] = measured[method][1]
-            if drivers:
-                others = {method: frames[len(driving) :] for method, frames in results.items()}
-                cross = self.cross.measure(person, others, drivers, self.facts, video_id, identity)
-            if self.study_frames:
-                self._write_for_study(own, shots, video)
-            strips.append(draw_strip(person.frames[0], drawn, truth, own))
-            logging.info("%s, T = %d: seconds %s", video_id, shots, seconds[shots])
+        truth = PersonFrames.of_record(record, video.holdout)
+        learnt = {
+            shots: self._learn(video, shots, PersonFrames.of_record(source, chosen), truth)
+            for shots, chosen in video.shots.items()
+        }
         used = {
-            "video_id": video_id,
-            "identity": identity,
+            "identity": video.entry.identity,
             "shots": {shots: chosen.tolist() for shots, chosen in video.shots.items()},
             "few_shot_from": source.video_id,
             "holdout": video.holdout.tolist(),
-            "seconds": seconds,
-            "stops": stops,
+            "seconds": {shots: one.seconds for shots, one in learnt.items()},
+            "stops": {shots: one.stops for shots, one in learnt.items()},
         }
-        self.output.write_video(video_id, lines, used, np.concatenate(strips), features, cross)
+        features = {}
+        if "fid" in self.metrics.names:
+            features[REAL] = self.metrics.features(truth.frames)
+        for one in learnt.values():
+            features |= one.features
+        self.output.write_video(
+            video_id,
+            [row for one in learnt.values() for row in one.rows],
+            used,
+            np.concatenate([one.strip for one in learnt.values()]),
+            features,
+            learnt[min(learnt)].cross,
+        )
 
-    def _write_for_study(self, own, shots: int, video: VideoFrames) -> None:
+    def _learn(
+        self, video: VideoFrames, shots: int, person: PersonFrames, truth: PersonFrames
+    ) -> _Learnt:
+        """Learns the person from T = `shots` frames, draws and measures the hold-out frames."""
+        video_id, identity = video.entry.video_id, video.entry.identity
+        drivers = []
+        if self.cross and shots == min(video.shots):
+            drivers = self.cross.drivers_of(identity)
+        every = np.concatenate([truth.landmarks, *(driver.landmarks for driver in drivers)])
+        results = self.methods.draw(person, every, truth)
+        seconds = self.methods.seconds
+        logging.info("%s, T = %d: seconds %s", video_id, shots, seconds)
+        own = {method: frames[: len(truth)] for method, frames in results.items()}
+        if self.study_frames:
+            self._write_for_study(own, shots, video)
+        cross = None
+        if drivers:
+            others = {method: frames[len(truth) :] for method, frames in results.items()}
+            cross = self.cross.measure(person, others, drivers, self.facts, video_id, identity)
+        measured = self._measure(own, truth)
+        return _Learnt(
+            rows=[
+                make_row(self.facts, found, method, shots, video_id, identity=identity)
+                for method, (measurements, _) in measured.items()
+                for found in measurements
+            ],
+            features={
+                feature_key(method, shots): features
+                for method, (_, features) in measured.items()
+                if features is not None
+            },
+            strip=draw_strip(self.config, person.frames[0], truth, own),
+            seconds=seconds,
+            stops={"curves": self.methods.curves, "best": self.methods.best_epochs},
+            cross=cross,
+        )
+
+    def _measure(self, drawn: dict[str, np.ndarray], truth: PersonFrames) -> dict[str, tuple]:
+        """Method -> (measurements, Inception features or None) of its frames."""
+        measured: dict[str, tuple] = {}
+        for method, fakes in drawn.items():
+            # FT before fine-tuning drew what FF drew: the same figures, measured once.
+            twin = next((m for m in measured if np.array_equal(drawn[m], fakes)), None)
+            measured[method] = measured.get(twin) or (
+                self.metrics.measure(truth.frames, fakes, truth.landmarks),
+                self.metrics.features(fakes),
+            )
+        return measured
+
+    def _write_for_study(
+        self, drawn: dict[str, np.ndarray], shots: int, video: VideoFrames
+    ) -> None:
         """What FF and fine-tuning drew, where training.user_study finds it."""
         entry = video.entry
-        for method in strip_methods(list(own)):
+        for method in shown_methods(list(drawn)):
             condition = (entry.identity, method.upper(), shots, entry.video_id)
             folder = generated_folder(self.study_frames, *condition)
-            save_frames(folder, own[method], video.holdout)
+            save_frames(folder, drawn[method], video.holdout)
 
-    def _measure(self, truth, fakes, driving) -> tuple:
-        """(measurements, Inception features or None) of the frames of one method."""
-        return self.metrics.measure(truth, fakes, driving), self.metrics.features(fakes)
+    def write_results(
+        self, videos: list[VideoFrames], left_out: dict[str, str], training: dict
+    ) -> pathlib.Path:
+        """results.jsonl and the reports of finished videos. Returns the page's path.
 
-    def _lines(self, measured, method: str, shots: int, video: VideoFrames) -> list[str]:
-        entry = video.entry
-        return [
-            make_line(self.facts, found, method, shots, entry.video_id, identity=entry.identity)
-            for found in measured
-        ]
-
-    def write_results(self, videos: list[VideoFrames], left_out: dict[str, str]) -> pathlib.Path:
-        """results.jsonl and the reports of finished videos. Returns the page's path."""
-        output, video_ids = self.output, [video.entry.video_id for video in videos]
-        totals = over_all_videos(output, video_ids, self.facts, self.facts["metrics"])
-        text = output.join(video_ids, "results.jsonl") + "\n".join(totals) + "\n"
-        write_atomically(output.path / "results.jsonl", text)
+        Args:
+          videos: all finished.
+          left_out: video_id -> why it was not evaluated.
+          training: of the model, see `report._budget`.
+        """
+        finished = self.output.read(video.entry.video_id for video in videos)
+        totals = over_all_videos(finished, self.facts, self.facts["metrics"])
+        self.output.write_joined("results.jsonl", finished, totals)
         if self.cross:
-            write_atomically(output.path / "cross.jsonl", output.join(video_ids, "cross.jsonl"))
-        parsed = [parse_line(line) for line in totals]
-        blocks = build_blocks(output, self.facts, parsed, video_ids, left_out)
-        write_reports(blocks, output.path, write_atomically)
-        return output.path / "report.html"
+            self.output.write_joined("cross.jsonl", finished)
+        blocks = build_blocks(self.output, self.facts, training, totals, finished, left_out)
+        return write_reports(blocks, self.output.path)

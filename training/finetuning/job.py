@@ -136,13 +136,10 @@ def look_for_knee(
         return person, None
     metrics = build_metrics(
         None,
-        None,
-        job.recogniser,
-        None,
-        job.landmark_detector,
         config.landmarks.scheme,
         config.model.image_size,
-        consecutive=False,
+        recogniser=job.recogniser,
+        landmark_detector=job.landmark_detector,
     )
     train, watch = hold_out(person, seed=job.seed)
     logging.info("the knee is looked for on %d frames, %d are trained on", len(watch), len(train))

@@ -1,28 +1,20 @@
 """Blocks of a report as Markdown, with pictures beside it, or as one HTML file with them inside."""
 
-import base64
 import dataclasses
 import html
-import math
 import pathlib
 
-import cv2
-import numpy as np
-
-from tf_talking.media import jpeg
 from tf_talking.media.photos import read_photo
+from training.pages.html import page
+from training.pages.pictures import photo_uri
 
 _CELL = 128  # pixels of a picture's column on the page
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 2em auto; max-width: 1200px;
-  padding: 0 1em }
-h1 { font-size: 1.5em } h2 { margin-top: 1.6em; border-bottom: 1px solid #ccc }
-h3 { font-size: 1.05em; margin: 1.6em 0 .4em } .wide { overflow-x: auto }
-table { border-collapse: collapse; font-size: 13px } td, th { padding: 3px 8px; text-align: right }
+body { max-width: 1200px } table { font-size: 13px } td, th { text-align: right }
 td:first-child, th:first-child { text-align: left } tr { border-top: 1px solid #eee }
-.paper { color: #777; font-style: italic } li { overflow-wrap: anywhere }
+.paper { color: #777; font-style: italic }
 .strip { display: inline-grid; text-align: center; font-size: 12px; color: #555 }
-.strip img { width: 100% } summary { cursor: pointer }
+.strip img { width: 100% }
 """
 
 
@@ -65,11 +57,6 @@ class Picture:
     titled: bool = True
 
 
-def number(value: float | None) -> str:
-    """A figure of a table."""
-    return "–" if value is None or math.isnan(value) else f"{value:.4g}"
-
-
 def to_markdown(blocks: list) -> str:
     """The report as Markdown; pictures are links."""
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
@@ -95,12 +82,7 @@ def _markdown(block) -> str:
 
 def to_html(blocks: list, title: str) -> str:
     """The report as one page that needs nothing else."""
-    body = "\n".join(_html(block) for block in blocks)
-    return (
-        "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>"
-        "<meta name=viewport content='width=device-width'>"
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n{body}\n</html>\n"
-    )
+    return page(title, "\n".join(_html(block) for block in blocks), _STYLE)
 
 
 def _html(block) -> str:
@@ -132,23 +114,12 @@ def _html_table(table: Table) -> str:
 
 def _html_picture(picture: Picture) -> str:
     count, cell = len(picture.columns), picture.cell
-    image = _fitted(read_photo(picture.path), count * cell)
-    data = base64.b64encode(jpeg.encode(image, 90)).decode()
+    uri = photo_uri(read_photo(picture.path), count * cell)
     shown = picture.columns if picture.titled else []
     names = "".join(f"<span>{html.escape(name)}</span>" for name in shown)
     return (
         "<div class=wide>"
         f"<div class=strip style='grid-template-columns: repeat({count}, {cell}px)'>"
         f"{names}<img alt='{html.escape(', '.join(picture.columns), quote=True)}' "
-        f"style='grid-column: 1 / -1' src='data:image/jpeg;base64,{data}'></div></div>"
+        f"style='grid-column: 1 / -1' src='{uri}'></div></div>"
     )
-
-
-def _fitted(image: np.ndarray, shown: int) -> np.ndarray:
-    """No larger than the page shows it, `shown` pixels wide, on a screen of two dots a pixel."""
-    height, width = image.shape[:2]
-    factor = min(1.0, 2 * shown / width)
-    if factor == 1.0:
-        return image
-    size = (round(width * factor), round(height * factor))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -1,17 +1,10 @@
 """Curves of a run as SVG pictures with matplotlib, one small chart a metric."""
 
-import base64
-import io
-
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 
 from tf_talking.spread import spread
+from training.pages.charts import new_figure, style_axes, svg_uri
 from training.run_report.data import Alarm, Curve, MetricLog, thin
 
 MAX_POINTS = 500  # of a curve; more can not be told apart at a chart's width
@@ -32,7 +25,7 @@ GROUPS = {
 
 
 def group_metrics(names: list[str]) -> dict[str, list[str]]:
-    """Prefix → metric names; known groups first, in the order of GROUPS. No prefix: "other"."""
+    """Prefix -> metric names; known groups first, in the order of GROUPS. No prefix: "other"."""
     groups: dict[str, list[str]] = {}
     for name in sorted(names):
         prefix = name.partition("/")[0] if "/" in name else "other"
@@ -52,7 +45,7 @@ def chart(log: MetricLog, name: str, alarms: list[Alarm], smoothing: float) -> s
     curve = thin(log.steps, log.values[name], MAX_POINTS, smoothing)
     if curve is None:
         return None
-    figure = matplotlib.figure.Figure(figsize=(4.2, 2.3), layout="constrained")
+    figure = new_figure(4.2, 2.3)
     axes = figure.subplots()
     if curve.thinned:
         axes.fill_between(curve.steps, curve.low, curve.high, color=_BAND, linewidth=0)
@@ -60,18 +53,21 @@ def chart(log: MetricLog, name: str, alarms: list[Alarm], smoothing: float) -> s
         marker = "." if len(curve.steps) == 1 else None
         axes.plot(curve.steps, curve.mean, color=_BAND, linewidth=0.9, marker=marker)
     axes.plot(curve.steps, curve.smooth, color=_LINE, linewidth=1.4)
-    for i in spread(len(log.restarts), _MAX_MARKS):
-        axes.axvline(log.restarts[i], color=_RESTART, linewidth=0.8, linestyle=":")
-    alarmed = sorted({alarm.step for alarm in alarms})
-    for i in spread(len(alarmed), _MAX_MARKS):
-        axes.axvline(alarmed[i], color=_ALARM, linewidth=0.7, alpha=0.6)
+    for step in _some(log.restarts):
+        axes.axvline(step, color=_RESTART, linewidth=0.8, linestyle=":")
+    for step in _some(sorted({alarm.step for alarm in alarms})):
+        axes.axvline(step, color=_ALARM, linewidth=0.7, alpha=0.6)
     is_log = needs_log_scale(curve)
     if is_log:
         axes.set_yscale("log")
     axes.set_title(f"{name}{'  (log scale)' if is_log else ''}", fontsize=9, loc="left")
     axes.set_title(f"{curve.smooth[-1]:.4g}", fontsize=9, loc="right", color=_LINE)
-    _style(axes, log.steps)
-    return _svg(figure)
+    # The same axis on every chart, so that what happened at one step stands in one line.
+    axes.set_xlim(log.steps[0] - 1, max(log.steps[-1], log.steps[0] + 1))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(short_number))
+    style_axes(axes)
+    return svg_uri(figure)
 
 
 def needs_log_scale(curve: Curve) -> bool:
@@ -81,27 +77,14 @@ def needs_log_scale(curve: Curve) -> bool:
     return float(np.quantile(curve.mean, 0.98) / np.quantile(curve.mean, 0.02)) > _LOG_RATIO
 
 
-def _style(axes, steps: np.ndarray) -> None:
-    # The same axis on every chart, so that what happened at one step stands in one line.
-    axes.set_xlim(steps[0] - 1, max(steps[-1], steps[0] + 1))
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(short_number))
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def short_number(value: float, position=None) -> str:
-    """1500 → 1.5k, 2000000 → 2M."""
+    """1500 -> 1.5k, 2000000 -> 2M."""
     for limit, letter in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
             return f"{value / limit:g}{letter}"
     return f"{value:g}"
 
 
-def _svg(figure) -> str:
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    # As an <img>: the ids in one chart's SVG can then not meet those of another.
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+def _some(steps: list[int]) -> list[int]:
+    """As many as a chart has room for."""
+    return [steps[i] for i in spread(len(steps), _MAX_MARKS)]

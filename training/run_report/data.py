@@ -26,9 +26,9 @@ class MetricLog:
 
     Attributes:
       steps: int64 [T], rising.
-      values: metric name → float64 [T]; NaN where a line lacks the metric or it is not finite.
+      values: metric name -> float64 [T]; NaN where a line lacks the metric or it is not finite.
       restarts: steps from which the run went on after a kill or a rollback.
-      not_finite: metric name → how often it was NaN or infinite.
+      not_finite: metric name -> how often it was NaN or infinite.
       problems: sentences about lines that could not be used.
     """
 

@@ -9,6 +9,8 @@ import json
 import pathlib
 
 from tf_talking.config import PRESETS, from_json, to_json
+from tf_talking.networks.checkpoint_files import list_checkpoints, step_of
+from training.pages.html import number, page
 from training.run_report.charts import GROUPS, chart, group_metrics
 from training.run_report.data import Alarm, MetricLog, read_alarms, read_lines, read_metrics
 from training.run_report.previews import preview_section
@@ -16,20 +18,15 @@ from training.runs.folder import RunFolder
 
 _LISTED_ALARMS = 100
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 2em auto; max-width: 1340px;
-  padding: 0 1em }
-h1 { font-size: 1.5em; margin-bottom: 0 } h2 { margin-top: 1.6em; border-bottom: 1px solid #ccc }
-h3 { font-size: 1.05em; margin: 1.2em 0 .4em } small, .note { color: #666 }
-table { border-collapse: collapse } td, th { padding: 3px 8px; text-align: left }
+h1 { margin-bottom: 0 } h3 { margin: 1.2em 0 .4em } small, .note { color: #666 }
+td, th { text-align: left } .facts td { overflow-wrap: anywhere } .changed { background: #fff2cc }
 .facts td:first-child { color: #555; white-space: nowrap; vertical-align: top }
-.facts td { overflow-wrap: anywhere } .changed { background: #fff2cc }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr)); gap: 4px }
-.charts img { width: 100% } .wide { overflow-x: auto }
+.charts img { width: 100% } details { margin: .4em 0 }
 .strip td, .strip th { padding: 1px 3px; font-size: 12px; font-weight: normal; text-align: center }
 .strip .driver { max-width: 12em; text-align: right } .none { color: #999 }
 img.cell { width: 104px; display: block } .grid, video { width: 100%; max-width: 1024px }
 .alarm td { border-top: 1px solid #eee } .bad { color: #b3261e } .missing { color: #8a5a00 }
-details { margin: .4em 0 } summary { cursor: pointer }
 .sections { display: flex; flex-wrap: wrap; gap: 0 2.5em }
 """
 
@@ -67,13 +64,9 @@ def build_report(run: pathlib.Path, output: pathlib.Path, smoothing: float = 0.9
     if problems:
         lines = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
         body.insert(0, f"<h2>Missing or damaged</h2>\n<ul class=missing>{lines}</ul>")
-    name = html.escape(run.resolve().name)
-    return (
-        "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>"
-        "<meta name=viewport content='width=device-width'>"
-        f"<title>{name}</title>\n<style>{_STYLE}</style>\n<h1>{name}</h1>\n"
-        f"{_summary(folder, log, alarms)}\n" + "\n".join(body) + "\n</html>\n"
-    )
+    name = run.resolve().name
+    top = f"<h1>{html.escape(name)}</h1>\n{_summary(folder, log, alarms)}"
+    return page(name, "\n".join([top, *body]), _STYLE)
 
 
 def _summary(folder: RunFolder, log: MetricLog, alarms: list[Alarm]) -> str:
@@ -81,11 +74,7 @@ def _summary(folder: RunFolder, log: MetricLog, alarms: list[Alarm]) -> str:
     if len(log.steps):
         when = datetime.datetime.fromtimestamp(folder.metrics.stat().st_mtime)
         words.append(f"step <b>{log.steps[-1]:,}</b>, logged {when:%Y-%m-%d %H:%M}")
-    saved = sorted(
-        int(path.stem.removeprefix("ckpt-"))
-        for path in folder.checkpoints.glob("ckpt-*.index")
-        if path.stem.removeprefix("ckpt-").isdecimal()
-    )
+    saved = [step_of(prefix) for prefix in list_checkpoints(str(folder.checkpoints))]
     words.append(
         f"checkpoints of steps {', '.join(f'{s:,}' for s in saved)}" if saved else "no checkpoint"
     )
@@ -112,17 +101,13 @@ def _alarms(alarms: list[Alarm]) -> str:
     )
     lines = [
         f"<tr><td>{a.step:,}<td>{'' if a.until is None else f'{a.until:,}'}"
-        f"<td>{html.escape(a.name)}<td>{_number(a.value)}"
-        f"<td>{_number(a.threshold)}<td>{html.escape(a.message)}</tr>"
+        f"<td>{html.escape(a.name)}<td>{number(a.value, '')}"
+        f"<td>{number(a.threshold, '')}<td>{html.escape(a.message)}</tr>"
         for a in alarms[-_LISTED_ALARMS:]
     ]
     note = f"<p class=note>The last {_LISTED_ALARMS}:</p>" if len(alarms) > _LISTED_ALARMS else ""
     heading = "<tr><th>step<th>cleared<th>alarm<th>value<th>threshold<th>message</tr>"
     return f"<p>{totals}</p>{note}<table class=alarm>{heading}{''.join(lines)}</table>"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 def _curves(log: MetricLog, alarms: list[Alarm], smoothing: float) -> str:

@@ -1,22 +1,20 @@
 """Preview section of a report: strips over time, the newest grid, the newest film."""
 
-import base64
 import html
 import json
 import os
 import pathlib
 
-import cv2
 import numpy as np
 
-from tf_talking.media import jpeg
 from tf_talking.media.photos import read_photo
 from tf_talking.spread import spread
+from training.pages.html import data_uri
+from training.pages.pictures import cell_uri
 from training.previews.grid import LAYOUT_FILE
 
 MAX_STEPS = 8  # of a strip
 MAX_FILM_BYTES = 8_000_000  # a larger film is linked, not put into the page
-_LOSSLESS_BELOW = 128  # pixels; small cells stay PNG, larger ones become JPEG
 _RESULTS = ("own video", "another video", "another person")
 
 
@@ -32,13 +30,14 @@ def preview_section(run: pathlib.Path, output: pathlib.Path, problems: list[str]
         parts.append(strips(layout, pictures, problems))
     newest = max(pictures)
     parts.append(f"<h3>Whole grid at step {newest:,}</h3>")
-    parts.append(f"<p><img class=grid src='{_data_uri(pictures[newest], 'image/png')}'></p>")
+    whole = data_uri(pictures[newest].read_bytes(), "image/png")
+    parts.append(f"<p><img class=grid src='{whole}'></p>")
     parts.append(film(by_step(folder, ".mp4"), output))
     return "\n".join(parts)
 
 
 def by_step(folder: pathlib.Path, suffix: str) -> dict[int, pathlib.Path]:
-    """Step → file of `step_000001000.png` and the like, rising."""
+    """Step -> file of `step_000001000.png` and the like, rising."""
     found = {}
     for path in sorted(folder.glob(f"step_*{suffix}")) if folder.is_dir() else ():
         number = path.stem.removeprefix("step_")
@@ -76,9 +75,9 @@ def read_layout(path: pathlib.Path, problems: list[str]) -> dict | None:
 
 def strips(layout: dict, pictures: dict[int, pathlib.Path], problems: list[str]) -> str:
     """One table a person: driving landmarks and truth, then the result at several steps."""
-    steps = [list(pictures)[i] for i in spread(len(pictures), MAX_STEPS)]
+    steps = list(pictures)
     grids = {}
-    for step in steps:
+    for step in (steps[i] for i in spread(len(steps), MAX_STEPS)):
         grid = _read_grid(layout, pictures[step], problems)
         if grid is not None:
             grids[step] = grid
@@ -111,7 +110,7 @@ def _person(layout: dict, row: int, grids: dict[int, np.ndarray]) -> str:
     def cell(step: int, group: str, name: str) -> str:
         size, column = layout["cell"], layout["columns"].index((group, name))
         pixels = grids[step][row * size : (row + 1) * size, column * size : (column + 1) * size]
-        return f"<td><img class=cell src='{_cell_uri(pixels)}'></td>"
+        return f"<td><img class=cell src='{cell_uri(pixels)}'></td>"
 
     last = max(grids)
     titles = "".join(f"<th>step {step:,}</th>" for step in grids)
@@ -146,7 +145,7 @@ def film(films: dict[int, pathlib.Path], output: pathlib.Path) -> str:
     path = films[newest]
     parts = [f"<h3>Film at step {newest:,}</h3>"]
     if path.stat().st_size <= MAX_FILM_BYTES:
-        uri = _data_uri(path, "video/mp4")
+        uri = data_uri(path.read_bytes(), "video/mp4")
         parts.append(f"<p><video controls loop muted src='{uri}'></video></p>")
     else:
         megabytes = path.stat().st_size / 1e6
@@ -160,16 +159,3 @@ def film(films: dict[int, pathlib.Path], output: pathlib.Path) -> str:
 def _link(path: pathlib.Path, output: pathlib.Path) -> str:
     target = os.path.relpath(path.resolve(), output.resolve().parent)
     return f"<a href='{html.escape(pathlib.PurePath(target).as_posix())}'>{path.name}</a>"
-
-
-def _cell_uri(pixels: np.ndarray) -> str:
-    if len(pixels) < _LOSSLESS_BELOW:
-        kind = "png"
-        data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
-    else:
-        kind, data = "jpeg", jpeg.encode(pixels)
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
-
-
-def _data_uri(path: pathlib.Path, kind: str) -> str:
-    return f"data:{kind};base64," + base64.b64encode(path.read_bytes()).decode()

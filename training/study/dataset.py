@@ -26,7 +26,7 @@ def write_real_frames(
       identities: whose; none given: everybody's.
 
     Returns:
-      Person → videos written.
+      Person -> videos written.
 
     Raises:
       FileNotFoundError, ValueError: no sound dataset, an identity that it does not hold or that

@@ -14,15 +14,13 @@ import json
 import os
 import pathlib
 import random
-import shutil
-import tempfile
 
-import cv2
-import numpy as np
 import tqdm
 
+from tf_talking.files import whole_folder, write_whole
+from tf_talking.media import jpeg
+from tf_talking.media.panels import scaled
 from tf_talking.media.photos import photo_size, read_photo
-from training.runs.folder import write_atomically
 from training.study.triplets import Triplet
 
 KEY_FORMAT = "tf_talking user study key 1"
@@ -66,26 +64,21 @@ def write_study(
     study = hashlib.sha256(json.dumps([title, size, listed]).encode()).hexdigest()[:12]
     page.parent.mkdir(parents=True, exist_ok=True)
     key.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{page.name}.", dir=page.parent))
-    try:
-        _write_images(known, temporary / "images", size, quality)
-        (temporary / "index.html").write_text(_page(title, study, listed), encoding="utf-8")
-        for path in (temporary / "index.html", temporary / "images"):
+    facts = {
+        "format": KEY_FORMAT,
+        "study": study,
+        "title": title,
+        "seed": seed,
+        "size": size,
+        "quality": quality,
+        "triplets": known,
+    }
+    with whole_folder(page) as folder:
+        _write_images(known, folder / "images", size, quality)
+        (folder / "index.html").write_text(_page(title, study, listed), encoding="utf-8")
+        for path in (folder / "index.html", folder / "images"):
             os.utime(path, (_TIME, _TIME))
-        temporary.chmod(0o755)  # mkdtemp made it for one user only
-        facts = {
-            "format": KEY_FORMAT,
-            "study": study,
-            "title": title,
-            "seed": seed,
-            "size": size,
-            "quality": quality,
-            "triplets": known,
-        }
-        write_atomically(key, json.dumps(facts, indent=1) + "\n")
-        temporary.rename(page)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_whole(key, json.dumps(facts, indent=1) + "\n")  # first: no page without its key
     return facts
 
 
@@ -131,20 +124,10 @@ def _write_images(known: dict[str, dict], folder: pathlib.Path, size: int, quali
     sources = [pair for triplet in known.values() for pair in triplet["sources"].items()]
     for name, source in tqdm.tqdm(sorted(sources), unit="picture", desc="pictures"):
         path = folder / name
-        path.write_bytes(_encode(read_photo(source), size, quality))
+        # Colors are kept at every pixel, metadata are not.
+        picture = scaled(read_photo(source), size, size)
+        path.write_bytes(jpeg.encode(picture, quality, full_color=True))
         os.utime(path, (_TIME, _TIME))
-
-
-def _encode(image: np.ndarray, size: int, quality: int) -> bytes:
-    """uint8 RGB [S, S, 3] → JPEG of `size`, without subsampling of colours and metadata."""
-    if len(image) != size:
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ValueError(f"a picture of {size} pixels could not be encoded as JPEG")
-    return data.tobytes()
 
 
 def _page(title: str, study: str, triplets: list[dict]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import scipy.stats
 
+from tf_talking.metrics.bootstrap import interval
 from training.study.page import ANSWERS_FORMAT, KEY_FORMAT
 
 CHANCE = 1 / 3
@@ -48,7 +49,7 @@ def read_answers(path: pathlib.Path, keys: dict[str, dict]) -> Answers:
 
     Args:
       path: the file.
-      keys: study → key.
+      keys: study -> key.
 
     Raises:
       ValueError: no JSON, another format or study, a field missing or of another type, a triplet
@@ -89,7 +90,7 @@ def read_answers(path: pathlib.Path, keys: dict[str, dict]) -> Answers:
 def collect(
     files: Iterable[pathlib.Path], keys: dict[str, dict]
 ) -> tuple[list[Answers], dict[str, str], int]:
-    """(answers that count, file → why it was refused, copies of files that count already).
+    """(answers that count, file -> why it was refused, copies of files that count already).
 
     A participant counts once in a study: a second file of the name is refused, unless it is the
     same run with the same answers, saved again.
@@ -117,7 +118,7 @@ def score(answers: list[Answers], keys: dict[str, dict], seed: int = 0) -> list[
 
     Args:
       answers: of `collect`, at least one.
-      keys: study → key.
+      keys: study -> key.
       seed: of the bootstrap.
 
     Returns:
@@ -161,9 +162,12 @@ def bootstrap(counts: np.ndarray, seed: int) -> list[float]:
       counts: [participants, 2]: triplets in which the fake was found, and triplets seen.
       seed: of the draws.
     """
-    drawn = np.random.default_rng(seed).integers(len(counts), size=(_RESAMPLES, len(counts)))
-    sums = counts[drawn].sum(axis=1)  # [resamples, 2]
-    return _rounded(np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5]))
+
+    def found(drawn: np.ndarray) -> np.ndarray:
+        sums = drawn.sum(axis=1)  # [resamples, 2]
+        return sums[:, 0] / sums[:, 1]
+
+    return _rounded(interval(counts, found, resamples=_RESAMPLES, seed=seed))
 
 
 def _rounded(interval) -> list[float]:

@@ -1,6 +1,3 @@
-import datetime
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +5,6 @@ import skimage.metrics
 
 from tests.scripted_detector import ScriptedDetector
 from tf_talking.metrics import registry
-from training.evaluation import results
 
 
 @pytest.fixture
@@ -156,27 +152,3 @@ def test_what_a_metric_needs_is_named(frames):
         registry.compute("csim", real, fake)
     with pytest.raises(ValueError, match=r"l1: got \['network'\], expected \[\]"):
         registry.compute("l1", real, fake, network=None)
-
-
-def test_result_line(frames):
-    real, fake = frames
-    measurement = registry.measure("l1", real, fake)
-    data = results.data_hash(real, fake)
-    line = results.result_line(measurement, "run/ckpt-7", "abc", data, 3, weights="none")
-    read = json.loads(line)
-    time = datetime.datetime.fromisoformat(read.pop("time"))
-    assert abs(time - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=5)
-    assert read == {
-        "metric": "l1",
-        "value": measurement.value,
-        "n": 3,
-        "missing": 0,
-        "checkpoint": "run/ckpt-7",
-        "config_hash": "abc",
-        "data_hash": data,
-        "seed": 3,
-        "weights": "none",
-    }
-    assert results.data_hash(real, fake[::-1]) != data
-    equal = registry.measure("psnr", real, real)
-    assert json.loads(results.result_line(equal, "c", "h", data, 0))["value"] == "inf"

@@ -8,8 +8,9 @@ import pytest
 
 from tf_talking.metrics.registry import Measurement
 from training.evaluation.comparison import Named, build
-from training.evaluation.folder import REAL, EvaluationFolder, feature_key, make_line
-from training.evaluation.methods import FF, FT, NEAREST
+from training.evaluation.folder import REAL, EvaluationFolder, feature_key
+from training.evaluation.lines import make_row
+from training.evaluation.names import FF, FT, NEAREST
 from training.pages.blocks import to_markdown
 
 VIDEOS = ("a.mp4", "b.mp4", "c.mp4")
@@ -45,20 +46,19 @@ def write(path, ff, videos=VIDEOS, methods=(NEAREST, FF), metrics=("l1",), holdo
     rng = np.random.default_rng(0)
     values = {NEAREST: NEAREST_L1, FF: ff, FT: ff}
     for video in videos:
-        lines = [
-            make_line(facts, Measurement("l1", values[m][video] / t, 2), m, t, video)
+        rows = [
+            make_row(facts, Measurement("l1", values[m][video] / t, 2), m, t, video)
             for m in methods
             for t in (1, 8)
         ]
         used = {
-            "video_id": video,
             "holdout": list(holdout),
             "shots": {t: [*range(t)] for t in (1, 8)},
             "seconds": {t: {m: 10.0 * t for m in methods if m != NEAREST} for t in (1, 8)},
         }
         keys = [REAL, *(feature_key(m, t) for m in methods for t in (1, 8))]
         features = {key: rng.normal(size=(4, 3)) for key in keys} if "fid" in metrics else {}
-        folder.write_video(video, lines, used, np.zeros((4, 4, 3), np.uint8), features)
+        folder.write_video(video, rows, used, np.zeros((4, 4, 3), np.uint8), features)
     return path
 
 

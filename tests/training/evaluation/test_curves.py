@@ -48,7 +48,7 @@ def test_mean_leaves_out_what_was_not_measured():
 
 
 def test_report_shows_curves_and_where_the_knees_were(folder):
-    blocks = curve_blocks(folder, facts("ft", "knee"), ["a", "b"], str.upper)
+    blocks = curve_blocks(folder.path, facts("ft", "knee"), folder.read("ab"))
     [picture] = [block for block in blocks if isinstance(block, Picture)]
     assert picture.columns == ["l1", "csim"] and picture.path == folder.path / CURVES_FILE
     image = read_photo(picture.path)
@@ -63,5 +63,5 @@ def test_nothing_is_said_of_what_was_not_asked_for(tmp_path):
     folder.start({})
     frames = {"stops": {8: {"curves": {}, "best": {}}}, "seconds": {8: {"ff": 0.1}}}
     folder.write_video("a", [], frames, np.zeros((4, 4, 3), np.uint8), {})
-    assert curve_blocks(folder, facts(), ["a"], str.upper) == []
+    assert curve_blocks(tmp_path, facts(), folder.read("a")) == []
     assert not (tmp_path / CURVES_FILE).exists()

@@ -1,5 +1,7 @@
 """Which frames and videos are evaluated."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -71,10 +73,22 @@ def test_held_out_videos_by_person_and_by_name(folder):
     assert len(ids(["p0", "p1", "p2", "p3"], [], 0, 0)) == 8
 
 
+def test_default_are_the_people_whom_the_run_kept_out(folder, tmp_path):
+    excluded = {"excluded_identities": ["p9", "p2"]}  # p9 is of another dataset
+    (tmp_path / "run.json").write_text(json.dumps(excluded))
+    checkpoint = str(tmp_path / "checkpoints/ckpt-1")
+    found = held_out_entries(folder, [], [], 50, 0, checkpoint)
+    assert [e.video_id for e in found] == ["v4", "v5"]
+    found = held_out_entries(folder, [], ["v1"], 50, 0, checkpoint)
+    assert [e.video_id for e in found] == ["v1"]
+    with pytest.raises(ValueError, match="the run excluded nobody"):
+        held_out_entries(folder, [], [], 50, 0, str(tmp_path / "other/checkpoints/ckpt-1"))
+
+
 def test_nobody_and_unknown_people_are_named(folder):
-    with pytest.raises(ValueError, match="expected --identities or --video_ids"):
+    with pytest.raises(ValueError, match="expected identities or video_ids"):
         held_out_entries(folder, [], [], 50, 0)
-    with pytest.raises(ValueError, match="--identities: 'p9' is not in folder"):
+    with pytest.raises(ValueError, match="identities: 'p9' is not in folder"):
         held_out_entries(folder, ["p0", "p9"], [], 50, 0)
-    with pytest.raises(ValueError, match="--video_ids: 'v9' is not in folder"):
+    with pytest.raises(ValueError, match="video_ids: 'v9' is not in folder"):
         held_out_entries(folder, [], ["v9"], 50, 0)

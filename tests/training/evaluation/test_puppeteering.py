@@ -14,16 +14,11 @@ from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.writer import DatasetWriter
 from training.evaluation.cross import CrossReenactment, Driver
 from training.evaluation.folder import EvaluationFolder
-from training.evaluation.methods import FF, Methods
+from training.evaluation.methods import Learning, Methods
+from training.evaluation.names import FF
 from training.evaluation.puppeteering import Puppeteering
 from training.meta.step import MetaTrainer
 from training.person.frames import PersonFrames
-
-
-def mean_colour(frames, landmarks):
-    """A recogniser that tells people by their colour."""
-    assert len(frames) == len(landmarks)
-    return frames.mean(axis=(1, 2)) - 100.0
 
 
 def read_rows(output):
@@ -38,35 +33,30 @@ def drivers(people):
 
 @pytest.fixture(scope="module")
 def methods(learned):
-    return Methods(learned, {}, tuned=())
+    return Methods(learned, Learning(tuned=()))
 
 
-def make(learned, methods, drivers, path):
-    facts = {
-        "checkpoint": "run/ckpt-1",
-        "step": 1,
-        "config": dataclasses.asdict(learned.config),
-        "config_hash": "abc",
-        "dataset": "people",
-        "data_hash": "d",
-        "shots": [1],
-        "methods": methods.names,
-        "epochs": {},
-        "precision": "float32",
-        "override": [],
-        "content": {},
-        "metric_sources": {"csim": "colours"},
-        "seed": 0,
-        "cross": {"drivers": [d.video_id for d in drivers], "frames": 2},
-    }
-    output = EvaluationFolder(path)
-    output.start(facts)
-    cross = CrossReenactment(learned.config, mean_colour, drivers)
-    return Puppeteering(methods, cross, facts, output)
+@pytest.fixture
+def make(learned, methods, drivers, evaluation_facts, mean_colour):
+    """path -> puppeteering that writes there."""
+
+    def puppeteering(path):
+        facts = {
+            **evaluation_facts,
+            **methods.facts(),
+            "metric_sources": {"csim": "colours"},
+            "cross": {"drivers": [d.video_id for d in drivers], "frames": 2},
+        }
+        output = EvaluationFolder(path)
+        output.start(facts)
+        cross = CrossReenactment(learned.config, mean_colour, drivers)
+        return Puppeteering(methods, cross, facts, output)
+
+    return puppeteering
 
 
 def test_each_photo_is_driven_by_all_and_a_killed_job_goes_on(
-    learned, methods, drivers, people, tmp_path
+    make, methods, mean_colour, drivers, people, tmp_path
 ):
     folder = DatasetFolder.open(people)
     faces = {
@@ -82,10 +72,10 @@ def test_each_photo_is_driven_by_all_and_a_killed_job_goes_on(
             raise ValueError("no face")
         return PersonFrames(faces[path.name].frames, faces[path.name].landmarks, path.name)
 
-    job = make(learned, methods, drivers, tmp_path / "out")
+    job = make(tmp_path / "out")
     job.run(photos[:2], find)
     (job.output.videos / "half.tmp").mkdir()
-    again = make(learned, methods, drivers, tmp_path / "out")
+    again = make(tmp_path / "out")
     left_out = again.run(photos, find)
     assert asked == ["p0.jpg", "wall.jpg", "wall.jpg", "p1.jpg"]
     assert left_out == {"wall.jpg": "no face"}
@@ -110,8 +100,8 @@ def test_each_photo_is_driven_by_all_and_a_killed_job_goes_on(
         assert (row["method"], row["shots"], row["n"]) == (FF, 1, 2)
 
 
-def test_no_photo_that_can_be_used(learned, methods, drivers, tmp_path):
-    job = make(learned, methods, drivers, tmp_path / "out")
+def test_no_photo_that_can_be_used(make, tmp_path):
+    job = make(tmp_path / "out")
 
     def find(path):
         raise ValueError("several faces (2)")
@@ -192,7 +182,7 @@ def test_bad_flags_end_with_a_message(checkpoint, driving, shared_dir, tmp_path)
     for photos, more, message in (
         (tmp_path / "nothing", (), "--photos: "),
         (tmp_path / "empty", (), "no photos here"),
-        (photo, ("--identities=nobody",), "--identities: 'nobody' is not in"),
+        (photo, ("--identities=nobody",), "identities: 'nobody' is not in"),
     ):
         result = puppeteer(checkpoint, driving, photos, tmp_path / "out", recogniser, *more)
         assert result.returncode == 2 and message in result.stderr, result.stderr

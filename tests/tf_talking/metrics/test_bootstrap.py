@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from training.evaluation.bootstrap import mean_interval
+from tf_talking.metrics.bootstrap import mean_interval
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
