@@ -64,6 +64,8 @@ def gradient_fraction(terms: int, depth: int, kinks: int = 4) -> float:
 
 # One training step of the small networks of these tests: 4 pictures of 32 x 32; E, G, D and back.
 GRADIENT = gradient_fraction(4 * 32 * 32, depth=60)  # 1.1e-3
+# Outputs of the `tiny` networks: 3x3 convolutions of up to 128 channels.
+NETWORK = sum_fraction(9 * 128, depth=20)  # 3.6e-5
 # What is computed from weights alone: power iteration, averages.
 WEIGHTS = sum_fraction(9 * 16, depth=2)  # 4e-6
 
@@ -138,7 +140,7 @@ def assert_same_training(
     largest = _largest_gradients(theirs)
     for name, value in ours.items():
         other, moment = theirs[name], _MOMENTS.search(name)
-        if not isinstance(other, np.ndarray) or other.dtype.kind != "f":
+        if np.asarray(other).dtype.kind != "f":
             assert value == other, name
         elif moment:
             if moment["moment"] == "v":
@@ -147,6 +149,19 @@ def assert_same_training(
             assert_close(value, other, fraction=fraction, scale=scale, name=name)
         else:
             _assert_same_weights(value, other, steps.get(name.split("/")[0], 0.0), name)
+
+
+def adam_steps(train, count: int = 1) -> dict[str, float]:
+    """`steps` of a `TrainConfig`, after `count` training steps with meta_train's networks."""
+    step = count * train.learning_rate
+    average = (1 - train.ema_decay) * step
+    return {
+        "embedder": step,
+        "generator": step,
+        "discriminator": count * train.discriminator_steps * train.discriminator_learning_rate,
+        "ema_embedder": average,
+        "ema_generator": average,
+    }
 
 
 def _largest_gradients(values: Mapping[str, np.ndarray]) -> dict[tuple[str, str], float]:

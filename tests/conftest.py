@@ -1,6 +1,7 @@
-"""Shared fixtures. TensorFlow's log is silenced before anything imports it."""
+"""Shared fixtures. TensorFlow's log is silenced and oneDNN on before anything imports it."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import subprocess
@@ -10,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 
-from tf_talking.config import get_preset
+from tf_talking.config import get_preset  # its package asks for oneDNN before TensorFlow starts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -91,5 +92,26 @@ def pytest_configure(config):
     """Two logical CPUs for the tests of replicas: set before anything starts TensorFlow."""
     import tensorflow as tf
 
+    config.addinivalue_line("markers", "bfloat16: needs convolutions in bfloat16")
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@functools.cache
+def convolves_bfloat16() -> bool:
+    """Every CPU does, with or without instructions for it; but not oneDNN on one that has AVX-512
+    while ONEDNN_MAX_CPU_ISA forbids it: TensorFlow asks the CPU, oneDNN the variable."""
+    import tensorflow as tf
+
+    ones = tf.ones([1, 8, 8, 8], tf.bfloat16)
+    try:
+        tf.nn.conv2d(ones, ones, 1, "SAME")
+    except tf.errors.AbortedError:
+        return False
+    return True
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("bfloat16") and not convolves_bfloat16():
+        limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+        pytest.skip(f"oneDNN refuses bfloat16 with ONEDNN_MAX_CPU_ISA={limit} on this CPU")

@@ -1,10 +1,13 @@
 """A small config and episodes for the tests of training: real code, few channels."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import bounds
 from tf_talking.config import to_json
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
@@ -64,6 +67,25 @@ def nano_config_file(tmp_path_factory, nano_config):
     return path
 
 
+@pytest.fixture(scope="session")
+def pico_config(nano_config):
+    """For tests of programs, which compile their step at every start: the fewest blocks, no
+    attention, one update of D. On `people` as `nano_config`."""
+    model = dataclasses.replace(
+        nano_config.model, embedder_bottleneck=8, generator_bottleneck=16, attention=False
+    )
+    train = dataclasses.replace(nano_config.train, discriminator_steps=1)
+    return dataclasses.replace(nano_config, name="pico", model=model, train=train)
+
+
+@pytest.fixture(scope="session")
+def pico_config_file(tmp_path_factory, pico_config):
+    """`pico_config` as a file for --config."""
+    path = tmp_path_factory.mktemp("config") / "pico.json"
+    path.write_text(to_json(pico_config))
+    return path
+
+
 def read_weights(prefix) -> dict:
     """Every variable of a checkpoint, name → value, but the count of saves."""
     reader = tf.train.load_checkpoint(str(prefix))
@@ -77,17 +99,18 @@ def read_weights(prefix) -> dict:
 
 @pytest.fixture(scope="session")
 def assert_same_weights():
-    """(checkpoint prefix, other prefix, tolerance): fails where a variable differs."""
+    """(checkpoint prefix, other prefix, steps): fails where a variable differs.
 
-    def check(ours, theirs, tolerance):
+    Without `steps` (`bounds.assert_same_training`) all are equal bit by bit: the same program did
+    the same on this machine.
+    """
+
+    def check(ours, theirs, steps=None):
         ours, theirs = read_weights(ours), read_weights(theirs)
+        if steps is not None:
+            return bounds.assert_same_training(ours, theirs, steps)
         assert set(ours) == set(theirs)
         for name, value in ours.items():
-            if isinstance(value, bytes):  # the config
-                assert value == theirs[name]
-            else:
-                np.testing.assert_allclose(
-                    value, theirs[name], rtol=tolerance, atol=tolerance, err_msg=name
-                )
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
     return check

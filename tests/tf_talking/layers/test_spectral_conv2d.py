@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import bounds
 from tf_talking.layers.spectral_conv2d import FOLD_FROM, SpectralConv2D, box_widened
 
 COMPOSITIONS = ["then_pool", "after_upsampling"]
@@ -34,7 +35,7 @@ def test_folded_equals_one_after_the_other(composition, size):
     folded = run(make(size, True), composition, x)
     plain = run(make(size, False), composition, x)
     for ours, theirs in zip(folded, plain, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+        bounds.assert_close(ours, theirs, terms=2 * size**2, depth=4)
 
 
 @pytest.mark.parametrize("composition", COMPOSITIONS)

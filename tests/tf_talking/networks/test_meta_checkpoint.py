@@ -110,6 +110,7 @@ def test_export_writes_both_models(checkpoint, tmp_path):
     assert "generator" in (tmp_path / "serving/models.config").read_text()
 
 
+@pytest.mark.bfloat16
 def test_export_in_another_type_records_what_it_costs(checkpoint, tmp_path):
     embedder, generator = export(checkpoint, str(tmp_path), device="gpu", dtype="bfloat16")
     facts = read_metadata(generator)

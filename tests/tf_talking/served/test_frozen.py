@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import bounds
 from tf_talking.config import ModelConfig
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.layers.self_attention import SelfAttention
@@ -37,8 +38,7 @@ def off_start(layer):
 
 
 def close(actual, expected):
-    scale = float(tf.reduce_max(tf.abs(expected)))
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=2e-5 * max(scale, 1.0))
+    bounds.assert_close(actual, expected, fraction=bounds.NETWORK)
 
 
 @pytest.mark.parametrize("device", sorted(RULES))

@@ -150,6 +150,7 @@ def test_fit_comes_closer_to_the_photos(learned, photos):
     assert len(history.history["error/l1"]) == 60
 
 
+@pytest.mark.bfloat16
 def test_bfloat16_computes_the_same_objective_and_draws_in_float32(learned, photos):
     found = {}
     for precision in ("float32", "bfloat16"):

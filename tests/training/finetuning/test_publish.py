@@ -40,6 +40,7 @@ def test_export_every_n_epochs_adds_versions(tmp_path, dense, fit, person):
     assert ServingFolder(tmp_path).versions("person_ann") == [1, 2]
 
 
+@pytest.mark.bfloat16
 def test_own_generator_is_exported_as_the_shared_one_was(tmp_path, person):
     folder = ServingFolder(tmp_path)
     folder.publish(

@@ -90,10 +90,10 @@ def test_counts_in_total_and_in_a_row():
     assert "data/skipped" not in guard.count(tf.constant(0.0), None)
 
 
-def test_poisoned_run_goes_back_to_its_checkpoint_and_finishes(nano_config, nano_batch, tmp_path):
+def test_poisoned_run_goes_back_to_its_checkpoint_and_finishes(pico_config, nano_batch, tmp_path):
     """A weight becomes NaN: three steps are left out, then the checkpoint before it is restored."""
     keras.utils.set_random_seed(0)
-    trainer = MetaTrainer(nano_config, 5, dict, tf.distribute.get_strategy())
+    trainer = MetaTrainer(pico_config, 5, dict, tf.distribute.get_strategy())
     checkpoints = SafeCheckpoints(trainer.checkpoint, tmp_path)
     seen, poison = [], [6]
 
