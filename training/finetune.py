@@ -10,6 +10,7 @@ With `--stop_at_knee` it ends where frames that are held out no longer get bette
 Killed and started again with the same flags, it goes on from its last backup.
 """
 
+import dataclasses
 import pathlib
 
 import keras
@@ -24,6 +25,7 @@ from training.finetuning.model import PRECISIONS, TUNE
 from training.finetuning.start import load_to_finetune
 from training.flags import content_files
 from training.person.sources import MIN_FACE, PersonSource
+from training.updates.precision import AUTO, choose_precision
 
 FLAGS = flags.FLAGS
 
@@ -70,7 +72,11 @@ def define_flags() -> None:
         "landmark_detector", None, DETECTORS, "Also the landmark error in the knee's curve."
     )
     flags.DEFINE_enum(
-        "mixed_precision", "float32", PRECISIONS, "Type of the activations in training."
+        "mixed_precision",
+        None,
+        (AUTO, *PRECISIONS),
+        "Type of the activations in training. auto: bfloat16 where it pays, the default of presets "
+        "for small budgets; of others: float32.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of the order of photos and of the frame held out.", 0)
 
@@ -90,7 +96,6 @@ def read_job() -> FinetuneJob:
         recogniser=FLAGS.recogniser,
         landmark_detector=FLAGS.landmark_detector,
         content=content_files(),
-        precision=FLAGS.mixed_precision,
         seed=FLAGS.seed,
         preview_every=FLAGS.preview_every,
         backup_every=FLAGS.backup_every,
@@ -105,6 +110,8 @@ def main(argv: list[str]) -> pathlib.Path:
     )
     keras.utils.set_random_seed(job.seed)
     learned = load_to_finetune(FLAGS.checkpoint, FLAGS.override, job.content)
+    precision = choose_precision(FLAGS.mixed_precision, learned.config)
+    job = dataclasses.replace(job, precision=precision)
     epochs = job.epochs_for(learned.config)
     person = source.read(learned.config)
     logging.info(

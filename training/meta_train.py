@@ -23,6 +23,7 @@ from training.meta.job import open_data, train
 from training.meta.options import PRECISIONS, JobOptions, StepOptions
 from training.plan.run_plan import describe, plan_run
 from training.runs.devices import STRATEGIES, num_workers
+from training.updates.precision import AUTO, choose_precision
 from training.watch.rules import RULES
 
 FLAGS = flags.FLAGS
@@ -83,9 +84,10 @@ def define_flags() -> None:
     )
     flags.DEFINE_enum(
         "mixed_precision",
-        "float32",
-        PRECISIONS,
-        "Type of the activations; weights, norms' statistics, W and losses stay float32.",
+        None,
+        (AUTO, *PRECISIONS),
+        "Type of the activations; weights, norms' statistics, W and losses stay float32. auto: "
+        "bfloat16 where it pays, the default of presets for small budgets; of others: float32.",
     )
     flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
     flags.DEFINE_bool(
@@ -124,11 +126,12 @@ def resolve_config() -> Config:
 
 def job_options() -> JobOptions:
     """What the flags say. Raises ValueError where they do not fit one another."""
+    config = resolve_config()
     read = {
-        "config": resolve_config(),
+        "config": config,
         "content": shared_flags.content_files(),
         "step_options": StepOptions(
-            FLAGS.mixed_precision,
+            choose_precision(FLAGS.mixed_precision, config),
             FLAGS.accumulate,
             FLAGS.recompute,
             FLAGS.jit_compile,

@@ -14,11 +14,12 @@ from tf_talking.config.config import (
     from_json,
     to_json,
 )
-from tf_talking.config.presets import ABLATIONS, PRESETS, ablate, get_preset
+from tf_talking.config.presets import ABLATIONS, PRESETS, SMALL_BUDGETS, ablate, get_preset
 
 __all__ = [
     "ABLATIONS",
     "PRESETS",
+    "SMALL_BUDGETS",
     "Config",
     "FinetuneConfig",
     "LandmarkConfig",

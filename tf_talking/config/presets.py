@@ -128,6 +128,8 @@ def ablate(config: Config, ablation: str) -> Config:
 _NAMED = (_PAPER, _FSTH, _FF, _V2_WEIGHTS, _SMALL, _SMALL_BUDGET, _TINY)
 _ABLATED = tuple(ablate(base, name) for base in (_PAPER, _SMALL) for name in ABLATIONS)
 PRESETS = {c.name: c for c in (*_NAMED, *_ABLATED)}
+# Names of those that are not the paper's size; they take what is fast on the machine at hand.
+SMALL_BUDGETS = frozenset(c.name for c in PRESETS.values() if c.model.image_size < 256)
 
 
 def get_preset(name: str) -> Config:
