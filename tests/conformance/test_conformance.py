@@ -87,7 +87,9 @@ def test_xla_computes_the_same(case):
     assert_close(case, our_gradients, gradients, gradients=True)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("bfloat16", marks=pytest.mark.bfloat16), "float16"]
+)
 @each(DIFFERENTIABLE)
 def test_half_precision_is_that_of_the_activations_only(case, precision):
     """Weights float32; a layer answers in its input's type; results close to those of float32."""
