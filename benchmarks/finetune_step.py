@@ -39,13 +39,15 @@ def define_flags() -> None:
     flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Configuration.")
     flags.DEFINE_list("shots", ["1", "8"], "T: numbers of frames to learn from.")
     flags.DEFINE_integer("rounds", 5, "Timed epochs of each variant.", lower_bound=1)
+    flags.DEFINE_list("variants", list(VARIANTS), "Which ones; the others by the first.")
 
 
 def make_models(learned) -> dict[str, PersonalModel]:
     """Variant -> a compiled model on the same networks."""
     models = {}
     embedding = np.zeros(learned.config.model.embedding_size, np.float32)
-    for name, (model, precision) in VARIANTS.items():
+    for name in FLAGS.variants:
+        model, precision = VARIANTS[name]
         content = content_networks_of(learned.config, "random", "random", precision)
         models[name] = model(learned, embedding, content, precision=precision)
         models[name].compile()
@@ -74,9 +76,9 @@ def measure(models: dict, learned, shots: int, rounds: int) -> dict:
     seconds = time_in_turns(epochs, rounds, warm_up=1)
     return {
         "epoch_seconds": medians(seconds),
-        "speedup": speedups(seconds, "straightforward"),
+        "speedup": speedups(seconds, FLAGS.variants[0]),
         "loss_difference": {
-            name: largest_difference(values, first["straightforward"])
+            name: largest_difference(values, first[FLAGS.variants[0]])
             for name, values in first.items()
         },
     }

@@ -28,11 +28,11 @@ from absl import app, flags
 
 from benchmarks.measuring.child import Child, run_in_child
 from benchmarks.measuring.generator_graphs import inputs, make_generator, write_graphs
-from benchmarks.measuring.machine import has_bfloat16
 from benchmarks.measuring.result import result
 from benchmarks.measuring.turns import in_turns, medians, seconds_of
 from tf_talking import program
 from tf_talking.config import PRESETS
+from tf_talking.cpu import multiplies_bfloat16
 from tf_talking.networks.images import to_float, to_uint8
 
 FLAGS = flags.FLAGS
@@ -97,7 +97,9 @@ VARIANTS = {
 
 def graphs_and_rates(folder: pathlib.Path, preset: str, batch: int) -> tuple[dict, dict]:
     """Giga multiply-adds a frame by graph, and a second of a large matrix product by type."""
-    dtypes = {"exported": "float32"} | ({"exported_bf16": "bfloat16"} if has_bfloat16() else {})
+    dtypes = {"exported": "float32"} | (
+        {"exported_bf16": "bfloat16"} if multiplies_bfloat16() else {}
+    )
     rates = {name: peak_rate(dtype) for name, dtype in dtypes.items()}
     return write_graphs(folder, preset, batch), rates
 
@@ -161,7 +163,7 @@ def main(argv):
     unknown = set(FLAGS.variants) - set(VARIANTS)
     if unknown:
         raise app.UsageError(f"--variants: unknown {sorted(unknown)}, known {list(VARIANTS)}")
-    names = [n for n in FLAGS.variants if has_bfloat16() or not n.endswith("bf16")]
+    names = [n for n in FLAGS.variants if multiplies_bfloat16() or not n.endswith("bf16")]
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         graphs = run_in_child(graphs_and_rates, folder, FLAGS.preset, FLAGS.batch_size)

@@ -5,9 +5,9 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.measuring.machine import has_bfloat16
 from benchmarks.measuring.networks import random_generator, random_psi, unfold
 from tf_talking.config import get_preset
+from tf_talking.cpu import multiplies_bfloat16
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural.samples import sample_landmarks
@@ -34,7 +34,7 @@ def write_graphs(folder: pathlib.Path, preset: str, batch: int) -> dict[str, flo
     import tf2onnx  # takes seconds, and only this process needs it
 
     config, generator = get_preset(preset), make_generator(preset)
-    for dtype in ("float32", "bfloat16") if has_bfloat16() else ("float32",):
+    for dtype in ("float32", "bfloat16") if multiplies_bfloat16() else ("float32",):
         save_generator(folder / f"exported_{dtype}", config, generator, dtype=dtype)
     size = config.model.image_size
     specs = [

@@ -15,4 +15,10 @@ def test_figures_have_four_digits_at_any_depth_and_are_json():
 
 def test_a_result_names_its_machine():
     found = json.loads(json.dumps(result({"seconds": 1.0})))
-    assert found["seconds"] == 1 and found["machine"].keys() >= {"cpu", "cores", "tensorflow"}
+    assert found["seconds"] == 1 and found["machine"].keys() >= {
+        "cpu",
+        "cores",
+        "instruction_sets",
+        "onednn",
+        "tensorflow",
+    }
