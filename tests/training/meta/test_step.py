@@ -169,7 +169,7 @@ def test_checkpoint_has_the_names_that_it_always_had(nano_config, tmp_path):
         "skipped_updates",
     }
     assert {"/".join(path[1:]) for path in paths if path[:2] == ["discriminator", "head"]} == {
-        "head/bias",
+        "head/b",
         "head/w",
         "head/w0",
     }
