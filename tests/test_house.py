@@ -31,7 +31,7 @@ def test_flags_never_enter_a_room():
     assert not found
 
 
-NOT_YET = {"model_server"}
+NOT_YET = {"model_server"}  # TensorFlow Serving's words and exit code
 
 
 @pytest.mark.parametrize(
