@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_talking.config import ModelConfig
-from tf_talking.layers.spectral_norm import SpectralNorm, power_iteration
+from tf_talking.layers.spectral_norm import SpectralNorm
 from tf_talking.networks.down_stack import DownStack, build_block, join_images, pool
 
 W_START = 0.1  # mean of the entries of W at the start
@@ -49,7 +49,7 @@ def realism_score(vector: tf.Tensor, w: tf.Tensor, bias: tf.Tensor) -> tf.Tensor
 
 
 class ProjectionHead(SpectralNorm):
-    """W, w0 and b of eq. (5).
+    """W, w0 and b of eq. (5). `power_iteration(discriminator)` follows a normalised W too.
 
     Args:
       num_videos: M.
@@ -126,7 +126,3 @@ class Discriminator(keras.Model):
         """→ (raw realism scores [B], activations after each block of V)."""
         vector, activations = self.features(frames, landmark_images)
         return self.head(vector, video_index), activations
-
-    def power_iteration(self, iterations: int = 1) -> None:
-        """One step for σ of every kernel of V, and of W where W is normalised."""
-        power_iteration(self, iterations)
