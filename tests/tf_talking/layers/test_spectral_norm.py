@@ -47,8 +47,10 @@ def test_output_and_gradient_equal_svd_reference(kind):
         ours_loss, theirs_loss = tf.reduce_sum(ours**2), tf.reduce_sum(theirs**2)
     bounds.assert_close(ours, theirs, terms=9 * 4, depth=3)
     gradient = tape.gradient(ours_loss, layer.kernel)
-    # The part through σ is a sum over the kernel that nearly cancels the other one.
-    bounds.assert_close(gradient, tape.gradient(theirs_loss, kernel), terms=2 * 6 * 6, depth=6)
+    # u and v are as far off as rounding by the relative gap between the largest singular values.
+    largest, next_one = np.linalg.svd(tf.reshape(kernel, [-1, kernel.shape[-1]]))[1][:2]
+    fraction = bounds.sum_fraction(2 * 6 * 6, depth=6) / (1 - next_one / largest)
+    bounds.assert_close(gradient, tape.gradient(theirs_loss, kernel), fraction=fraction)
     # The part that flows through σ: K/σ does not change when K is scaled.
     assert abs(float(tf.reduce_sum(gradient * layer.kernel))) < 1e-3
 

@@ -301,8 +301,8 @@ def test_bounds_tell_a_wrong_reduction_apart(eager_step, pico_config, nano_batch
     apply = double.guard.apply
 
     def wrong(side, gradients, loss):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return apply(side, [times(g, float(factor(replica))) for g in gradients], loss)
+        replica = int(tf.distribute.get_replica_context().replica_id_in_sync_group)
+        return apply(side, [times(g, factor(replica)) for g in gradients], loss)
 
     double.guard.apply = wrong
     eager_step(single, nano_batch)
