@@ -57,5 +57,5 @@ def test_what_was_written_of_a_video_is_read_again(folder, evaluation_facts, wri
     assert [(r["method"], r["missing"]) for r in b.rows] == [("ff", 4), ("ft", 4)]
     assert all(math.isnan(row["value"]) for row in b.rows)
     np.testing.assert_array_equal(b.features()["real"], np.ones((4, 3)))
-    folder.write_joined("all.jsonl", [b, a], b.rows[:1])
-    assert len((folder.path / "all.jsonl").read_text().splitlines()) == 3
+    folder.write_joined("results.jsonl", [b, a], b.rows[:1])
+    assert len((folder.path / "results.jsonl").read_text().splitlines()) == 3
