@@ -68,16 +68,6 @@ def fail(message: object, code: int = 2) -> int:
     return code
 
 
-def print_result(result: Callable[[], object], argv: list[str]) -> None:
-    """What `run` came from; gone when no command calls it any more."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown argument {argv[1]!r}")
-    try:
-        print(result())
-    except BAD_INPUT as error:
-        sys.exit(fail(error))
-
-
 def _finish(result: object) -> int:
     if result is None or isinstance(result, int):
         return int(result or 0)

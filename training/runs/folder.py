@@ -20,8 +20,6 @@ import pathlib
 from tf_talking import files
 from tf_talking.config import Config, from_json, to_json
 
-write_atomically = files.write_whole  # until nobody calls it so any more
-
 
 def read_run_facts(checkpoint: str) -> dict:
     """run.json beside RUN/checkpoints/ckpt-N; empty where the checkpoint has no run folder."""
