@@ -56,7 +56,7 @@ def test_build_and_score(repo_root, folder):
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
-        ([], 1, "expected `real`, `build`, or `score`"),
+        ([], 2, "expected `real`, `build`, or `score`"),
         (["build"], 2, "build: expected --frames and --output"),
         (["score", "--key=nowhere.json", "x.json"], 2, "nowhere.json: no such file"),
     ],
