@@ -21,8 +21,9 @@ step a few lie within rounding of zero; each that falls to the other side adds o
 n terms of a sum over batch and pixels: 1/n of the gradient. `gradient_fraction` allows for four.
 
 **Cancelled sums.** A gradient that is zero by mathematics (a bias in front of an instance norm, the
-bias of attention's keys) is rounding alone, of the size of u times the largest gradients of the
-same pass. `FLOOR` times the largest magnitude of all that was computed together is allowed.
+bias of attention's keys) is rounding alone. Its n terms are about 1/√n of the largest gradients of
+the same pass, and √n·u of a term, L layers deep, is √L·u of those: `FLOOR` times the largest
+magnitude of all that was computed together is allowed.
 
 **Adam** divides a gradient by its own size: an element whose gradient is mostly rounding moves
 anywhere within ± the learning rate, while the tensor's mean does not. So gradients are compared
@@ -42,7 +43,6 @@ import tensorflow as tf
 
 UNIT = 2.0**-24
 SAFETY = 4.0
-FLOOR = 16 * UNIT
 _MOMENTS = re.compile(r"(?P<optimizer>\w*optimizer)/(?P<moment>[mv])(/|$)")
 
 
@@ -55,6 +55,9 @@ def sum_fraction(terms: int, depth: int = 1) -> float:
       depth: L, such sums after one another.
     """
     return SAFETY * (terms * depth) ** 0.5 * UNIT
+
+
+FLOOR = sum_fraction(1, depth=60)  # 1.8e-6
 
 
 def gradient_fraction(terms: int, depth: int, kinks: int = 4) -> float:
