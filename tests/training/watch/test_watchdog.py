@@ -160,7 +160,7 @@ def test_missing_and_undefined_values_change_nothing():
 def test_stops_on_the_named_alarm_only(tmp_path):
     watchdog = make(tmp_path, stop_on=["output_red"])
     judge(watchdog, HEALTHY | COLLAPSED["output_black"], 5)
-    with pytest.raises(Collapsed, match=r"step 7: output_red \(--stop_on_alarm\)") as error:
+    with pytest.raises(Collapsed, match=r"step 7: output_red \(stop_on\)") as error:
         judge(watchdog, HEALTHY | COLLAPSED["output_red"], 2, start=6)
     assert error.value.exit_code == 5
     assert "output_red" in (tmp_path / "alarms.jsonl").read_text()
