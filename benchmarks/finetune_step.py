@@ -78,8 +78,7 @@ def measure(models: dict, learned, shots: int, rounds: int) -> dict:
         "epoch_seconds": medians(seconds),
         "speedup": speedups(seconds, FLAGS.variants[0]),
         "loss_difference": {
-            name: largest_difference(values, first[FLAGS.variants[0]])
-            for name, values in first.items()
+            name: largest_difference(values, first[FLAGS.variants[0]]) for name, values in first.items()
         },
     }
 

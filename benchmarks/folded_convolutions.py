@@ -50,10 +50,7 @@ def make_pass(composition: str, size: int, channels: int, filters: int, fold: bo
 
 def measure(composition: str, *shape: int) -> dict:
     """Milliseconds of both and the ratio."""
-    runs = {
-        "ms": make_pass(composition, *shape, fold=False),
-        "folded_ms": make_pass(composition, *shape, fold=True),
-    }
+    runs = {"ms": make_pass(composition, *shape, fold=False), "folded_ms": make_pass(composition, *shape, fold=True)}
     milliseconds = medians(time_in_turns(runs, FLAGS.rounds), 1e3)
     return milliseconds | {"ratio": milliseconds["ms"] / milliseconds["folded_ms"]}
 

@@ -67,9 +67,7 @@ def exported_call(folder: pathlib.Path, preset: str, batch: int, dtype: str = "f
 def onnxruntime_call(folder: pathlib.Path, preset: str, batch: int):
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        str(folder / "straightforward.onnx"), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(folder / "straightforward.onnx"), providers=["CPUExecutionProvider"])
     names = [entry.name for entry in session.get_inputs()]
     return lambda x, psi: session.run(None, dict(zip(names, (x, psi), strict=True)))[0]
 
@@ -97,9 +95,7 @@ VARIANTS = {
 
 def graphs_and_rates(folder: pathlib.Path, preset: str, batch: int) -> tuple[dict, dict]:
     """Giga multiply-adds a frame by graph, and a second of a large matrix product by type."""
-    dtypes = {"exported": "float32"} | (
-        {"exported_bf16": "bfloat16"} if multiplies_bfloat16() else {}
-    )
+    dtypes = {"exported": "float32"} | ({"exported_bf16": "bfloat16"} if multiplies_bfloat16() else {})
     rates = {name: peak_rate(dtype) for name, dtype in dtypes.items()}
     return write_graphs(folder, preset, batch), rates
 

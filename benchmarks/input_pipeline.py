@@ -37,9 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_list("step_seconds", [], "Seconds of a training step, one for each preset.")
     flags.DEFINE_list("steps_per_second", [], "The same the other way round, instead of it.")
     flags.DEFINE_integer("batch_size", 0, "Episodes in a step; 0: the preset's.", lower_bound=0)
-    flags.DEFINE_multi_integer(
-        "frames_per_video", [64, 300, 1000], "Length of the videos; repeatable.", lower_bound=2
-    )
+    flags.DEFINE_multi_integer("frames_per_video", [64, 300, 1000], "Length of the videos; repeatable.", lower_bound=2)
     flags.DEFINE_integer("videos", 8, "Videos, each of another person.", lower_bound=1)
     flags.DEFINE_float("seconds", 8.0, "Measuring time of each.", lower_bound=0.1)
     flags.DEFINE_enum("on_damage", "raise", ["raise", "skip"], "As in EpisodeDataset.")
@@ -74,18 +72,14 @@ def make_dataset(folder: pathlib.Path, size: int, frames_per_video: int) -> int:
         frame_bytes += sum(map(len, video.frames)) / len(video.frames) / FLAGS.videos
         order = [i % len(video.frames) for i in range(frames_per_video)]
         frames = [video.frames[i] for i in order]
-        writer.write_shard(
-            [dataclasses.replace(video, frames=frames, landmarks=video.landmarks[order])]
-        )
+        writer.write_shard([dataclasses.replace(video, frames=frames, landmarks=video.landmarks[order])])
     return round(frame_bytes)
 
 
 def measure(folder: pathlib.Path, k_shot: int, batch_size: int) -> dict[str, float]:
     """Reads for --seconds on one thread."""
     episodes = EpisodeDataset(folder, k_shot, batch_size, seed=0, on_damage=FLAGS.on_damage)
-    dataset = episodes.dataset(
-        deterministic=FLAGS.deterministic, parallel_reads=2, decode_threads=1, pool_threads=1
-    )
+    dataset = episodes.dataset(deterministic=FLAGS.deterministic, parallel_reads=2, decode_threads=1, pool_threads=1)
     iterator = iter(dataset)
     for _ in range(_WARM_UP):
         next(iterator)

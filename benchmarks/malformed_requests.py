@@ -59,19 +59,13 @@ def main(argv):
         config = export_tiny_models(folder)
         parameters = folder / "batching.config"
         parameters.write_text(
-            "max_batch_size { value: 8 } batch_timeout_micros { value: 2000 } "
-            "max_enqueued_batches { value: 100 }"
+            "max_batch_size { value: 8 } batch_timeout_micros { value: 2000 } max_enqueued_batches { value: 100 }"
         )
         batching = ("--enable_batching", f"--batching_parameters_file={parameters}")
         servers = {}
         for name, arguments in (("plain", ()), ("batching", batching)):
             servers[name] = measure(
-                config,
-                ("embedder", "generator"),
-                FLAGS.requests,
-                FLAGS.seed,
-                FLAGS.clients,
-                *arguments,
+                config, ("embedder", "generator"), FLAGS.requests, FLAGS.seed, FLAGS.clients, *arguments
             )
             print(f"{name}: {servers[name]}")
     passed = all(

@@ -59,9 +59,7 @@ def train(config, precision: str, seed: int, train_data, test_batch) -> dict[str
     keras.utils.set_random_seed(seed)
     strategy = tf.distribute.get_strategy()
     episodes = EpisodeDataset(train_data, config.train.k_shot, config.train.batch_size, seed)
-    trainer = MetaTrainer(
-        config, episodes.num_videos, dict, strategy, StepOptions(precision=precision)
-    )
+    trainer = MetaTrainer(config, episodes.num_videos, dict, strategy, StepOptions(precision=precision))
 
     learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
 

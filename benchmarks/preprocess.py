@@ -95,9 +95,7 @@ def main(argv):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     spec = {"name": FLAGS.detector, "scheme": "ibug68"}
     batch = FLAGS.detection_batch or (16 if FLAGS.detector == "face_alignment" else 1)
-    settings = extract.ExtractSettings(
-        image_size=FLAGS.image_size, max_frames=FLAGS.frames, detection_batch=batch
-    )
+    settings = extract.ExtractSettings(image_size=FLAGS.image_size, max_frames=FLAGS.frames, detection_batch=batch)
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         source = pathlib.Path(FLAGS.input or root / "clips")

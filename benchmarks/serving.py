@@ -115,9 +115,7 @@ def check_server(target: str, adain_length: int) -> None:
         client.wait_until_ready(timeout=120)
         expected = adain_size(client.metadata("generator"), "generator")
     if expected not in (None, adain_length):
-        raise ValueError(
-            f"{target}: its ψ has {expected} values, that of {FLAGS.preset} {adain_length}"
-        )
+        raise ValueError(f"{target}: its ψ has {expected} values, that of {FLAGS.preset} {adain_length}")
 
 
 def measure(runners: dict, cases: list[tuple[str, int, int]]) -> dict:
@@ -173,9 +171,7 @@ def main(argv):
         cases += [(name, c, p) for name in servers for c in clients for p in persons]
         loads = measure(runners, cases)
     known = {name: pid is not None for name, (_, pid) in servers.items()} | {DIRECT: True}
-    figures = {
-        case: load.figures(known[case[0]], case[0] != DIRECT) for case, load in loads.items()
-    }
+    figures = {case: load.figures(known[case[0]], case[0] != DIRECT) for case, load in loads.items()}
     show(figures)
     return result(
         {

@@ -129,11 +129,7 @@ def soak(config: pathlib.Path, seconds: float, every: float, clients: int) -> di
     folder = config.parent
     parameters = folder / "batching.config"
     parameters.write_text(_BATCHING)
-    arguments = (
-        "--enable_batching",
-        f"--batching_parameters_file={parameters}",
-        "--file_system_poll_wait_seconds=0.2",
-    )
+    arguments = ("--enable_batching", f"--batching_parameters_file={parameters}", "--file_system_poll_wait_seconds=0.2")
     with local_server_process(config, *arguments) as (target, process):
         load = Load(target, _request(target), clients)
         reloader = Reloader(folder, target)

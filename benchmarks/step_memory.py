@@ -37,9 +37,7 @@ def two_steps(config: Config, num_videos: int) -> tuple[float, float]:
     tf.constant(1.0) + 1.0
     baseline = peak_gib()
     strategy = tf.distribute.get_strategy()
-    trainer = MetaTrainer(
-        config, num_videos, lambda: content_networks_of(config, "random", "random"), strategy
-    )
+    trainer = MetaTrainer(config, num_videos, lambda: content_networks_of(config, "random", "random"), strategy)
     built = peak_gib()
     batch = make_batch(config, num_videos)
     for _ in range(2):

@@ -24,12 +24,7 @@ from absl import flags, logging
 from benchmarks.measuring.finetuning import finetuning_seconds
 from benchmarks.measuring.machine import machine_line
 from benchmarks.measuring.memory import peak_gib
-from benchmarks.measuring.network_times import (
-    exported_calls,
-    feed_forward_seconds,
-    inference_seconds,
-    keras_calls,
-)
+from benchmarks.measuring.network_times import exported_calls, feed_forward_seconds, inference_seconds, keras_calls
 from benchmarks.measuring.networks import random_networks
 from benchmarks.measuring.people import procedural_person
 from benchmarks.measuring.result import result
@@ -45,11 +40,7 @@ FLAGS = flags.FLAGS
 OPTIONS = ("epochs", "measured_epochs", "rounds", "jit_compile", "precision")
 
 # Seconds on one NVIDIA P40 (appendix A.1), means of 100 measurements.
-PAPER = {
-    "ff": {1: 0.061, 8: 0.138, 32: 0.221},
-    "ft": {1: 43.84, 8: 85.48, 32: 258.0},
-    "inference": 0.139,
-}
+PAPER = {"ff": {1: 0.061, 8: 0.138, 32: 0.221}, "ft": {1: 43.84, 8: 85.48, 32: 258.0}, "inference": 0.139}
 
 
 def define_flags() -> None:
@@ -61,9 +52,7 @@ def define_flags() -> None:
     flags.DEFINE_string("checkpoint", None, "Run folder or checkpoint prefix, with its own config.")
     flags.DEFINE_list("shots", ["1", "8", "32"], "T: numbers of frames to learn from.")
     flags.DEFINE_integer("epochs", 40, "Of fine-tuning.", lower_bound=1)
-    flags.DEFINE_integer(
-        "measured_epochs", 2, "Of them that are timed, after those that trace; 0: all.", 0
-    )
+    flags.DEFINE_integer("measured_epochs", 2, "Of them that are timed, after those that trace; 0: all.", 0)
     flags.DEFINE_integer("rounds", 5, "Timed calls of FF and inference.", lower_bound=1)
     flags.DEFINE_enum(
         "precision",

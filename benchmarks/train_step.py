@@ -99,8 +99,7 @@ def measure(config: Config, variants: list[str], rounds: int) -> dict:
     if "reference" in variants:
         figures["speedup"] = speedups(times, "reference")
         figures["loss_difference"] = {
-            variant: largest_difference(losses, first["reference"])
-            for variant, losses in first.items()
+            variant: largest_difference(losses, first["reference"]) for variant, losses in first.items()
         }
     return figures
 

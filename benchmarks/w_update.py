@@ -110,8 +110,7 @@ def main(argv):
     facts = {"preset": FLAGS.preset, "batch_size": BATCH, "row_size": SIZE, "videos": figures}
     if {"1000", "150000"} <= set(figures):
         facts["ratio_150000_to_1000"] = {
-            name: figures["150000"][name] / figures["1000"][name]
-            for name in ("rows_ms", "dense_ms", "step_ms")
+            name: figures["150000"][name] / figures["1000"][name] for name in ("rows_ms", "dense_ms", "step_ms")
         }
     return result(facts)
 

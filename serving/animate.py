@@ -29,9 +29,7 @@ def define_flags() -> None:
     client_flags.define_server_flags()
     client_flags.define_person_flags()
     flags.DEFINE_string(
-        "driving",
-        None,
-        "Video file, folder of frames, landmark track (.npz, .npy) or dataset folder (--video_id).",
+        "driving", None, "Video file, folder of frames, landmark track (.npz, .npy) or dataset folder (--video_id)."
     )
     flags.DEFINE_string("video_id", None, "Which video of a dataset folder drives.")
     flags.DEFINE_string("output", None, "Video to write (.mp4).")
@@ -43,9 +41,7 @@ def define_flags() -> None:
         "the card's, which is the default.",
     )
     flags.DEFINE_bool("side_by_side", False, "Show source, driving, landmarks and result.")
-    flags.DEFINE_string(
-        "source", None, "Photo for --side_by_side; by default the picture beside the person card."
-    )
+    flags.DEFINE_string("source", None, "Photo for --side_by_side; by default the picture beside the person card.")
     flags.DEFINE_integer("batch_size", 1, "Frames in one request.", lower_bound=1)
     flags.DEFINE_integer("max_in_flight", 4, "Requests under way at a time.", lower_bound=1)
     flags.DEFINE_float("timeout", 60.0, "Deadline of one request, seconds.", lower_bound=0.0)
@@ -67,9 +63,7 @@ def main(argv):
     card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
     driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)
     source = source_picture(FLAGS.source, card, path) if FLAGS.side_by_side else None
-    with TalkingHeadClient(
-        server.target, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=server.tls
-    ) as client:
+    with TalkingHeadClient(server.target, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=server.tls) as client:
         return animate_video(
             client,
             card,

@@ -31,10 +31,7 @@ def define_flags() -> None:
 
 
 def check(
-    client: TalkingHeadClient,
-    generator: str = "generator",
-    embedder: str = "embedder",
-    frames: int = 16,
+    client: TalkingHeadClient, generator: str = "generator", embedder: str = "embedder", frames: int = 16
 ) -> dict:
     """What was seen: versions, image size, median and longest times in ms, frames/s.
 
@@ -71,9 +68,7 @@ def check(
     together = time.monotonic() - begin
     for picture in pictures:
         if picture.shape != (size, size, 3):
-            raise ValueError(
-                f"{generator}: got a frame {list(picture.shape)}, expected {[size, size, 3]}"
-            )
+            raise ValueError(f"{generator}: got a frame {list(picture.shape)}, expected {[size, size, 3]}")
     return {
         "versions": {name: _available(client, name) for name in (embedder, generator)},
         "image_size": size,

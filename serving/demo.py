@@ -27,12 +27,7 @@ FLAGS = flags.FLAGS
 SOURCE_FRAMES = 8  # T
 SOURCE_VIDEO_FRAMES = 24  # a second, from which they are taken
 # Of the preset `tiny`; a quarter of an hour on two cores has no time for what is switched off.
-OVERRIDES = (
-    "landmarks.detector=procedural",
-    "model.attention=false",
-    "train.discriminator_steps=1",
-    "train.k_shot=2",
-)
+OVERRIDES = ("landmarks.detector=procedural", "model.attention=false", "train.discriminator_steps=1", "train.k_shot=2")
 
 
 def define_flags() -> None:
@@ -70,10 +65,7 @@ def prepare_data(root: pathlib.Path) -> None:
         "--image_size=64",
     )
     # Two videos of one person: a short one to learn from, another one to be driven by.
-    for name, frames, seed in (
-        ("source", SOURCE_VIDEO_FRAMES, 0),
-        ("driving", FLAGS.driving_frames, 1),
-    ):
+    for name, frames, seed in (("source", SOURCE_VIDEO_FRAMES, 0), ("driving", FLAGS.driving_frames, 1)):
         run(
             "training.make_procedural",
             f"--output={root / name}",

@@ -15,16 +15,10 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True
-    )
-    flags.DEFINE_string(
-        "output", None, "Serving folder; created, or a new version added.", required=True
-    )
+    flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True)
+    flags.DEFINE_string("output", None, "Serving folder; created, or a new version added.", required=True)
     flags.DEFINE_string("base_path", None, "What the server calls that folder, e.g. /models.")
-    flags.DEFINE_integer(
-        "jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100
-    )
+    flags.DEFINE_integer("jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100)
     flags.DEFINE_enum(
         "device",
         "cpu",
@@ -77,8 +71,7 @@ def export(
         ),
     )
     embedder = folder.publish(
-        "embedder",
-        lambda path: save_embedder(path, config, learned.embedder, learned.generator, device),
+        "embedder", lambda path: save_embedder(path, config, learned.embedder, learned.generator, device)
     )
     logging.info("step %d of %s exported", learned.step, learned.checkpoint)
     facts = read_metadata(generator)
@@ -89,14 +82,7 @@ def export(
 
 def main(argv: list[str]) -> str:
     """Returns the paths of both versions, a line each."""
-    written = export(
-        FLAGS.checkpoint,
-        FLAGS.output,
-        FLAGS.base_path,
-        FLAGS.jpeg_quality,
-        FLAGS.device,
-        FLAGS.dtype,
-    )
+    written = export(FLAGS.checkpoint, FLAGS.output, FLAGS.base_path, FLAGS.jpeg_quality, FLAGS.device, FLAGS.dtype)
     return "\n".join(map(str, written))
 
 

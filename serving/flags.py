@@ -26,16 +26,13 @@ def define_server_flags() -> None:
     flags.DEFINE_string(
         "server",
         "localhost:8500",
-        "HOST:PORT of the model server; several with commas between them, or "
-        "dns:///SERVICE:PORT, share the requests.",
+        "HOST:PORT of the model server; several with commas between them, or dns:///SERVICE:PORT, share the requests.",
     )
     flags.DEFINE_bool("tls", False, "Speak TLS; implied by the flags below.")
     flags.DEFINE_string("tls_ca", None, "Root certificates (PEM); by default the system's.")
     flags.DEFINE_string("tls_cert", None, "The client's own certificate (PEM), with --tls_key.")
     flags.DEFINE_string("tls_key", None, "Its key (PEM).")
-    flags.DEFINE_string(
-        "tls_server_name", None, "Name in the server's certificate, where --server has another."
-    )
+    flags.DEFINE_string("tls_server_name", None, "Name in the server's certificate, where --server has another.")
 
 
 def define_person_flags(multiple: bool = False) -> None:

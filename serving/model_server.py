@@ -40,13 +40,9 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """Those of TensorFlow Serving under its names. Only when run as a program."""
-    flags.DEFINE_string(
-        "model_config_file", None, "Text proto ModelServerConfig: what to serve.", required=True
-    )
+    flags.DEFINE_string("model_config_file", None, "Text proto ModelServerConfig: what to serve.", required=True)
     flags.DEFINE_integer("port", 8500, "TCP port for gRPC; 0 takes a free one, which is printed.")
-    flags.DEFINE_string(
-        "host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all (there is no authentication)."
-    )
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all (there is no authentication).")
     flags.DEFINE_float(
         "model_config_file_poll_wait_seconds",
         0.0,
@@ -78,9 +74,7 @@ def define_flags() -> None:
         "Arguments of the gRPC server, name=value (grpc.max_receive_message_length=67108864).",
     )
     flags.DEFINE_bool("enable_batching", False, "Put requests of several clients together.")
-    flags.DEFINE_string(
-        "batching_parameters_file", None, "Text proto BatchingParameters; needs --enable_batching."
-    )
+    flags.DEFINE_string("batching_parameters_file", None, "Text proto BatchingParameters; needs --enable_batching.")
     flags.DEFINE_bool(
         "enable_per_model_batching_parameters",
         False,
@@ -88,14 +82,10 @@ def define_flags() -> None:
         "each version; versions without that file are not batched.",
     )
     flags.DEFINE_bool(
-        "enable_model_warmup",
-        True,
-        "Play assets.extra/tf_serving_warmup_requests of a version before it is available.",
+        "enable_model_warmup", True, "Play assets.extra/tf_serving_warmup_requests of a version before it is available."
     )
     flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS.")
-    flags.DEFINE_integer(
-        "rest_api_port", 0, "TCP port for Prometheus metrics (there is no REST API); 0: none."
-    )
+    flags.DEFINE_integer("rest_api_port", 0, "TCP port for Prometheus metrics (there is no REST API); 0: none.")
     flags.DEFINE_string(
         "monitoring_config_file",
         None,
@@ -108,24 +98,15 @@ def define_flags() -> None:
         "Further attempts at a version that fails to load (TensorFlow Serving's default is 5).",
         lower_bound=0,
     )
-    flags.DEFINE_integer(
-        "load_retry_interval_micros", 60 * 10**6, "Time before each of them.", lower_bound=0
-    )
+    flags.DEFINE_integer("load_retry_interval_micros", 60 * 10**6, "Time before each of them.", lower_bound=0)
     flags.DEFINE_bool(
         "allow_version_labels_for_unavailable_models",
         False,
-        "Accept a new version label before its version is available; needed for labels in the "
-        "first configuration.",
+        "Accept a new version label before its version is available; needed for labels in the first configuration.",
     )
-    flags.DEFINE_integer(
-        "tensorflow_intra_op_parallelism", 0, "Threads of one operation; 0: all cores."
-    )
-    flags.DEFINE_integer(
-        "tensorflow_inter_op_parallelism", 0, "Operations at the same time; 0: all cores."
-    )
-    flags.DEFINE_float(
-        "shutdown_grace_seconds", 30.0, "How long requests in flight may take after SIGTERM."
-    )
+    flags.DEFINE_integer("tensorflow_intra_op_parallelism", 0, "Threads of one operation; 0: all cores.")
+    flags.DEFINE_integer("tensorflow_inter_op_parallelism", 0, "Operations at the same time; 0: all cores.")
+    flags.DEFINE_float("shutdown_grace_seconds", 30.0, "How long requests in flight may take after SIGTERM.")
 
 
 def _argument(text: str) -> tuple[str, int | str]:
@@ -163,13 +144,7 @@ def _store(metrics: Metrics, batching: BatchingOptions | None) -> ModelStore:
         inter_op_parallelism_threads=FLAGS.tensorflow_inter_op_parallelism,
     )
     session.gpu_options.allow_growth = True  # models come and go, each in a session of its own
-    loader = Loader(
-        session,
-        batching,
-        FLAGS.enable_per_model_batching_parameters,
-        FLAGS.enable_model_warmup,
-        metrics,
-    )
+    loader = Loader(session, batching, FLAGS.enable_per_model_batching_parameters, FLAGS.enable_model_warmup, metrics)
     return ModelStore(
         loader,
         FLAGS.file_system_poll_wait_seconds,

@@ -35,9 +35,7 @@ def define_flags() -> None:
     client_flags.define_server_flags()
     client_flags.define_person_flags()
     flags.DEFINE_integer("camera", 0, "Number of the camera.", lower_bound=0)
-    flags.DEFINE_string(
-        "source", None, "Video, folder of frames or landmark track (.npz, .npy) for a camera."
-    )
+    flags.DEFINE_string("source", None, "Video, folder of frames or landmark track (.npz, .npy) for a camera.")
     flags.DEFINE_bool("live", False, "Play --source at its own speed and drop as a camera would.")
     flags.DEFINE_string("output", None, "Video to write (.mp4); without it a window is opened.")
     flags.DEFINE_bool("window", None, "Open a window; by default only without --output.")
@@ -94,9 +92,7 @@ def main(argv):
         mirror=FLAGS.mirror,
     )
     server = client_flags.read_server()
-    connect = functools.partial(
-        AsyncTalkingHeadClient, server.target, FLAGS.timeout, tls=server.tls
-    )
+    connect = functools.partial(AsyncTalkingHeadClient, server.target, FLAGS.timeout, tls=server.tls)
     show = not FLAGS.output if FLAGS.window is None else FLAGS.window
     report = asyncio.run(run(connect, card, driving, options, FLAGS.output, show))
     skipped = playback.skipped if playback else 0

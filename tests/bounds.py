@@ -126,9 +126,7 @@ def variables_of(root) -> dict[str, np.ndarray]:
     return found
 
 
-def assert_same_training(
-    ours, theirs, steps: Mapping[str, float], fraction: float = GRADIENT
-) -> None:
+def assert_same_training(ours, theirs, steps: Mapping[str, float], fraction: float = GRADIENT) -> None:
     """Two states that training reached by sums in another order.
 
     Args:

@@ -62,11 +62,7 @@ def nano_config():
         ),
         landmarks=dataclasses.replace(tiny.landmarks, detector="procedural"),
         losses=dataclasses.replace(
-            tiny.losses,
-            content_pixel=10.0,
-            content_vgg19=0.0,
-            content_face=0.0,
-            face_features="none",
+            tiny.losses, content_pixel=10.0, content_vgg19=0.0, content_face=0.0, face_features="none"
         ),
         train=dataclasses.replace(tiny.train, k_shot=2, batch_size=4),
         finetune=dataclasses.replace(tiny.finetune, learning_rate=1e-3),

@@ -54,10 +54,7 @@ def trained(gradient, weights=0.0):
         (lambda g: g, None),
         (lambda g: g * (1 + 1e-5), None),
         (lambda g: g / 2, "network_optimizer/[mv]"),  # a mean for a sum: Adam's step is the same
-        (
-            lambda g: g + np.random.default_rng(1).normal(size=g.shape) * 0.1,
-            "network_optimizer/[mv]",
-        ),
+        (lambda g: g + np.random.default_rng(1).normal(size=g.shape) * 0.1, "network_optimizer/[mv]"),
     ],
 )
 def test_states_of_training(change, seen):
@@ -82,11 +79,6 @@ def test_weights_that_moved_another_way_are_seen():
 
 def test_counts_are_exact():
     theirs = bounds.variables_of(trained(products(9)))
-    assert sorted(theirs) == [
-        "network/kernel",
-        "network_optimizer/m",
-        "network_optimizer/v",
-        "step",
-    ]
+    assert sorted(theirs) == ["network/kernel", "network_optimizer/m", "network_optimizer/v", "step"]
     with pytest.raises(AssertionError, match="step"):
         bounds.assert_same_training(theirs | {"step": np.int32(2)}, theirs, {})

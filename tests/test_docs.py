@@ -14,12 +14,8 @@ FIGURES = sorted((ROOT / "docs/figures").glob("*.json"))
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_files_of_a_page_exist(page):
     text = page.read_text()
-    modules = set(
-        re.findall(r"python -m ((?:tf_talking|training|serving|benchmarks)[\w.]*\w)", text)
-    )
-    files = set(
-        re.findall(r"`((?:tf_talking|training|serving|benchmarks|tests|docs)/[\w/.-]+)`", text)
-    )
+    modules = set(re.findall(r"python -m ((?:tf_talking|training|serving|benchmarks)[\w.]*\w)", text))
+    files = set(re.findall(r"`((?:tf_talking|training|serving|benchmarks|tests|docs)/[\w/.-]+)`", text))
     links = set(re.findall(r"\]\(([^)#:]+)\)", text))
     missing = [name for name in modules if not (ROOT / f"{name.replace('.', '/')}.py").is_file()]
     missing += [name for name in files if not (ROOT / name).exists()]

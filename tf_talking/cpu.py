@@ -5,16 +5,7 @@ import pathlib
 import platform
 
 # Those that decide how fast TensorFlow is here, in the order of /proc/cpuinfo's own history.
-INSTRUCTION_SETS = (
-    "avx",
-    "avx2",
-    "fma",
-    "avx_vnni",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_bf16",
-)
+INSTRUCTION_SETS = ("avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 INFORMATION = pathlib.Path("/proc/cpuinfo")
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 

@@ -38,10 +38,7 @@ def feature_matching_loss(
       float32 scalar.
     """
     if len(real_activations) != len(fake_activations):
-        raise ValueError(
-            f"feature matching: {len(real_activations)} real and "
-            f"{len(fake_activations)} fake activations"
-        )
+        raise ValueError(f"feature matching: {len(real_activations)} real and {len(fake_activations)} fake activations")
     total = _sum_of_l1(real_activations, fake_activations)
     return total / len(real_activations) if mean else total
 
@@ -54,9 +51,7 @@ def match_loss(embedding: tf.Tensor, video_embedding: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(embedding - video_embedding))
 
 
-def content_loss(
-    real_features: Sequence[tf.Tensor], fake_features: Sequence[tf.Tensor]
-) -> tf.Tensor:
+def content_loss(real_features: Sequence[tf.Tensor], fake_features: Sequence[tf.Tensor]) -> tf.Tensor:
     """L1 between activations: mean over each layer's elements, then sum over the layers.
 
     Args:
@@ -106,9 +101,7 @@ def image_terms(
     return terms
 
 
-def discriminator_terms(
-    config: LossConfig, fake_scores, fake_activations, real_activations
-) -> dict[str, tf.Tensor]:
+def discriminator_terms(config: LossConfig, fake_scores, fake_activations, real_activations) -> dict[str, tf.Tensor]:
     """L_ADV (eq. 4) as its two terms `adversarial` and `feature_matching`."""
     terms = {}
     if config.adversarial:

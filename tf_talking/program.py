@@ -30,9 +30,7 @@ BAD_INPUT = (app.UsageError, ValueError, OSError, RuntimeError)
 
 
 def run(
-    main: Callable[[list[str]], object],
-    define_flags: Callable[[], None] | None = None,
-    arguments: bool = False,
+    main: Callable[[list[str]], object], define_flags: Callable[[], None] | None = None, arguments: bool = False
 ) -> NoReturn:
     """Parses the command line, calls `main` and ends the process.
 

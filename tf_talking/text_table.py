@@ -13,6 +13,5 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     table = [list(header), *(["–" if c is None else str(c) for c in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in table
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table
     )

@@ -21,8 +21,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string(
         "evaluation",
         [],
-        "NAME=DIR, a folder of training.evaluate; at least two, the others are "
-        "compared with the first.",
+        "NAME=DIR, a folder of training.evaluate; at least two, the others are compared with the first.",
     )
     flags.DEFINE_string("output", None, "Folder for compare.md and compare.html.", required=True)
 

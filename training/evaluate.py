@@ -25,13 +25,7 @@ from tf_talking.networks.meta_learned import MetaLearned
 from training import flags as shared
 from training.evaluation.cross import CrossReenactment, read_drivers
 from training.evaluation.folder import EvaluationFolder
-from training.evaluation.frames import (
-    FEW_SHOT_FROM,
-    ORDERS,
-    VideoFrames,
-    held_out_entries,
-    split_videos,
-)
+from training.evaluation.frames import FEW_SHOT_FROM, ORDERS, VideoFrames, held_out_entries, split_videos
 from training.evaluation.methods import Methods, Watching
 from training.evaluation.run import Evaluation
 from training.finetuning.start import load_to_finetune
@@ -53,34 +47,25 @@ def define_flags() -> None:
         "holdout_order",
         "spread",
         ORDERS,
-        "Hold-out frames spread evenly over the second part of a video, or the first ones of it, "
-        "which flicker needs.",
+        "Hold-out frames spread evenly over the second part of a video, or the first ones of it, which flicker needs.",
     )
     flags.DEFINE_enum(
         "few_shot_from",
         "same",
         FEW_SHOT_FROM,
-        "Few-shot frames from the first part of the same video, as in the paper, or from another "
-        "video of the person.",
+        "Few-shot frames from the first part of the same video, as in the paper, or from another video of the person.",
     )
     flags.DEFINE_integer(
         "curve_every",
         0,
-        "Epochs between looks at hold-out frames while ψ and ψ' are fine-tuned; "
-        "the report shows the curves. 0: none.",
+        "Epochs between looks at hold-out frames while ψ and ψ' are fine-tuned; the report shows the curves. 0: none.",
         0,
     )
-    flags.DEFINE_string(
-        "study_frames", None, "Folder that the generated frames go to, for training.user_study."
-    )
+    flags.DEFINE_string("study_frames", None, "Folder that the generated frames go to, for training.user_study.")
     flags.DEFINE_list("metrics", None, "Names; default: all for which there is what they need.")
     flags.DEFINE_string("inception", None, "Inception features of FID (.npz).")
-    flags.DEFINE_enum(
-        "landmark_detector", None, DETECTORS, "Detector of the landmark error in generated frames."
-    )
-    flags.DEFINE_integer(
-        "cross_drivers", 0, "Other people's videos that drive each person (needs --recogniser).", 0
-    )
+    flags.DEFINE_enum("landmark_detector", None, DETECTORS, "Detector of the landmark error in generated frames.")
+    flags.DEFINE_integer("cross_drivers", 0, "Other people's videos that drive each person (needs --recogniser).", 0)
     flags.DEFINE_integer("cross_frames", 8, "Frames taken of each of them.", lower_bound=1)
 
 
@@ -161,16 +146,9 @@ def main(argv: list[str]) -> pathlib.Path:
     folder = DatasetFolder.open(FLAGS.dataset)
     folder.info.check_made_for(learned.config)
     entries = held_out_entries(
-        folder,
-        FLAGS.identities,
-        FLAGS.video_ids,
-        FLAGS.max_videos,
-        learning.seed,
-        learned.checkpoint,
+        folder, FLAGS.identities, FLAGS.video_ids, FLAGS.max_videos, learning.seed, learned.checkpoint
     )
-    videos, left_out = split_videos(
-        entries, shots, FLAGS.holdout_frames, FLAGS.holdout_order, FLAGS.few_shot_from
-    )
+    videos, left_out = split_videos(entries, shots, FLAGS.holdout_frames, FLAGS.holdout_order, FLAGS.few_shot_from)
     for video_id, reason in left_out.items():
         logging.warning("%s is left out: %s", video_id, reason)
     metrics = load_metrics(learned.config)

@@ -33,12 +33,8 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Those of the job, of its frames, and of the content loss."""
     shared_flags.define_content_flags()
-    flags.DEFINE_string(
-        "checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True
-    )
-    flags.DEFINE_string(
-        "person", None, "The person's name; names the card and the model.", required=True
-    )
+    flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True)
+    flags.DEFINE_string("person", None, "The person's name; names the card and the model.", required=True)
     flags.DEFINE_string("photos", None, "Folder of photos of the person, or one photo.")
     flags.DEFINE_string("video", None, "Video of the person.")
     flags.DEFINE_string("dataset", None, "Dataset folder with the person; needs --video_id.")
@@ -47,16 +43,12 @@ def define_flags() -> None:
     flags.DEFINE_integer("min_face", MIN_FACE, "Pixels that a face must have in a photo.", 1)
     flags.DEFINE_enum("tune", "full", TUNE, "What is trained: ψ and ψ' (full), or ψ' only (psi).")
     flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40). 0: feed-forward.")
-    flags.DEFINE_multi_string(
-        "override", [], "section.field=value, e.g. finetune.learning_rate=1e-4."
-    )
+    flags.DEFINE_multi_string("override", [], "section.field=value, e.g. finetune.learning_rate=1e-4.")
     flags.DEFINE_string("serving", None, "Serving folder; default: RUN/serving.")
     flags.DEFINE_string("base_path", None, "What the server calls the serving folder.")
     flags.DEFINE_string("output", None, "Previews and TensorBoard; default: RUN/people/PERSON.")
     flags.DEFINE_integer("preview_every", 10, "Epochs between preview pictures.", lower_bound=1)
-    flags.DEFINE_integer(
-        "backup_every", 10, "Epochs between backups, from which a killed job goes on; 0: none.", 0
-    )
+    flags.DEFINE_integer("backup_every", 10, "Epochs between backups, from which a killed job goes on; 0: none.", 0)
     flags.DEFINE_bool(
         "stop_at_knee",
         False,
@@ -64,13 +56,9 @@ def define_flags() -> None:
         "stop where it no longer gets better, keep the best weights. --epochs is then the most.",
     )
     flags.DEFINE_string(
-        "recogniser",
-        None,
-        "By it identity (CSIM) too decides where the knee is: .keras, .onnx or InsightFace name.",
+        "recogniser", None, "By it identity (CSIM) too decides where the knee is: .keras, .onnx or InsightFace name."
     )
-    flags.DEFINE_enum(
-        "landmark_detector", None, DETECTORS, "Also the landmark error in the knee's curve."
-    )
+    flags.DEFINE_enum("landmark_detector", None, DETECTORS, "Also the landmark error in the knee's curve.")
     flags.DEFINE_enum(
         "mixed_precision",
         None,
@@ -105,9 +93,7 @@ def read_job() -> FinetuneJob:
 def main(argv: list[str]) -> pathlib.Path:
     """Returns the path of the card."""
     job = read_job()
-    source = PersonSource(
-        FLAGS.photos, FLAGS.video, FLAGS.dataset, FLAGS.video_id, FLAGS.num_frames, FLAGS.min_face
-    )
+    source = PersonSource(FLAGS.photos, FLAGS.video, FLAGS.dataset, FLAGS.video_id, FLAGS.num_frames, FLAGS.min_face)
     keras.utils.set_random_seed(job.seed)
     learned = load_to_finetune(FLAGS.checkpoint, FLAGS.override, job.content)
     precision = choose_precision(FLAGS.mixed_precision, learned.config)

@@ -27,8 +27,7 @@ def define_content_flags() -> None:
     flags.DEFINE_string(
         "face_weights",
         "auto",
-        "Weights of the face network: 'auto' downloads the published VGGFace file, or a path, or "
-        "'random'.",
+        "Weights of the face network: 'auto' downloads the published VGGFace file, or a path, or 'random'.",
     )
 
 
@@ -45,17 +44,12 @@ def define_learning_flags(tune: list[str]) -> None:
         "tune",
         ["full"],
         tune,
-        "Fine-tuning of ψ and ψ' (full), the same stopped at the knee, of ψ' alone (psi), or none; "
-        "repeatable.",
+        "Fine-tuning of ψ and ψ' (full), the same stopped at the knee, of ψ' alone (psi), or none; repeatable.",
     )
     flags.DEFINE_integer("epochs", None, "Default: the config's (paper: 40).", lower_bound=0)
     flags.DEFINE_multi_string("override", [], "section.field=value of losses or finetune.")
-    flags.DEFINE_enum(
-        "mixed_precision", "float32", PRECISIONS, "Type of the activations in fine-tuning."
-    )
-    flags.DEFINE_integer(
-        "seed", 0, "Seed of drawn videos, fine-tuning and intervals.", lower_bound=0
-    )
+    flags.DEFINE_enum("mixed_precision", "float32", PRECISIONS, "Type of the activations in fine-tuning.")
+    flags.DEFINE_integer("seed", 0, "Seed of drawn videos, fine-tuning and intervals.", lower_bound=0)
     flags.mark_flag_as_required("checkpoint")
 
 
@@ -75,11 +69,7 @@ def define_video_flags() -> None:
     """Defines whose videos an evaluation takes, what recognises people in them, where it writes."""
     flags.DEFINE_string("dataset", None, "Dataset folder with the videos.")
     flags.DEFINE_string("output", None, "Folder of results and report.")
-    flags.DEFINE_list(
-        "identities", [], "Whose videos; default: those the run kept out of training."
-    )
+    flags.DEFINE_list("identities", [], "Whose videos; default: those the run kept out of training.")
     flags.DEFINE_list("video_ids", [], "Videos by name, besides those of --identities.")
-    flags.DEFINE_string(
-        "recogniser", None, "Face recogniser of CSIM: .keras, .onnx, InsightFace name."
-    )
+    flags.DEFINE_string("recogniser", None, "Face recogniser of CSIM: .keras, .onnx, InsightFace name.")
     flags.mark_flags_as_required(["dataset", "output"])

@@ -24,9 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("image_size", 64, "Side of the cropped frames, pixels.", lower_bound=16)
     flags.DEFINE_integer("seed", 0, "Chooses how the people move.", 0, 1_000_000)
     flags.DEFINE_integer("workers", 0, "Processes; 0: one for each core.", lower_bound=0)
-    flags.DEFINE_string(
-        "video", None, "Also write the first person's first video, uncropped (.mp4)."
-    )
+    flags.DEFINE_string("video", None, "Also write the first person's first video, uncropped (.mp4).")
 
 
 def main(argv: list[str]) -> None:

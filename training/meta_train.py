@@ -77,10 +77,7 @@ def define_flags() -> None:
     flags.DEFINE_list("exclude_identities", [], "People kept out of training; shown in previews.")
     flags.DEFINE_bool("dry_run", False, "Print config, parameters, memory and steps; do not train.")
     flags.DEFINE_enum(
-        "strategy",
-        "mirrored",
-        STRATEGIES,
-        "Devices: one; all GPUs of this machine; several machines (TF_CONFIG).",
+        "strategy", "mirrored", STRATEGIES, "Devices: one; all GPUs of this machine; several machines (TF_CONFIG)."
     )
     flags.DEFINE_enum(
         "mixed_precision",
@@ -91,26 +88,15 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("recompute", False, "Recompute activations in the backward pass.")
     flags.DEFINE_bool(
-        "jit_compile",
-        False,
-        "Compile the step with XLA; whole with --strategy=one_device, else pass by pass.",
+        "jit_compile", False, "Compile the step with XLA; whole with --strategy=one_device, else pass by pass."
     )
     flags.DEFINE_enum(
-        "on_damage",
-        "raise",
-        ["raise", "skip"],
-        "Damaged records and missing shards: end, or pass over and count.",
+        "on_damage", "raise", ["raise", "skip"], "Damaged records and missing shards: end, or pass over and count."
     )
-    flags.DEFINE_bool(
-        "ordered_input", True, "False: episodes as they become ready; resuming is not exact."
-    )
-    flags.DEFINE_integer(
-        "watch_grace", None, "Steps without alarms; default: 0.25 / learning rate.", lower_bound=0
-    )
+    flags.DEFINE_bool("ordered_input", True, "False: episodes as they become ready; resuming is not exact.")
+    flags.DEFINE_integer("watch_grace", None, "Steps without alarms; default: 0.25 / learning rate.", lower_bound=0)
     flags.DEFINE_list("stop_on_alarm", [], f"Alarms that end the run: {', '.join(sorted(RULES))}.")
-    flags.DEFINE_integer(
-        "max_rollbacks", 3, "Returns to one checkpoint before the run is given up.", lower_bound=0
-    )
+    flags.DEFINE_integer("max_rollbacks", 3, "Returns to one checkpoint before the run is given up.", lower_bound=0)
     flags.DEFINE_bool("preview_film", True, "Also write previews as MP4.")
     flags.DEFINE_bool("deterministic", False, "Same result bit by bit in every run; slower.")
 
@@ -178,8 +164,7 @@ def main(argv):
         if FLAGS.strategy != "multi_worker":
             raise
         logging.error(
-            "another worker was lost (%s); start all workers again, they go on from the newest "
-            "checkpoint",
+            "another worker was lost (%s); start all workers again, they go on from the newest checkpoint",
             str(error).splitlines()[0],
         )
         # Threads of the broken collective would wait for their peers for ever.

@@ -34,17 +34,12 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     flags.DEFINE_multi_string(
-        "input",
-        None,
-        "File or folder; give it several times, or several separated by commas.",
-        required=True,
+        "input", None, "File or folder; give it several times, or several separated by commas.", required=True
     )
     flags.DEFINE_string("output", None, "Dataset folder, new or begun.", required=True)
     flags.DEFINE_integer("image_size", 256, "Pixels, S.", lower_bound=16)
     flags.DEFINE_enum("detector", "mediapipe", DETECTORS, "Landmark detector.")
-    flags.DEFINE_enum(
-        "scheme", "ibug68", ["ibug68", "ibug68_gaze"], "Landmark scheme (gaze: mediapipe only)."
-    )
+    flags.DEFINE_enum("scheme", "ibug68", ["ibug68", "ibug68_gaze"], "Landmark scheme (gaze: mediapipe only).")
     flags.DEFINE_string("identities", None, "CSV file with the columns file and identity.")
     flags.DEFINE_enum(
         "identity_from",
@@ -83,28 +78,18 @@ def define_flags() -> None:
         "<identity>[/<video>[/<clip>]].",
     )
     flags.DEFINE_enum("split", "train", voxceleb.SPLITS, "What of --split_list is taken.")
-    flags.DEFINE_string(
-        "names", None, "VoxCeleb1's folders of frames: vox1_meta.csv, to get identities from names."
-    )
-    flags.DEFINE_integer(
-        "max_frames", 1000, "Of an input, in equal shares of its clips; 0: all.", lower_bound=0
-    )
+    flags.DEFINE_string("names", None, "VoxCeleb1's folders of frames: vox1_meta.csv, to get identities from names.")
+    flags.DEFINE_integer("max_frames", 1000, "Of an input, in equal shares of its clips; 0: all.", lower_bound=0)
     flags.DEFINE_integer("frame_step", 1, "Use every n-th frame.", lower_bound=1)
-    flags.DEFINE_integer(
-        "min_frames", 9, "Videos with fewer usable frames are rejected (K+1).", lower_bound=1
-    )
-    flags.DEFINE_integer(
-        "min_face", 64, "Smallest face, pixels in the original frame.", lower_bound=8
-    )
+    flags.DEFINE_integer("min_frames", 9, "Videos with fewer usable frames are rejected (K+1).", lower_bound=1)
+    flags.DEFINE_integer("min_face", 64, "Smallest face, pixels in the original frame.", lower_bound=8)
     flags.DEFINE_enum(
         "runner",
         "local",
         ["local", "direct", "dataflow", "flink", "spark"],
         "local: processes on this machine; others: Apache Beam (an extra, see requirements.txt).",
     )
-    flags.DEFINE_string(
-        "beam_options", "", 'Flags of Beam in one string: "--project=x --region=y".'
-    )
+    flags.DEFINE_string("beam_options", "", 'Flags of Beam in one string: "--project=x --region=y".')
     flags.DEFINE_integer("workers", os.cpu_count(), "Processes.", lower_bound=1)
     flags.DEFINE_integer("videos_per_shard", 8, "Also what a kill can cost.", lower_bound=1)
     flags.DEFINE_integer(
@@ -113,12 +98,8 @@ def define_flags() -> None:
         "Frames that the detector gets at once; default 16 for face_alignment, 1 for mediapipe.",
         lower_bound=1,
     )
-    flags.DEFINE_string(
-        "detector_device", None, "face_alignment: PyTorch device; default cuda if there is one."
-    )
-    flags.DEFINE_string(
-        "path_to_detector", None, "face_alignment: file of its face detector's network."
-    )
+    flags.DEFINE_string("detector_device", None, "face_alignment: PyTorch device; default cuda if there is one.")
+    flags.DEFINE_string("path_to_detector", None, "face_alignment: file of its face detector's network.")
 
 
 def _given_paths() -> list[str]:
@@ -149,9 +130,7 @@ def _find_inputs() -> list[inputs.InputItem]:
         names=voxceleb.read_names(FLAGS.names) if FLAGS.names else {},
     )
     identities = Identities.read(FLAGS.identities) if FLAGS.identities else None
-    items = inputs.find_inputs(
-        _given_paths(), identities, FLAGS.images_as, FLAGS.identity_from, options
-    )
+    items = inputs.find_inputs(_given_paths(), identities, FLAGS.images_as, FLAGS.identity_from, options)
     if not items:
         of_split = f" of the split {FLAGS.split!r}" if FLAGS.split_list else ""
         raise ValueError(f"no video or image{of_split} found in {', '.join(_given_paths())}")

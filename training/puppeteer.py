@@ -52,23 +52,14 @@ def find_photos(path: pathlib.Path) -> list[pathlib.Path]:
 
 def main(argv: list[str]) -> pathlib.Path:
     del argv
-    photos, learning, min_face = (
-        find_photos(pathlib.Path(FLAGS.photos)),
-        shared.learning(),
-        FLAGS.min_face,
-    )
+    photos, learning, min_face = (find_photos(pathlib.Path(FLAGS.photos)), shared.learning(), FLAGS.min_face)
     keras.utils.set_random_seed(learning.seed)
     learned = load_to_finetune(FLAGS.checkpoint, learning.override, learning.content)
     config = learned.config
     folder = DatasetFolder.open(FLAGS.dataset)
     folder.info.check_made_for(config)
     entries = held_out_entries(
-        folder,
-        FLAGS.identities,
-        FLAGS.video_ids,
-        FLAGS.max_drivers,
-        learning.seed,
-        learned.checkpoint,
+        folder, FLAGS.identities, FLAGS.video_ids, FLAGS.max_drivers, learning.seed, learned.checkpoint
     )
     drivers = read_drivers(folder, [(e, np.arange(e.num_frames)) for e in entries], FLAGS.frames)
     scheme, size = config.landmarks.scheme, config.model.image_size

@@ -17,9 +17,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     flags.DEFINE_string("output", None, "The page; default: report.html in the run folder.")
-    flags.DEFINE_float(
-        "smoothing", 0.9, "Weight of the past in the dark curves; 0: none.", 0.0, 0.999
-    )
+    flags.DEFINE_float("smoothing", 0.9, "Weight of the past in the dark curves; 0: none.", 0.0, 0.999)
 
 
 def main(argv: list[str]) -> str:

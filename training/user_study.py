@@ -44,23 +44,17 @@ def define_flags() -> None:
         "key", None, "build: where the key is written (OUTPUT.key.json); score: key of each study."
     )
     flags.DEFINE_integer("triplets", 20, "build: triplets of each method and T.", lower_bound=1)
-    flags.DEFINE_integer(
-        "size", 0, "build: side of the pictures, pixels; 0: the smallest one's.", 0
-    )
+    flags.DEFINE_integer("size", 0, "build: side of the pictures, pixels; 0: the smallest one's.", 0)
     flags.DEFINE_integer("quality", 95, "build: of JPEG.", 1, 100)
     flags.DEFINE_string("title", "Which picture is fake?", "build: heading of the page.")
-    flags.DEFINE_integer(
-        "seed", 0, "build: of the triplets; score: of the bootstrap.", lower_bound=0
-    )
+    flags.DEFINE_integer("seed", 0, "build: of the triplets; score: of the bootstrap.", lower_bound=0)
 
 
 def real() -> None:
     """Writes the real frames of the dataset folder that the flags name."""
     if not FLAGS.dataset or not FLAGS.frames:
         raise ValueError("real: expected --dataset and --frames")
-    written = write_real_frames(
-        FLAGS.dataset, pathlib.Path(FLAGS.frames), FLAGS.frames_per_video, FLAGS.identities
-    )
+    written = write_real_frames(FLAGS.dataset, pathlib.Path(FLAGS.frames), FLAGS.frames_per_video, FLAGS.identities)
     print(f"{FLAGS.frames}: {sum(written.values())} videos of {len(written)} people")
 
 
@@ -74,9 +68,7 @@ def build() -> None:
         raise ValueError(f"build: got {len(keys)} times --key, expected one")
     people = read_people(pathlib.Path(FLAGS.frames))
     triplets = draw_triplets(people, FLAGS.triplets, FLAGS.seed)
-    write_study(
-        triplets, page, pathlib.Path(keys[0]), FLAGS.title, FLAGS.seed, FLAGS.size, FLAGS.quality
-    )
+    write_study(triplets, page, pathlib.Path(keys[0]), FLAGS.title, FLAGS.seed, FLAGS.size, FLAGS.quality)
     names = ", ".join(condition.folder for condition in conditions_of(people))
     print(f"{page}/index.html: {len(triplets)} triplets of {names}; for the participants")
     print(f"{keys[0]}: the key; keep it to yourself")

@@ -34,9 +34,7 @@ class Fuzzer:
 
     def __init__(self, target: str, models: tuple[str, ...], seed: int, png_side=10_000):
         self._seed = seed
-        self._channel = grpc.insecure_channel(
-            target, options=[("grpc.max_receive_message_length", -1)]
-        )
+        self._channel = grpc.insecure_channel(target, options=[("grpc.max_receive_message_length", -1)])
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
         self.good: list[predict_pb2.PredictRequest] = []
         with TalkingHeadClient(target, TIMEOUT) as client:
@@ -55,10 +53,7 @@ class Fuzzer:
 
     def good_answers(self) -> list[bytes]:
         """The answers to one good request for each signature."""
-        return [
-            self._predict(request, timeout=TIMEOUT).SerializeToString(deterministic=True)
-            for request in self.good
-        ]
+        return [self._predict(request, timeout=TIMEOUT).SerializeToString(deterministic=True) for request in self.good]
 
     def send(self, number: int) -> tuple[str, str, bool]:
         """Sends request `number`: its kind, the answer's code, whether that is allowed."""

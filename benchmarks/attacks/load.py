@@ -114,9 +114,7 @@ class ServerUnderLoad:
       pid: the server's process, where it is on this machine.
     """
 
-    def __init__(
-        self, target: str, landmarks: np.ndarray, people: np.ndarray, pid: int | None = None
-    ):
+    def __init__(self, target: str, landmarks: np.ndarray, people: np.ndarray, pid: int | None = None):
         self.pid = pid
         where = connection(target, retries=0)
         # Clients on other machines do not share a connection; here they would.
@@ -137,17 +135,12 @@ class ServerUnderLoad:
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
         start = time.perf_counter()
         await asyncio.gather(
-            *(
-                self._client(load, channel, number, persons, start + seconds)
-                for number, channel in enumerate(channels)
-            )
+            *(self._client(load, channel, number, persons, start + seconds) for number, channel in enumerate(channels))
         )
         load.seconds = time.perf_counter() - start
         await asyncio.gather(*(channel.close() for channel in channels))
 
-    async def _client(
-        self, load: Load, channel: grpc.aio.Channel, number: int, persons: int, end: float
-    ) -> None:
+    async def _client(self, load: Load, channel: grpc.aio.Channel, number: int, persons: int, end: float) -> None:
         predict = method_of(channel, PREDICT, api.PredictResponse)
         people = self._people[:persons]
         index, drawings = number, [Drawing("generator", params, (68, 2)) for params in people]

@@ -22,7 +22,6 @@ def export_tiny_models(folder: pathlib.Path) -> pathlib.Path:
 def config_text(folder: pathlib.Path, models: tuple[str, ...]) -> str:
     """A models.config of models in folders of their names."""
     entries = "".join(
-        f'  config {{ name: "{name}" base_path: "{folder / name}" model_platform: "tensorflow" }}\n'
-        for name in models
+        f'  config {{ name: "{name}" base_path: "{folder / name}" model_platform: "tensorflow" }}\n' for name in models
     )
     return f"model_config_list {{\n{entries}}}\n"

@@ -28,9 +28,7 @@ class Child:
             return self._pipe.recv()
         except (EOFError, OSError):
             self._process.join()
-            raise RuntimeError(
-                f"a child process ended with exit code {self._process.exitcode}"
-            ) from None
+            raise RuntimeError(f"a child process ended with exit code {self._process.exitcode}") from None
 
     def close(self) -> None:
         """Ends the process."""

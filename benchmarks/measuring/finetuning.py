@@ -38,9 +38,7 @@ def finetuning_seconds(
       "prepare_seconds" (the person's networks and optimisers are made); "seconds": ê_NEW and all
       epochs, without what is prepared and traced.
     """
-    learned.embed_person(
-        person.frames, person.landmarks
-    )  # operations prepare themselves in the first call of a shape
+    learned.embed_person(person.frames, person.landmarks)  # operations prepare themselves in the first call of a shape
     start = time.perf_counter()
     embedding = learned.embed_person(person.frames, person.landmarks)
     embedded = time.perf_counter()
@@ -112,10 +110,4 @@ class EpochClock(keras.callbacks.Callback):
         now = time.perf_counter()
         self.seconds.append(now - self._last)
         self._last = now
-        logging.info(
-            "%s: epoch %d of %d: %.2f s",
-            self._name,
-            epoch + 1,
-            self.params["epochs"],
-            self.seconds[-1],
-        )
+        logging.info("%s: epoch %d of %d: %.2f s", self._name, epoch + 1, self.params["epochs"], self.seconds[-1])

@@ -45,9 +45,7 @@ def write_graphs(folder: pathlib.Path, preset: str, batch: int) -> dict[str, flo
     networks = {"straightforward": generator, "merged": FrozenGenerator(generator, "gpu")}
     counts = {}
     for name, network in networks.items():
-        function = tf.function(
-            lambda x, psi, network=network: to_uint8(network(to_float(x), psi)), autograph=False
-        )
+        function = tf.function(lambda x, psi, network=network: to_uint8(network(to_float(x), psi)), autograph=False)
         path = str(folder / f"{name}.onnx")
         tf2onnx.convert.from_function(function, specs, opset=17, output_path=path)
     exported = {

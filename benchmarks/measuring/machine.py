@@ -10,10 +10,7 @@ def describe_machine() -> dict:
     "gpus" (names), "tensorflow" (version)."""
     import tensorflow as tf  # not above: most who import this measure in other processes
 
-    details = [
-        tf.config.experimental.get_device_details(gpu)
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": cpu_model(),

@@ -36,9 +36,7 @@ class Calls:
     draw: Callable
 
 
-def exported_calls(
-    folder: pathlib.Path, learned: MetaLearned, jit_compile: bool, dtype: str = "float32"
-) -> Calls:
+def exported_calls(folder: pathlib.Path, learned: MetaLearned, jit_compile: bool, dtype: str = "float32") -> Calls:
     """Writes the SavedModels into `folder`, for the device at hand, and reads them again.
 
     `dtype` is the generator's; an exported embedder is float32.
@@ -86,9 +84,7 @@ def keras_calls(learned: MetaLearned, jit_compile: bool) -> Calls:
     )
 
 
-def feed_forward_seconds(
-    variants: Mapping[str, Calls], person: PersonFrames, rounds: int
-) -> dict[str, float]:
+def feed_forward_seconds(variants: Mapping[str, Calls], person: PersonFrames, rounds: int) -> dict[str, float]:
     """Median seconds from T frames and landmarks to ψ, by variant."""
     arrays = person.frames[np.newaxis], person.landmarks[np.newaxis]
     return _medians({n: lambda c=c: c.embed(*arrays) for n, c in variants.items()}, rounds)

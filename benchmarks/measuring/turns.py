@@ -8,10 +8,7 @@ import numpy as np
 
 
 def in_turns(
-    calls: Mapping[str, Callable[[], object]],
-    rounds: int,
-    warm_up: int = 1,
-    alternate: bool = False,
+    calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1, alternate: bool = False
 ) -> dict[str, list]:
     """What each call returned, by name.
 

@@ -58,9 +58,7 @@ class StraightforwardPersonalModel(PersonalModel):
                 terms.update(discriminator_terms(losses, scores, activations, real_activations))
             loss = weighted_sum(losses, terms)
         gradients = tape.gradient(loss, self._generator_variables)
-        self.generator_optimizer.apply_gradients(
-            zip(gradients, self._generator_variables, strict=True)
-        )
+        self.generator_optimizer.apply_gradients(zip(gradients, self._generator_variables, strict=True))
         values = {f"loss/{name}": value for name, value in (terms | {"generator": loss}).items()}
         values["grad_norm/generator"] = tf.linalg.global_norm(gradients)
         values["error/l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
@@ -73,9 +71,7 @@ class StraightforwardPersonalModel(PersonalModel):
             fake_scores, _ = self.score(fake, drawn)
             loss = hinge_loss(real_scores, fake_scores)
         gradients = tape.gradient(loss, self._discriminator_variables)
-        self.discriminator_optimizer.apply_gradients(
-            zip(gradients, self._discriminator_variables, strict=True)
-        )
+        self.discriminator_optimizer.apply_gradients(zip(gradients, self._discriminator_variables, strict=True))
         return {
             "grad_norm/discriminator": tf.linalg.global_norm(gradients),
             "loss/discriminator": loss,

@@ -60,9 +60,7 @@ class ReferenceTrainer(MetaTrainer):
         for _ in range(self.config.train.discriminator_steps):
             _, fake = self._embed_and_generate(batch)
             metrics["loss/discriminator"] = self._update_discriminator(fake, target, drawn, index)
-        self.generator_optimizer.apply_gradients(
-            zip(gradients, self.generator_variables, strict=True)
-        )
+        self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables, strict=True))
         return metrics
 
     def _update_discriminator(self, fake, target, drawn, index):
@@ -73,18 +71,14 @@ class ReferenceTrainer(MetaTrainer):
             fake_scores, _ = self._discriminate(fake, drawn, index)
             hinge = hinge_loss(real_scores, fake_scores)
         *gradients, w_gradient = tape.gradient(hinge, variables)
-        self.discriminator_optimizer.apply_gradients(
-            zip(gradients, self.discriminator_variables, strict=True)
-        )
+        self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables, strict=True))
         self.w_optimizer.apply_gradients([(w_gradient, self.discriminator.head.w)])
         return hinge
 
     def _embed_and_generate(self, batch):
         power_iteration(self.embedder)
         power_iteration(self.generator)
-        embedding = self.embedder.embed(
-            to_float(batch["source_frames"]), self._drawn(batch["source_landmarks"])
-        )
+        embedding = self.embedder.embed(to_float(batch["source_frames"]), self._drawn(batch["source_landmarks"]))
         drawn = self._drawn(batch["target_landmarks"])
         return embedding, self.generator(drawn, self.generator.project(embedding))
 

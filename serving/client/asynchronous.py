@@ -28,11 +28,7 @@ from tf_talking.people.card import PersonCard
 __all__ = ["AsyncTalkingHeadClient", "StreamFrame", "TalkingHeadError"]
 
 # A live picture halts while these last; other errors end the stream at once.
-_PASSING = (
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.UNAVAILABLE,
-)
+_PASSING = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
 
 class AsyncTalkingHeadClient(Stubs):
@@ -78,9 +74,7 @@ class AsyncTalkingHeadClient(Stubs):
             return messages.read_health(error)
         return messages.read_health(answer)
 
-    async def wait_until_ready(
-        self, models: Iterable[str] = (DEFAULT_MODEL,), timeout: float = 60.0
-    ) -> None:
+    async def wait_until_ready(self, models: Iterable[str] = (DEFAULT_MODEL,), timeout: float = 60.0) -> None:
         """See `TalkingHeadClient`."""
         waiting = messages.Waiting(self.target, timeout)
         for what, look, is_good in self._checks(models):
@@ -116,9 +110,7 @@ class AsyncTalkingHeadClient(Stubs):
         batch_size: int = 1,
     ) -> AsyncGenerator[np.ndarray, None]:
         """See `TalkingHeadClient`; the landmarks may come from an asynchronous source."""
-        async with contextlib.aclosing(
-            self.animate_jpeg(landmarks, person, model, batch_size)
-        ) as files:
+        async with contextlib.aclosing(self.animate_jpeg(landmarks, person, model, batch_size)) as files:
             async for data in files:
                 yield messages.read_jpeg(data)
 
@@ -210,9 +202,7 @@ class AsyncTalkingHeadClient(Stubs):
 
     async def _draw_rows(self, what: Drawing, rows: list, first: int, timeout: float):
         if timeout <= 0:
-            raise TalkingHeadError(
-                f"frame {first}", grpc.StatusCode.DEADLINE_EXCEEDED, "late before it was sent"
-            )
+            raise TalkingHeadError(f"frame {first}", grpc.StatusCode.DEADLINE_EXCEEDED, "late before it was sent")
         response = await self._answer(what.request(rows), f"frame {first}", timeout)
         return what.read(response)
 

@@ -93,9 +93,7 @@ class TalkingHeadClient(Stubs):
             return messages.read_health(error)
         return messages.read_health(answer)
 
-    def wait_until_ready(
-        self, models: Iterable[str] = (DEFAULT_MODEL,), timeout: float = 60.0
-    ) -> None:
+    def wait_until_ready(self, models: Iterable[str] = (DEFAULT_MODEL,), timeout: float = 60.0) -> None:
         """Returns when every model has an available version and health does not say no.
 
         With several servers: on one of them.

@@ -43,9 +43,7 @@ class TlsOptions:
 
     def __post_init__(self):
         if (self.cert is None) != (self.key is None):
-            raise ValueError(
-                f"TLS: got cert {self.cert} and key {self.key}, expected both or neither"
-            )
+            raise ValueError(f"TLS: got cert {self.cert} and key {self.key}, expected both or neither")
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Reads the files. Raises ValueError naming the one that is missing or no PEM file."""
@@ -78,10 +76,7 @@ class Connection:
 
 
 def connection(
-    server: str,
-    tls: TlsOptions | None = None,
-    retries: int = MAX_RETRIES,
-    max_message_bytes: int = 256 * 2**20,
+    server: str, tls: TlsOptions | None = None, retries: int = MAX_RETRIES, max_message_bytes: int = 256 * 2**20
 ) -> Connection:
     """Connection to a server or to several.
 
@@ -150,10 +145,7 @@ def _address_list(hosts: list[tuple[str, int]]) -> str:
     found = [(host, port, _addresses(host)) for host, port in hosts]
     for version in (4, 6):
         listed = [
-            (address, port)
-            for _, port, addresses in found
-            for address in addresses
-            if address.version == version
+            (address, port) for _, port, addresses in found for address in addresses if address.version == version
         ]
         if all(any(a.version == version for a in addresses) for _, _, addresses in found):
             texts = [f"{a}:{port}" if version == 4 else f"[{a}]:{port}" for a, port in listed]

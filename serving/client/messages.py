@@ -10,11 +10,7 @@ import numpy as np
 from serving.protocol import api, tensors
 from tf_talking.media import jpeg
 
-_CURED_BY_WAITING = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-)
+_CURED_BY_WAITING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED)
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # JPEG, PNG
 
 
@@ -117,16 +113,13 @@ def predict_request(model: str, key: str, inputs: dict[str, np.ndarray]) -> api.
     return request
 
 
-def embed_request(
-    frames: np.ndarray, landmarks: np.ndarray, model: str
-) -> tuple[api.PredictRequest, bool]:
+def embed_request(frames: np.ndarray, landmarks: np.ndarray, model: str) -> tuple[api.PredictRequest, bool]:
     """Checks and packs cropped frames. Returns the request, and whether it is of one person."""
     frames = np.asarray(frames)
     landmarks = np.asarray(landmarks, np.float32)
     if frames.dtype != np.uint8 or frames.ndim not in (4, 5):
         raise ValueError(
-            f"frames: got {frames.dtype} {list(frames.shape)}, "
-            "expected uint8 [K, S, S, 3] or [B, K, S, S, 3]"
+            f"frames: got {frames.dtype} {list(frames.shape)}, expected uint8 [K, S, S, 3] or [B, K, S, S, 3]"
         )
     if landmarks.ndim != frames.ndim - 1 or landmarks.shape[:-2] != frames.shape[:-3]:
         raise ValueError(
@@ -139,9 +132,7 @@ def embed_request(
     return predict_request(model, api.DEFAULT, {"frames": frames, "landmarks": landmarks}), single
 
 
-def embed_jpeg_request(
-    images: Sequence[bytes], landmarks: np.ndarray, model: str
-) -> api.PredictRequest:
+def embed_jpeg_request(images: Sequence[bytes], landmarks: np.ndarray, model: str) -> api.PredictRequest:
     """Checks and packs whole photos of one person, JPEG or PNG files."""
     for index, image in enumerate(images):
         if not isinstance(image, bytes) or not image.startswith(_IMAGE_STARTS):
@@ -169,9 +160,7 @@ def read_output(response: api.PredictResponse, name: str, model: str) -> np.ndar
     return tensors.decode(response.outputs[name])
 
 
-def read_embedding(
-    response: api.PredictResponse, model: str, single: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def read_embedding(response: api.PredictResponse, model: str, single: bool) -> tuple[np.ndarray, np.ndarray]:
     """embedding float32 [N] and adain_params float32 [L] of one person; else [B, N], [B, L]."""
     values = tuple(read_output(response, name, model) for name in ("embedding", "adain_params"))
     return tuple(value[0] for value in values) if single else values
@@ -182,6 +171,4 @@ def read_jpeg(data: bytes) -> np.ndarray:
     try:
         return jpeg.decode(data)
     except ValueError as error:
-        raise TalkingHeadError(
-            "animate", grpc.StatusCode.DATA_LOSS, "the server's frame is no JPEG"
-        ) from error
+        raise TalkingHeadError("animate", grpc.StatusCode.DATA_LOSS, "the server's frame is no JPEG") from error

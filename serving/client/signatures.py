@@ -45,9 +45,7 @@ def _specs(infos) -> dict[str, TensorSpec]:
     }
 
 
-def row_shape(
-    signatures: dict[str, Signature], key: str, name: str, model: str
-) -> tuple[int | None, ...]:
+def row_shape(signatures: dict[str, Signature], key: str, name: str, model: str) -> tuple[int | None, ...]:
     """Shape of one row of an input. Raises CardMismatchError if the model has no such input."""
     if key not in signatures or name not in signatures[key].inputs:
         raise CardMismatchError(
@@ -66,8 +64,7 @@ def adain_size(signatures: dict[str, Signature], model: str) -> int | None:
         if key in signatures and "adain_params" in signatures[key].inputs:
             return row_shape(signatures, key, "adain_params", model)[0]
     raise CardMismatchError(
-        f"model {model!r} takes no adain_params, found signatures {sorted(signatures)}: "
-        "is it a generator?"
+        f"model {model!r} takes no adain_params, found signatures {sorted(signatures)}: is it a generator?"
     )
 
 
@@ -77,8 +74,7 @@ def check_card(card: PersonCard, model: str, target: str, signatures: dict[str, 
     expected = adain_size(signatures, model)
     if expected not in (None, card.adain_params.size):
         raise CardMismatchError(
-            f"{both}the card's adain_params has {card.adain_params.size} values, "
-            f"the model expects {expected}"
+            f"{both}the card's adain_params has {card.adain_params.size} values, the model expects {expected}"
         )
     render = signatures.get(api.DEFAULT)
     image = render.inputs.get("landmark_images") if render else None
@@ -99,10 +95,7 @@ def checked(value, where: str, shape: tuple[int | None, ...]) -> np.ndarray:
         size in (None, given) for size, given in zip(shape, array.shape, strict=True)
     )
     if not fits:
-        raise ValueError(
-            f"{where}: got shape {tensors.shape_text(array.shape)}, "
-            f"expected {tensors.shape_text(shape)}"
-        )
+        raise ValueError(f"{where}: got shape {tensors.shape_text(array.shape)}, expected {tensors.shape_text(shape)}")
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{where}: got {array.dtype}, expected float32")
     if not np.isfinite(array).all():

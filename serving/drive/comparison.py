@@ -40,9 +40,7 @@ class Comparison:
 def without_frames(record: VideoRecord, indices: np.ndarray) -> VideoRecord:
     """The record less some of its frames: what is left to be measured on."""
     kept = np.setdiff1d(np.arange(record.num_frames), indices)
-    return dataclasses.replace(
-        record, frames=[record.frames[i] for i in kept], landmarks=record.landmarks[kept]
-    )
+    return dataclasses.replace(record, frames=[record.frames[i] for i in kept], landmarks=record.landmarks[kept])
 
 
 def compare(
@@ -75,15 +73,12 @@ def compare(
             drawing = drawing_of(card)
             frames[name] = np.stack(list(client.animate(driving.landmarks, card)))
     errors = {
-        name: {metric: registry.compute(metric, truth, result) for metric in METRICS}
-        for name, result in frames.items()
+        name: {metric: registry.compute(metric, truth, result) for metric in METRICS} for name, result in frames.items()
     }
     return Comparison(driving.landmarks, truth, frames, errors, drawing)
 
 
-def write_sheet(
-    comparison: Comparison, path: pathlib.Path, columns: int = 8, scale: int = 2
-) -> None:
+def write_sheet(comparison: Comparison, path: pathlib.Path, columns: int = 8, scale: int = 2) -> None:
     """Rows: source (the nearest one), landmarks, ground truth, then each card's frames."""
     chosen = spread(len(comparison.ground_truth), columns)
     size = comparison.ground_truth.shape[1]

@@ -71,10 +71,7 @@ def _check(path: pathlib.Path, card: PersonCard, detector: str | None, recorded:
     """Raises ValueError where what the source records, the card and `detector` contradict."""
     made_by = recorded.get("detector", detector)
     if detector not in (None, made_by):
-        raise ValueError(
-            f"detector: got {detector!r}, but driving {path} records that {made_by!r} made its "
-            "landmarks"
-        )
+        raise ValueError(f"detector: got {detector!r}, but driving {path} records that {made_by!r} made its landmarks")
     for field, value in ({"detector": made_by} | recorded).items():
         expected = getattr(card, field)
         if value is not None and value != expected:
@@ -95,17 +92,13 @@ def _from_pictures(path: pathlib.Path, card: PersonCard, pace: Pace | None) -> D
     return Driving(frames, info.fps, info.num_frames_estimate, path if info.has_audio else None)
 
 
-def _from_dataset(
-    path: pathlib.Path, card: PersonCard, detector: str | None, video_id: str | None
-) -> Driving:
+def _from_dataset(path: pathlib.Path, card: PersonCard, detector: str | None, video_id: str | None) -> Driving:
     folder = dataset_folder.DatasetFolder.open(path)
     recorded = {name: getattr(folder.info, name) for name in ("detector", "scheme", "image_size")}
     _check(path, card, detector, recorded)
     record = folder.read_video(video_id)
     return Driving(
-        lambda: map(DrivingFrame, record.landmarks, map(jpeg.decode, record.frames)),
-        DEFAULT_FPS,
-        record.num_frames,
+        lambda: map(DrivingFrame, record.landmarks, map(jpeg.decode, record.frames)), DEFAULT_FPS, record.num_frames
     )
 
 
@@ -116,8 +109,7 @@ def _from_track(path: pathlib.Path, card: PersonCard, detector: str | None) -> D
     landmarks = members["landmarks"]
     if landmarks.ndim != 3 or landmarks.shape[-1] != 2 or landmarks.dtype.kind not in "fiu":
         raise ValueError(
-            f"driving {path}, landmarks: got {landmarks.dtype} {list(landmarks.shape)}, "
-            "expected float32 [N, P, 2]"
+            f"driving {path}, landmarks: got {landmarks.dtype} {list(landmarks.shape)}, expected float32 [N, P, 2]"
         )
     if len(landmarks) == 0 or not np.isfinite(landmarks).all():
         raise ValueError(f"driving {path}, landmarks: empty, or not all of them finite")
@@ -127,8 +119,7 @@ def _from_track(path: pathlib.Path, card: PersonCard, detector: str | None) -> D
     expected = (len(landmarks), card.image_size, card.image_size, 3)
     if images is not None and (images.dtype != np.uint8 or images.shape != expected):
         raise ValueError(
-            f"driving {path}, frames: got {images.dtype} {list(images.shape)}, "
-            f"expected uint8 {list(expected)}"
+            f"driving {path}, frames: got {images.dtype} {list(images.shape)}, expected uint8 {list(expected)}"
         )
     fps = float(members.get("fps", DEFAULT_FPS))
     if not fps > 0:

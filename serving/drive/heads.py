@@ -22,9 +22,7 @@ from tf_talking.people.card import PersonCard
 _CHUNK = 8  # frames that a detector gets at a time
 
 
-def detected(
-    frames: Iterator[np.ndarray], card: PersonCard, name: str | os.PathLike
-) -> Iterator[DrivingFrame]:
+def detected(frames: Iterator[np.ndarray], card: PersonCard, name: str | os.PathLike) -> Iterator[DrivingFrame]:
     """Every frame; those before the first face hold the landmarks of the first face.
 
     Args:
@@ -48,10 +46,7 @@ def detected(
             yield DrivingFrame(last, image, reason)
     if last is None:
         reasons = sorted({frame.held_because for frame in waiting})
-        raise ValueError(
-            f"driving {name}: no landmarks in any of its {len(waiting)} frames "
-            f"({', '.join(reasons)})"
-        )
+        raise ValueError(f"driving {name}: no landmarks in any of its {len(waiting)} frames ({', '.join(reasons)})")
 
 
 def detected_live(frames: Iterator[np.ndarray], card: PersonCard) -> Iterator[DrivingFrame]:
@@ -85,9 +80,7 @@ def _heads(frames: Iterator[np.ndarray], card: PersonCard, chunk: int) -> Iterat
                 yield _crop(frame, found, card.image_size)
 
 
-def _crop(
-    frame: np.ndarray, found: Detection, size: int
-) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+def _crop(frame: np.ndarray, found: Detection, size: int) -> tuple[np.ndarray, np.ndarray | None, str | None]:
     """(crop uint8 [S, S, 3], landmarks in its pixels or None, reason or None)."""
     head = crop.crop_face(frame, found, size)
     if not isinstance(head, str):

@@ -52,9 +52,7 @@ def camera_frames(number: int) -> Iterator[np.ndarray]:
     camera = cv2.VideoCapture(number)
     try:
         if not camera.isOpened():
-            raise ValueError(
-                f"camera {number} can not be opened: is there one? A file can be the source"
-            )
+            raise ValueError(f"camera {number} can not be opened: is there one? A file can be the source")
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not one of a queue
         while True:
             there, frame = camera.read()

@@ -97,11 +97,7 @@ async def run_session(
 
     async def show() -> None:
         stream = client.stream(
-            landmarks(),
-            card,
-            options.model,
-            max_in_flight=options.max_in_flight,
-            keep_up=options.live,
+            landmarks(), card, options.model, max_in_flight=options.max_in_flight, keep_up=options.live
         )
         first = None  # when the first frame came: before it the detector is loaded
         async with contextlib.aclosing(stream):

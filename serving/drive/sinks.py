@@ -24,9 +24,7 @@ class Window:
         probe = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
         result = subprocess.run([sys.executable, "-c", probe], capture_output=True)
         if result.returncode:
-            raise ValueError(
-                "no window can be opened here (no display?); a video can be written instead: output"
-            )
+            raise ValueError("no window can be opened here (no display?); a video can be written instead: output")
         cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE)
 
     def show(self, picture: np.ndarray) -> None:

@@ -90,9 +90,7 @@ def _options(proto) -> BatchingOptions:
     splitting = proto.enable_large_batch_splitting.value
     execution = values.get("max_execution_batch_size", largest) if splitting else largest
     if execution > largest:
-        raise ValueError(
-            f"max_execution_batch_size: got {execution}, expected at most max_batch_size {largest}"
-        )
+        raise ValueError(f"max_execution_batch_size: got {execution}, expected at most max_batch_size {largest}")
     sizes = tuple(proto.allowed_batch_sizes)
     _check_sizes(sizes, execution, splitting)
     return BatchingOptions(
@@ -119,12 +117,10 @@ def _check_sizes(sizes: tuple[int, ...], largest: int, splitting: bool) -> None:
         return
     if sizes[0] < 1 or any(b <= a for a, b in zip(sizes, sizes[1:], strict=False)):
         raise ValueError(
-            f"allowed_batch_sizes: got {list(sizes)}, entries must be positive and "
-            "monotonically increasing"
+            f"allowed_batch_sizes: got {list(sizes)}, entries must be positive and monotonically increasing"
         )
     if sizes[-1] != largest:
         field = "max_execution_batch_size" if splitting else "max_batch_size"
         raise ValueError(
-            f"allowed_batch_sizes: last entry must match {field}; last entry was {sizes[-1]}; "
-            f"expected {largest}"
+            f"allowed_batch_sizes: last entry must match {field}; last entry was {sizes[-1]}; expected {largest}"
         )

@@ -26,9 +26,7 @@ def local_server(models_config: str | pathlib.Path, *arguments: str) -> Iterator
 
 
 @contextlib.contextmanager
-def local_server_process(
-    models_config: str | pathlib.Path, *arguments: str
-) -> Iterator[tuple[str, subprocess.Popen]]:
+def local_server_process(models_config: str | pathlib.Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """As `local_server`, with the process, for programs that watch it."""
     command = [
         sys.executable,

@@ -11,11 +11,7 @@ import threading
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_management_pb2,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
 
 from serving.server.errors import ServingError, clipped, from_exception
 from serving.server.services import ModelService, PredictionService, parse_message
@@ -24,11 +20,7 @@ _PREDICTION = "tensorflow.serving.PredictionService"
 _MODEL = "tensorflow.serving.ModelService"
 # -1 lifts gRPC's limit of 4 MB; a protobuf message ends at 2 GB anyway. A second server on the
 # same port must fail, not share it.
-_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-)
+_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0))
 
 
 class GrpcServer:
@@ -41,10 +33,7 @@ class GrpcServer:
     """
 
     def __init__(
-        self,
-        prediction: PredictionService,
-        model: ModelService,
-        options: tuple[tuple[str, int | str], ...] = (),
+        self, prediction: PredictionService, model: ModelService, options: tuple[tuple[str, int | str], ...] = ()
     ):
         self._prediction, self._model = prediction, model
         self._calls: set[grpc.aio.ServicerContext] = set()
@@ -63,17 +52,14 @@ class GrpcServer:
         }
         for name, methods in services.items():
             handlers = {
-                method: grpc.unary_unary_rpc_method_handler(self._handler(answer))
-                for method, answer in methods.items()
+                method: grpc.unary_unary_rpc_method_handler(self._handler(answer)) for method, answer in methods.items()
             }
             generic = grpc.method_handlers_generic_handler(name, handlers)
             self._server.add_generic_rpc_handlers((generic,))
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
-    def listen(
-        self, host: str, port: int, credentials: grpc.ServerCredentials | None = None
-    ) -> int:
+    def listen(self, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
         """Binds. Returns the port. Raises ServingError naming the address."""
         address = f"{host}:{port}"
         try:
@@ -85,8 +71,7 @@ class GrpcServer:
             bound = 0
         if not bound:
             raise ServingError(
-                grpc.StatusCode.UNAVAILABLE,
-                f"can not listen at {address} (flags --host, --port): is the port in use?",
+                grpc.StatusCode.UNAVAILABLE, f"can not listen at {address} (flags --host, --port): is the port in use?"
             )
         return bound
 
@@ -131,9 +116,7 @@ class GrpcServer:
         request = parse_message(model_management_pb2.ReloadConfigRequest, data)
         gone = threading.Event()
         try:
-            response = await asyncio.to_thread(
-                self._model.handle_reload_config_request, request, gone.is_set
-            )
+            response = await asyncio.to_thread(self._model.handle_reload_config_request, request, gone.is_set)
             return response.SerializeToString()
         finally:
             gone.set()

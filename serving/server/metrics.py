@@ -35,28 +35,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         microseconds = _buckets(10, 1.8, 33)
         rows = _buckets(1, 2, 14)
-        self._requests = Counter(
-            _SERVING + "request_count", "Requests.", ["model_name", "status"], registry=None
-        )
+        self._requests = Counter(_SERVING + "request_count", "Requests.", ["model_name", "status"], registry=None)
         self.registry.register(_PlainNames(self._requests))
-        self.request_latency = self._histogram(
-            "request_latency", microseconds, "model_name", "API", "entrypoint"
-        )
-        self.runtime_latency = self._histogram(
-            "runtime_latency", microseconds, "model_name", "API", "runtime"
-        )
-        self.model_warmup_latency = self._histogram(
-            "model_warmup_latency", microseconds, "model_path", "status"
-        )
+        self.request_latency = self._histogram("request_latency", microseconds, "model_name", "API", "entrypoint")
+        self.runtime_latency = self._histogram("runtime_latency", microseconds, "model_name", "API", "runtime")
+        self.model_warmup_latency = self._histogram("model_warmup_latency", microseconds, "model_path", "status")
         self.queuing_latency = self._histogram(
             "batching_session:queuing_latency", _buckets(100, 1.2, 52), "thread_pool_name"
         )
         self.input_batch_size = self._histogram("batching_session:input_batch_size", rows)
         self.processed_batch_size = self._histogram("batching_session:processed_batch_size", rows)
         self.padding_size = self._histogram("batching_session:padding_size", rows)
-        self.in_flight = Gauge(
-            _OWN + "requests_in_flight", "Received, not answered.", registry=self.registry
-        )
+        self.in_flight = Gauge(_OWN + "requests_in_flight", "Received, not answered.", registry=self.registry)
 
     def request(self, model: str, status: grpc.StatusCode, seconds: float) -> None:
         """Counts a request; `model` is "" where the request names none that is served."""
@@ -84,9 +74,7 @@ class Metrics:
 
         def family():
             family = GaugeMetricFamily(
-                _OWN + "model_version_state",
-                "Current state.",
-                labels=["model_name", "version", "state"],
+                _OWN + "model_version_state", "Current state.", labels=["model_name", "version", "state"]
             )
             for name, version, state in states():
                 family.add_metric([name, str(version), state], 1)

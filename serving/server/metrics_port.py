@@ -26,9 +26,7 @@ def metrics_path(config_file: str | os.PathLike | None) -> str | None:
         return None
     config = read_text_proto(config_file, MonitoringConfig, "monitoring config").prometheus_config
     if config.path and not config.path.startswith("/"):
-        raise invalid_argument(
-            f"{config_file}: prometheus_config.path: got {config.path!r}, expected /..."
-        )
+        raise invalid_argument(f"{config_file}: prometheus_config.path: got {config.path!r}, expected /...")
     return (config.path or DEFAULT_PATH) if config.enable else None
 
 

@@ -40,17 +40,12 @@ class Call:
             try:
                 tensors.encode(value, response.outputs[alias])
             except ValueError as error:
-                raise ServingError(
-                    grpc.StatusCode.UNIMPLEMENTED, f"output {alias} can not be sent: {error}"
-                ) from error
+                raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"output {alias} can not be sent: {error}") from error
         return response.SerializeToString()
 
 
 def parse(
-    request: predict_pb2.PredictRequest,
-    model: str,
-    version: int,
-    signatures: dict[str, meta_graph_pb2.SignatureDef],
+    request: predict_pb2.PredictRequest, model: str, version: int, signatures: dict[str, meta_graph_pb2.SignatureDef]
 ) -> Call:
     """Checks a request against the signatures of a version of a model.
 
@@ -66,13 +61,9 @@ def parse(
     return Call(model, version, key, feeds, aliases, fetches)
 
 
-def _signature(
-    signatures: dict[str, meta_graph_pb2.SignatureDef], key: str
-) -> meta_graph_pb2.SignatureDef:
+def _signature(signatures: dict[str, meta_graph_pb2.SignatureDef], key: str) -> meta_graph_pb2.SignatureDef:
     if key not in signatures:
-        raise ServingError(
-            grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.'
-        )
+        raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
     if signatures[key].method_name not in _METHODS:
         raise ServingError(
             grpc.StatusCode.INTERNAL,
@@ -82,9 +73,7 @@ def _signature(
     return signatures[key]
 
 
-def _feeds(
-    signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto]
-) -> dict[str, np.ndarray]:
+def _feeds(signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto]) -> dict[str, np.ndarray]:
     """Tensor name -> value, checked against the signature."""
     _check_names(signature, inputs)
     values = {alias: inputs.get(alias, signature.defaults.get(alias)) for alias in signature.inputs}
@@ -134,9 +123,7 @@ def _check_shape(alias: str, value: tensor_pb2.TensorProto, info) -> None:
     expected = tensors.partial_shape(info.tensor_shape)
     if expected is None or got is None:
         return  # the second case is the decoder's to refuse
-    fits = len(got) == len(expected) and all(
-        size in (None, given) for size, given in zip(expected, got, strict=True)
-    )
+    fits = len(got) == len(expected) and all(size in (None, given) for size, given in zip(expected, got, strict=True))
     if not fits:
         raise invalid_argument(
             f"Cannot feed value of shape {tensors.shape_text(got)} for input {alias}, which has "

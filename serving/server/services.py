@@ -16,12 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import grpc
 from absl import logging
 from google.protobuf.message import DecodeError, Message
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_management_pb2,
-    predict_pb2,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, predict_pb2
 
 from serving.server import predict_request
 from serving.server.batching.batcher import Batcher
@@ -40,9 +35,7 @@ def parse_message(message: type[Message], data: bytes) -> Message:
     try:
         return message.FromString(data)
     except DecodeError as error:
-        raise invalid_argument(
-            f"{len(data)} bytes that are no {message.DESCRIPTOR.full_name}: {error}"
-        ) from error
+        raise invalid_argument(f"{len(data)} bytes that are no {message.DESCRIPTOR.full_name}: {error}") from error
 
 
 @dataclasses.dataclass
@@ -67,12 +60,7 @@ class PredictionService:
     """
 
     def __init__(
-        self,
-        versions: VersionTable,
-        workers: ThreadPoolExecutor,
-        batcher: Batcher | None,
-        limit: int,
-        metrics: Metrics,
+        self, versions: VersionTable, workers: ThreadPoolExecutor, batcher: Batcher | None, limit: int, metrics: Metrics
     ):
         self._versions = versions
         self._workers = workers
@@ -133,20 +121,11 @@ class PredictionService:
         with contextlib.ExitStack() as held:
             servable = held.enter_context(self._versions.hold(request.model_spec))
             pending.model = servable.name
-            call = predict_request.parse(
-                request, servable.name, servable.version, servable.signatures
-            )
+            call = predict_request.parse(request, servable.name, servable.version, servable.signatures)
             if self._batcher is not None and servable.batching is not None:
                 release = held.pop_all().close  # not before the request is done
                 pending.future.add_done_callback(lambda _: release())
-                self._batcher.submit(
-                    servable,
-                    call.feeds,
-                    call.fetches,
-                    pending.deadline,
-                    pending.future,
-                    call.answer,
-                )
+                self._batcher.submit(servable, call.feeds, call.fetches, pending.deadline, pending.future, call.answer)
             elif pending.future.set_running_or_notify_cancel():
                 timeout = None
                 if pending.deadline is not None:
@@ -167,9 +146,7 @@ class PredictionService:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         if not request.metadata_field:
-            raise invalid_argument(
-                "GetModelMetadataRequest must specify at least one metadata_field"
-            )
+            raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != "signature_def":
                 raise invalid_argument(f"Metadata field {field} is not supported")

@@ -29,9 +29,7 @@ def figures():
     losses = dataclasses.replace(tiny.losses, content_vgg19=0.0, content_face=0.0)
     finetune = dataclasses.replace(tiny.finetune, adversarial=False)
     config = dataclasses.replace(tiny, model=model, losses=losses, finetune=finetune)
-    return table2.measure(
-        random_networks(config), {}, [1, 9], epochs=40, measured_epochs=1, rounds=1
-    )
+    return table2.measure(random_networks(config), {}, [1, 9], epochs=40, measured_epochs=1, rounds=1)
 
 
 def test_paper_batches_and_one_of_forty_epochs(figures):

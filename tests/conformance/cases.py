@@ -165,11 +165,7 @@ CASES = (
     Case("D", _network(Discriminator, 3), (*_PHOTO, "index"), options=_BOTH, depth=10),
     *(
         Case(
-            f"frozen G, {device}",
-            _frozen(FrozenGenerator, Generator, device),
-            ("image", "psi"),
-            depth=16,
-            trains=False,
+            f"frozen G, {device}", _frozen(FrozenGenerator, Generator, device), ("image", "psi"), depth=16, trains=False
         )
         for device in ("cpu", "gpu")
     ),
@@ -214,6 +210,4 @@ def assert_close(case: Case, ours: list, theirs: list, gradients: bool = False) 
     scale = max(float(np.abs(value).max()) for value in theirs)
     assert len(ours) == len(theirs)
     for number, (value, expected) in enumerate(zip(ours, theirs, strict=True)):
-        bounds.assert_close(
-            value, expected, fraction=fraction, scale=scale, name=f"{case.name} {number}"
-        )
+        bounds.assert_close(value, expected, fraction=fraction, scale=scale, name=f"{case.name} {number}")

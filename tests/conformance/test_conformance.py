@@ -6,26 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.cases import (
-    BATCH,
-    CASES,
-    Case,
-    assert_close,
-    make_inputs,
-    outputs_of,
-    values_and_gradients,
-)
+from tests.conformance.cases import BATCH, CASES, Case, assert_close, make_inputs, outputs_of, values_and_gradients
 from tf_talking.layers.recompute import run_block
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.layers.self_attention import SelfAttention
 
 TRAINED = [case for case in CASES if case.trains]
 DIFFERENTIABLE = [case for case in CASES if "frozen" not in case.name]
-RECOMPUTED = [
-    case
-    for case in CASES
-    if "recompute" in case.options or "block" in case.name or case.name == "attention"
-]
+RECOMPUTED = [case for case in CASES if "recompute" in case.options or "block" in case.name or case.name == "attention"]
 
 
 def each(cases: list[Case]):
@@ -59,9 +47,7 @@ def test_saved_model_round_trip(case, tmp_path):
     specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in inputs]
     exported = tf.Module()
     exported.weights = getattr(module, "weights", [])
-    exported.call = tf.function(
-        lambda *inputs: outputs_of(case, module, inputs), specs, autograph=False
-    )
+    exported.call = tf.function(lambda *inputs: outputs_of(case, module, inputs), specs, autograph=False)
     tf.saved_model.save(exported, str(tmp_path / "model"))
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     assert_close(case, loaded.call(*inputs), expected)
@@ -79,17 +65,13 @@ def test_batch_of_n_equals_n_batches(case):
 @each(DIFFERENTIABLE)
 def test_xla_computes_the_same(case):
     module, inputs, expected, gradients = reference(case)
-    compiled = tf.function(
-        lambda: values_and_gradients(case, module, inputs), jit_compile=True, autograph=False
-    )
+    compiled = tf.function(lambda: values_and_gradients(case, module, inputs), jit_compile=True, autograph=False)
     ours, our_gradients = compiled()
     assert_close(case, ours, expected)
     assert_close(case, our_gradients, gradients, gradients=True)
 
 
-@pytest.mark.parametrize(
-    "precision", [pytest.param("bfloat16", marks=pytest.mark.bfloat16), "float16"]
-)
+@pytest.mark.parametrize("precision", [pytest.param("bfloat16", marks=pytest.mark.bfloat16), "float16"])
 @each(DIFFERENTIABLE)
 def test_half_precision_is_that_of_the_activations_only(case, precision):
     """Weights float32; a layer answers in its input's type; results close to those of float32."""

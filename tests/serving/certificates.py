@@ -51,7 +51,5 @@ def _certificate(name, key, issuer, issuer_key):
 
 def _identity(key, certificate) -> Identity:
     pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Identity(private, certificate.public_bytes(pem))

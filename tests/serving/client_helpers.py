@@ -53,9 +53,7 @@ class ScriptedServer:
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(16))
         handlers = {
             "Predict": grpc.unary_unary_rpc_method_handler(
-                self._predict,
-                predict_pb2.PredictRequest.FromString,
-                predict_pb2.PredictResponse.SerializeToString,
+                self._predict, predict_pb2.PredictRequest.FromString, predict_pb2.PredictResponse.SerializeToString
             ),
             "GetModelMetadata": grpc.unary_unary_rpc_method_handler(
                 self._metadata,
@@ -64,9 +62,7 @@ class ScriptedServer:
             ),
         }
         name = "tensorflow.serving.PredictionService"
-        self.server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(name, handlers),)
-        )
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         if credentials is None:
             port = self.server.add_insecure_port("127.0.0.1:0")
         else:

@@ -115,11 +115,7 @@ def batching_server(toy_models, start_server, tmp_path_factory):
     """The same models in batches of up to 8 rows."""
     parameters = tmp_path_factory.mktemp("batching") / "batching.config"
     parameters.write_text(BATCHING)
-    server = start_server(
-        toy_models / "models.config",
-        "--enable_batching",
-        f"--batching_parameters_file={parameters}",
-    )
+    server = start_server(toy_models / "models.config", "--enable_batching", f"--batching_parameters_file={parameters}")
     assert isinstance(server, ServerProcess), server.stderr
     yield server
     server.terminate()

@@ -21,9 +21,7 @@ def test_program_from_track_to_video(toy_server, repo_root, tmp_path):
         return subprocess.run(command, cwd=repo_root, capture_output=True, text=True)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        written = pool.submit(
-            run, f"--output={output}", f"--server={toy_server.target}", "--side_by_side"
-        )
+        written = pool.submit(run, f"--output={output}", f"--server={toy_server.target}", "--side_by_side")
         photo = pool.submit(run, f"--output={lost}", "--source=photo.png")
         failed = pool.submit(run, f"--output={lost}", "--server=localhost:1").result()
     done, refused = written.result(), photo.result()

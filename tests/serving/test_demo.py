@@ -59,9 +59,7 @@ def test_table_names_the_three_methods(demo):
     for method, values in errors.items():
         assert 0 < values["l1"] < 1 and -1 <= values["ssim"] <= 1
         printed = re.search(rf"^{method.replace('_', ' ')} +(\S+) +(\S+)$", demo[1], re.M)
-        assert [float(v) for v in printed.groups()] == pytest.approx(
-            [values["l1"], values["ssim"]], abs=1e-4
-        )
+        assert [float(v) for v in printed.groups()] == pytest.approx([values["l1"], values["ssim"]], abs=1e-4)
 
 
 def test_serving_folder_holds_shared_and_personal_models(demo):

@@ -46,9 +46,7 @@ class Gates:
         toys.save_gate(self.gate / "1", 1)
         config = folder / "models.config"
         config.write_text(toys.config_text({"gate": self.gate}))
-        self.server = start_server(
-            config, "--file_system_poll_wait_seconds=0.2", "--grpc_max_threads=8"
-        )
+        self.server = start_server(config, "--file_system_poll_wait_seconds=0.2", "--grpc_max_threads=8")
         assert isinstance(self.server, toys.ServerProcess), self.server.stderr
 
     def publish(self, number):

@@ -18,9 +18,7 @@ def test_program_from_track_to_video_and_its_end_by_a_signal(toy_server, repo_ro
     def program(*flags):
         command = [sys.executable, "-m", "serving.webcam", f"--server={toy_server.target}"]
         command += [f"--people={tmp_path / 'people'}", "--person=Ada", *flags]
-        return subprocess.Popen(
-            command, cwd=repo_root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        return subprocess.Popen(command, cwd=repo_root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     np.save(tmp_path / "track.npy", track(40))
     np.savez(tmp_path / "long.npz", landmarks=np.concatenate([track(50)] * 200), fps=50.0)

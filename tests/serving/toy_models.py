@@ -28,13 +28,9 @@ class ToyGenerator(tf.Module):
     def animate(self, landmarks, adain_params):
         rows = tf.range(tf.shape(landmarks)[0])
         corners = tf.cast(tf.clip_by_value(tf.round(landmarks), 0, SIZE - 1), tf.int32)
-        indices = tf.stack(
-            [tf.repeat(rows[:, None], POINTS, 1), corners[..., 1], corners[..., 0]], -1
-        )
+        indices = tf.stack([tf.repeat(rows[:, None], POINTS, 1), corners[..., 1], corners[..., 0]], -1)
         canvas = tf.scatter_nd(
-            tf.reshape(indices, [-1, 3]),
-            tf.fill([tf.size(rows) * POINTS], 255),
-            [tf.size(rows), SIZE, SIZE],
+            tf.reshape(indices, [-1, 3]), tf.fill([tf.size(rows) * POINTS], 255), [tf.size(rows), SIZE, SIZE]
         )
         images = tf.repeat(tf.minimum(canvas, 255)[..., None], 3, -1)
         frames = self.render(tf.cast(images, tf.uint8), adain_params)["frames"]
@@ -48,10 +44,7 @@ class ToyEmbedder(tf.Module):
     def embed(self, frames, landmarks):
         colour = tf.reduce_mean(tf.cast(frames, tf.float32), [1, 2, 3])
         place = tf.reduce_mean(landmarks, [1, 2])
-        return {
-            "embedding": tf.concat([colour, place[:, :1]], 1),
-            "adain_params": tf.concat([colour, colour], 1),
-        }
+        return {"embedding": tf.concat([colour, place[:, :1]], 1), "adain_params": tf.concat([colour, colour], 1)}
 
 
 class ToyDecoder(tf.Module):
@@ -88,8 +81,7 @@ def spec(shape, dtype, name):
 def save(module, path, **signatures):
     """Writes `path/saved_model.pb` with the named methods' signatures."""
     functions = {
-        name: tf.function(method).get_concrete_function(*specs)
-        for name, (method, specs) in signatures.items()
+        name: tf.function(method).get_concrete_function(*specs) for name, (method, specs) in signatures.items()
     }
     tf.saved_model.save(module, str(path), signatures=functions)
 
@@ -105,10 +97,7 @@ def save_generator(path):
     save(
         toy,
         path,
-        serving_default=(
-            toy.render,
-            [spec([None, SIZE, SIZE, 3], tf.uint8, "landmark_images"), adain],
-        ),
+        serving_default=(toy.render, [spec([None, SIZE, SIZE, 3], tf.uint8, "landmark_images"), adain]),
         animate=(toy.animate, [spec([None, POINTS, 2], tf.float32, "landmarks"), adain]),
     )
 
@@ -128,8 +117,7 @@ def save_decoder(path):
 def config_text(models: dict[str, pathlib.Path], **extra: str) -> str:
     """A models.config; `extra` adds lines to the entry of a model."""
     entries = "".join(
-        f'  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" '
-        f"{extra.get(name, '')} }}\n"
+        f'  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {extra.get(name, "")} }}\n'
         for name, path in models.items()
     )
     return f"model_config_list {{\n{entries}}}\n"

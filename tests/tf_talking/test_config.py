@@ -5,16 +5,7 @@ import json
 
 import pytest
 
-from tf_talking.config import (
-    ABLATIONS,
-    PRESETS,
-    ModelConfig,
-    ablate,
-    config_hash,
-    from_json,
-    get_preset,
-    to_json,
-)
+from tf_talking.config import ABLATIONS, PRESETS, ModelConfig, ablate, config_hash, from_json, get_preset, to_json
 
 
 def test_paper_preset_has_the_papers_numbers():
@@ -76,9 +67,7 @@ def test_ablations_change_what_they_say_only():
 def test_hash_depends_on_what_is_served_only():
     config = get_preset("tiny")
     longer = dataclasses.replace(config, train=dataclasses.replace(config.train, k_shot=2))
-    thicker = dataclasses.replace(
-        config, landmarks=dataclasses.replace(config.landmarks, line_thickness=3)
-    )
+    thicker = dataclasses.replace(config, landmarks=dataclasses.replace(config.landmarks, line_thickness=3))
     assert config_hash(longer) == config_hash(config)
     assert config_hash(thicker) != config_hash(config)
     assert len(config_hash(config)) == 12

@@ -30,10 +30,7 @@ def information(monkeypatch, tmp_path):
 def test_names_what_linux_says(information):
     information(XEON)
     assert cpu.cpu_model() == "Intel(R) Xeon(R) Processor"
-    assert cpu.instruction_sets() == ["avx", "avx2", "fma", "avx512f", "avx512_vnni"] + [
-        "avx512_bf16",
-        "amx_bf16",
-    ]
+    assert cpu.instruction_sets() == ["avx", "avx2", "fma", "avx512f", "avx512_vnni"] + ["avx512_bf16", "amx_bf16"]
     assert "avx512_bf16 amx_bf16), oneDNN on" in cpu.cpu_line()
 
 
@@ -53,9 +50,7 @@ def test_other_systems_are_said_to_be_unknown(monkeypatch, tmp_path):
         (cpu.ONEDNN, "1", True, "on"),
     ],
 )
-def test_bfloat16_pays_where_onednn_may_use_it(
-    information, monkeypatch, name, value, multiplies, onednn
-):
+def test_bfloat16_pays_where_onednn_may_use_it(information, monkeypatch, name, value, multiplies, onednn):
     information(XEON)
     monkeypatch.setenv(name, value)
     assert (cpu.multiplies_bfloat16(), cpu.onednn()) == (multiplies, onednn)
@@ -70,9 +65,7 @@ def test_a_cpu_without_the_instructions_emulates(information):
 @pytest.mark.parametrize("given", [None, "0"])
 def test_every_package_switches_onednn_on_unless_the_user_has_set_it(package, given, repo_root):
     """`python -m package.program` imports the package first."""
-    code = (
-        f"import os, sys, {package}; print('tensorflow' in sys.modules, os.environ[{cpu.ONEDNN!r}])"
-    )
+    code = f"import os, sys, {package}; print('tensorflow' in sys.modules, os.environ[{cpu.ONEDNN!r}])"
     environment = {cpu.ONEDNN: given} if given else {}
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=repo_root, capture_output=True, text=True

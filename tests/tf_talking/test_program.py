@@ -91,13 +91,9 @@ def test_arguments_reach_a_command_that_takes_them(command):
 
 
 def test_help_lists_flags_wherever_they_were_defined(command, tmp_path):
-    shared = (
-        'from absl import flags\n\ndef define():\n    flags.DEFINE_bool("tls", False, "TLS.")\n'
-    )
+    shared = 'from absl import flags\n\ndef define():\n    flags.DEFINE_bool("tls", False, "TLS.")\n'
     (tmp_path / "shared.py").write_text(shared)
-    more = (
-        ") if False else program.run(main, lambda: (define_flags(), __import__('shared').define())"
-    )
+    more = ") if False else program.run(main, lambda: (define_flags(), __import__('shared').define())"
     text = command("pass", "--help", options=more).stdout
     assert "--dataset" in text and "--[no]tls" in text
 

@@ -71,9 +71,7 @@ def nano_config_file(tmp_path_factory, nano_config):
 def pico_config(nano_config):
     """For tests of programs, which compile their step at every start: the fewest blocks, no
     attention, one update of D. On `people` as `nano_config`."""
-    model = dataclasses.replace(
-        nano_config.model, embedder_bottleneck=8, generator_bottleneck=16, attention=False
-    )
+    model = dataclasses.replace(nano_config.model, embedder_bottleneck=8, generator_bottleneck=16, attention=False)
     train = dataclasses.replace(nano_config.train, discriminator_steps=1)
     return dataclasses.replace(nano_config, name="pico", model=model, train=train)
 
@@ -91,9 +89,7 @@ def read_weights(prefix) -> dict:
     reader = tf.train.load_checkpoint(str(prefix))
     names = reader.get_variable_to_shape_map()
     return {
-        n: reader.get_tensor(n)
-        for n in names
-        if n.endswith("VARIABLE_VALUE") and not n.startswith("save_counter/")
+        n: reader.get_tensor(n) for n in names if n.endswith("VARIABLE_VALUE") and not n.startswith("save_counter/")
     }
 
 

@@ -112,18 +112,13 @@ def test_values_of_the_nearest_source_frame_are_the_metrics_own(evaluated, peopl
             [row] = [
                 r
                 for r in rows
-                if (r["metric"], r["method"], r["shots"], r["video"])
-                == (metric, "nearest", 1, entry.video_id)
+                if (r["metric"], r["method"], r["shots"], r["video"]) == (metric, "nearest", 1, entry.video_id)
             ]
             assert row["value"] == pytest.approx(registry.compute(metric, truth, only))
 
 
 def test_before_fine_tuning_is_feed_forward_and_after_is_not(evaluated):
-    values = {
-        (r["method"], r["shots"], r["video"]): r["value"]
-        for r in read(evaluated[0])
-        if r["metric"] == "l1"
-    }
+    values = {(r["method"], r["shots"], r["video"]): r["value"] for r in read(evaluated[0]) if r["metric"] == "l1"}
     for (method, shots, video), value in values.items():
         if method == "ft_before":
             assert value == pytest.approx(values["ff", shots, video], abs=1e-3)
@@ -164,11 +159,7 @@ def test_reports_say_what_was_measured_on_what(evaluated):
 def test_curves_are_of_hold_out_frames_and_of_watched_ones(evaluated):
     """FT at every epoch on hold-out frames, which its last row repeats; the knee every fourth."""
     output, _ = evaluated
-    lines = {
-        (r["method"], r["shots"], r["video"]): r["value"]
-        for r in read(output)
-        if r["metric"] == "l1"
-    }
+    lines = {(r["method"], r["shots"], r["video"]): r["value"] for r in read(output) if r["metric"] == "l1"}
     for path in (output / "videos").glob("*/frames.json"):
         used = json.loads(path.read_text())
         for shots in (1, 2):

@@ -73,9 +73,7 @@ def test_feed_forward_person_from_photos(checkpoint, photos, tmp_path, config):
 
 def test_psi_only_person_from_a_clip(checkpoint, shared_dir, tmp_path):
     clip = shared_dir / "data/clips/c001.mp4"
-    result = finetune(
-        checkpoint, tmp_path, f"--video={clip}", "--tune=psi", "--epochs=1", "--num_frames=3"
-    )
+    result = finetune(checkpoint, tmp_path, f"--video={clip}", "--tune=psi", "--epochs=1", "--num_frames=3")
     assert result.returncode == 0, result.stderr
     card = PersonCard.load(tmp_path / "serving/people/ann.npz")
     assert (card.model, card.num_frames, card.extra["tune"]) == ("generator", 3, "psi")

@@ -23,11 +23,7 @@ def test_program_writes_a_dataset_and_a_film(tmp_path, run_command):
     )
     assert done.returncode == 0, done.stderr
     folder = DatasetFolder.open(data)
-    assert (folder.info.detector, folder.info.scheme, folder.info.num_points) == (
-        "procedural",
-        "ibug68",
-        68,
-    )
+    assert (folder.info.detector, folder.info.scheme, folder.info.num_points) == ("procedural", "ibug68", 68)
     people = [entry.identity for entry in folder.accepted]
     assert people == [f"procedural_{i:06d}" for i in range(20, 24) for _ in range(2)]
     # Worker processes give what this process gives.

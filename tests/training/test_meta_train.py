@@ -73,9 +73,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(runs, ass
     folder, _, after_kill, after_stop = runs
     assert 10 <= int(after_kill.rsplit("-")[-1]) < STEPS
     assert 30 <= int(after_stop.rsplit("-")[-1]) < STEPS
-    whole, interrupted = (
-        folder / run / "checkpoints" / f"ckpt-{STEPS}" for run in ("whole", "interrupted")
-    )
+    whole, interrupted = (folder / run / "checkpoints" / f"ckpt-{STEPS}" for run in ("whole", "interrupted"))
     assert_same_weights(interrupted, whole)
 
 
@@ -110,10 +108,7 @@ def test_run_folder_holds_config_facts_logs_and_previews(runs, nano_config):
 
 def test_resuming_with_another_config_names_the_field(runs, command):
     result = subprocess.run(
-        command(runs[0] / "whole", "--override=train.k_shot=3"),
-        capture_output=True,
-        text=True,
-        timeout=300,
+        command(runs[0] / "whole", "--override=train.k_shot=3"), capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 2
     assert "config.json: train.k_shot is 2, asked for is 3" in result.stderr
@@ -133,9 +128,7 @@ def test_resuming_with_another_config_names_the_field(runs, command):
 )
 def test_bad_flags_end_with_a_message(command, tmp_path, flag, message):
     more = ["--override=losses.content_vgg19=0.01"] if "vgg19" in flag else []
-    result = subprocess.run(
-        command(tmp_path / "run", flag, *more), capture_output=True, text=True, timeout=300
-    )
+    result = subprocess.run(command(tmp_path / "run", flag, *more), capture_output=True, text=True, timeout=300)
     assert result.returncode == 2, result.stderr
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
@@ -180,19 +173,12 @@ def test_several_steps_per_call_and_damaged_data(command, people, tmp_path):
         "--steps=10",
         f"--dataset={damaged}",
     ]
-    skip = [
-        f
-        for f in command(tmp_path / "run", *flags, "--on_damage=skip")
-        if f != f"--dataset={people}"
-    ]
+    skip = [f for f in command(tmp_path / "run", *flags, "--on_damage=skip") if f != f"--dataset={people}"]
     subprocess.run(skip, check=True, timeout=300)
     lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [8]
     assert lines[0]["data/skipped"] > 0
-    assert sorted(p.name for p in (tmp_path / "run/checkpoints").glob("*.index")) == [
-        "ckpt-10.index",
-        "ckpt-8.index",
-    ]
+    assert sorted(p.name for p in (tmp_path / "run/checkpoints").glob("*.index")) == ["ckpt-10.index", "ckpt-8.index"]
     strict = [f for f in command(tmp_path / "strict", *flags) if f != f"--dataset={people}"]
     result = subprocess.run(strict, capture_output=True, text=True, timeout=300)
     assert result.returncode == 2

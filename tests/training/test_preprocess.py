@@ -238,8 +238,7 @@ def two_people(inputs, tmp_path_factory, shared_dir):
     """VoxCeleb1's folders; a clip with two people side by side, with boxes round the right one."""
     root = tmp_path_factory.mktemp("vox1")
     left, right = (
-        list(video_reader.read_frames(shared_dir / "data" / "clips" / name))[:40]
-        for name in ("c001.mp4", "c002.mp4")
+        list(video_reader.read_frames(shared_dir / "data" / "clips" / name))[:40] for name in ("c001.mp4", "c002.mp4")
     )
     for identity in ("id10001", "id10270"):
         folder = root / "vid" / identity / "1zcIwhmdeo4"
@@ -254,9 +253,7 @@ def two_people(inputs, tmp_path_factory, shared_dir):
         (boxes / "00001.txt").write_text("\n".join(["FRAME \tX \tY \tW \tH ", *rows]) + "\n")
     (root / "alone").mkdir()
     shutil.copy(shared_dir / "data" / "clips" / "c002.mp4", root / "alone")
-    (root / "veri_test.txt").write_text(
-        "0 id10270/1zcIwhmdeo4/00001.wav id10300/AAAAAAAAAAA/00001.wav\n"
-    )
+    (root / "veri_test.txt").write_text("0 id10270/1zcIwhmdeo4/00001.wav id10300/AAAAAAAAAAA/00001.wav\n")
     return root
 
 
@@ -274,9 +271,7 @@ def test_boxes_choose_the_face_and_lists_the_people(two_people, preprocess, tmp_
     data = DatasetFolder.open(tmp_path / "b")
     assert [(e.video_id, e.num_frames) for e in data.accepted] == [("id10270/1zcIwhmdeo4", 12)]
     # The same person alone gives the same crop.
-    reference = preprocess(
-        "--input", two_people / "alone", "--image_size", 64, "--output", tmp_path / "c"
-    )
+    reference = preprocess("--input", two_people / "alone", "--image_size", 64, "--output", tmp_path / "c")
     assert reference.returncode == 0
     alone = DatasetFolder.open(tmp_path / "c").read_video("alone/c002.mp4").landmarks[:12]
     chosen = data.read_video("id10270/1zcIwhmdeo4").landmarks

@@ -91,8 +91,7 @@ class LandmarkConfig:
     def __post_init__(self):
         if not 1 <= self.line_thickness <= 5:
             raise ValueError(
-                "config field landmarks.line_thickness: "
-                f"got {self.line_thickness}, expected 1 to 5 pixels"
+                f"config field landmarks.line_thickness: got {self.line_thickness}, expected 1 to 5 pixels"
             )
 
 
@@ -139,20 +138,13 @@ class TrainConfig:
     def __post_init__(self):
         for field in ("k_shot", "batch_size", "discriminator_steps"):
             if getattr(self, field) < 1:
-                raise ValueError(
-                    f"config field train.{field}: got {getattr(self, field)}, expected >= 1"
-                )
+                raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected >= 1")
         for field in ("learning_rate", "discriminator_learning_rate"):
             if not getattr(self, field) > 0.0:
-                raise ValueError(
-                    f"config field train.{field}: got {getattr(self, field)}, expected above 0"
-                )
+                raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected above 0")
         for field, most in (("color_jitter", 1.0), ("stretch", 0.5)):
             if not 0.0 <= getattr(self, field) <= most:
-                raise ValueError(
-                    f"config field train.{field}: got {getattr(self, field)}, "
-                    f"expected 0 to {most:g}"
-                )
+                raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected 0 to {most:g}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,10 +186,7 @@ class Config:
 
 def config_hash(config: Config) -> str:
     """12 hexadecimal digits over what changes the served graph: the networks and the landmarks."""
-    served = {
-        "model": dataclasses.asdict(config.model),
-        "landmarks": dataclasses.asdict(config.landmarks),
-    }
+    served = {"model": dataclasses.asdict(config.model), "landmarks": dataclasses.asdict(config.landmarks)}
     # Came later, and is folded at export: people's cards from before stay valid.
     served["model"].pop("spectral_norm_on_projection")
     text = json.dumps(served, sort_keys=True)

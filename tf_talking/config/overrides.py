@@ -29,9 +29,7 @@ def apply_overrides(config: Config, overrides: list[str]) -> Config:
             if not isinstance(target, dict):
                 raise ValueError(f"override {override!r}: the config has no section {section!r}")
         if field not in target:
-            raise ValueError(
-                f"override {override!r}: no field {field!r}, expected one of {sorted(target)}"
-            )
+            raise ValueError(f"override {override!r}: no field {field!r}, expected one of {sorted(target)}")
         try:
             target[field] = json.loads(text)
         except json.JSONDecodeError:

@@ -86,8 +86,6 @@ def plan_networks(config) -> NetworkPlan:
     last = BlockPlan("last", wide[-1], wide[-1], config.embedder_bottleneck)
     wide = widths(config.generator_bottleneck)
     rows = [(f"down{j}", n, "down", "instance") for j, n in enumerate(wide)]
-    rows += [
-        (f"residual{j}", wide[-1], None, "adaptive") for j in range(config.num_residual_blocks)
-    ]
+    rows += [(f"residual{j}", wide[-1], None, "adaptive") for j in range(config.num_residual_blocks)]
     rows += [(f"up{j}", n, "up", "adaptive") for j, n in enumerate(reversed(wide))]
     return NetworkPlan(down, last, chain(3, rows))

@@ -2,14 +2,7 @@
 
 import dataclasses
 
-from tf_talking.config.config import (
-    Config,
-    FinetuneConfig,
-    LandmarkConfig,
-    LossConfig,
-    ModelConfig,
-    TrainConfig,
-)
+from tf_talking.config.config import Config, FinetuneConfig, LandmarkConfig, LossConfig, ModelConfig, TrainConfig
 
 _PAPER = Config()
 
@@ -27,9 +20,7 @@ _FF = dataclasses.replace(_PAPER, name="ff", losses=LossConfig(match=0.0))
 
 # A second published set of loss weights.
 _V2_WEIGHTS = dataclasses.replace(
-    _PAPER,
-    name="v2_weights",
-    losses=LossConfig(content_vgg19=1.5e-1, content_face=2.5e-2, match=10.0),
+    _PAPER, name="v2_weights", losses=LossConfig(content_vgg19=1.5e-1, content_face=2.5e-2, match=10.0)
 )
 
 # What minutes or hours instead of weeks need: faster learning, a plain L1 term, and adversarial and
@@ -42,13 +33,7 @@ _SMALL = dataclasses.replace(
     name="small",
     model=ModelConfig(image_size=128, min_channels=32, max_channels=256),
     losses=_SMALL_BUDGET_LOSSES,
-    train=TrainConfig(
-        k_shot=4,
-        learning_rate=5e-4,
-        discriminator_learning_rate=5e-4,
-        adam_beta_1=0.5,
-        ema_decay=0.995,
-    ),
+    train=TrainConfig(k_shot=4, learning_rate=5e-4, discriminator_learning_rate=5e-4, adam_beta_1=0.5, ema_decay=0.995),
     finetune=FinetuneConfig(learning_rate=5e-4, discriminator_learning_rate=5e-4, ema_decay=0.9),
 )
 
@@ -61,16 +46,9 @@ _SMALL_BUDGET = dataclasses.replace(
     _SMALL,
     name="small_budget",
     model=dataclasses.replace(_SMALL.model, attention=False, spectral_norm_on_projection=False),
-    losses=dataclasses.replace(
-        _SMALL_BUDGET_LOSSES, content_pixel=50.0, content_face=2e-2, match=3.0
-    ),
+    losses=dataclasses.replace(_SMALL_BUDGET_LOSSES, content_pixel=50.0, content_face=2e-2, match=3.0),
     train=dataclasses.replace(
-        _SMALL.train,
-        batch_size=4,
-        discriminator_steps=1,
-        mirror=True,
-        stretch=0.15,
-        color_jitter=0.3,
+        _SMALL.train, batch_size=4, discriminator_steps=1, mirror=True, stretch=0.15, color_jitter=0.3
     ),
     finetune=dataclasses.replace(_SMALL.finetune, learning_rate=1e-3, discriminator_steps=1),
 )
@@ -79,22 +57,10 @@ _SMALL_BUDGET = dataclasses.replace(
 _TINY = dataclasses.replace(
     _PAPER,
     name="tiny",
-    model=ModelConfig(
-        image_size=64,
-        min_channels=16,
-        max_channels=128,
-        generator_bottleneck=8,
-        num_residual_blocks=2,
-    ),
+    model=ModelConfig(image_size=64, min_channels=16, max_channels=128, generator_bottleneck=8, num_residual_blocks=2),
     landmarks=LandmarkConfig(line_thickness=1),
     losses=_SMALL_BUDGET_LOSSES,
-    train=TrainConfig(
-        k_shot=4,
-        learning_rate=1e-3,
-        discriminator_learning_rate=8e-4,
-        adam_beta_1=0.5,
-        ema_decay=0.99,
-    ),
+    train=TrainConfig(k_shot=4, learning_rate=1e-3, discriminator_learning_rate=8e-4, adam_beta_1=0.5, ema_decay=0.99),
     finetune=FinetuneConfig(learning_rate=5e-4, discriminator_learning_rate=4e-4, ema_decay=0.9),
 )
 

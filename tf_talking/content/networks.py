@@ -63,23 +63,13 @@ def build_content_networks(
       FileNotFoundError: no file; says what to download and where to put it.
     """
     if face not in ("vggface", "mobilefacenet", "none"):
-        raise ValueError(
-            f"face_features: got {face!r}, expected 'vggface', 'mobilefacenet' or 'none'"
-        )
+        raise ValueError(f"face_features: got {face!r}, expected 'vggface', 'mobilefacenet' or 'none'")
     networks = {}
     if vgg19 not in (None, "none"):
-        networks["vgg19"] = _build_vgg(
-            vgg.VGG19, vgg19, "vgg19", image_size, vgg_layers, vgg_pooling, precision
-        )
+        networks["vgg19"] = _build_vgg(vgg.VGG19, vgg19, "vgg19", image_size, vgg_layers, vgg_pooling, precision)
     if face == "vggface":
         networks["face"] = _build_vgg(
-            vgg.VGGFACE,
-            face_weights or "auto",
-            "face_weights",
-            image_size,
-            vgg_layers,
-            vgg_pooling,
-            precision,
+            vgg.VGGFACE, face_weights or "auto", "face_weights", image_size, vgg_layers, vgg_pooling, precision
         )
     elif face == "mobilefacenet":
         networks["face"] = _build_mobilefacenet(face_weights, image_size)
@@ -103,13 +93,7 @@ def content_networks_of(
 
 
 def _build_vgg(
-    spec: vgg.VGGSpec,
-    weights: str,
-    field: str,
-    image_size: int,
-    layers: str,
-    pooling: str,
-    precision: str,
+    spec: vgg.VGGSpec, weights: str, field: str, image_size: int, layers: str, pooling: str, precision: str
 ) -> ContentNetwork:
     model = vgg.build_vgg(spec, image_size, layers, pooling, precision)
     shapes = {conv.name: conv.shape for conv in vgg.vgg_plan(spec, layers)}

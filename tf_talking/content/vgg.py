@@ -94,11 +94,7 @@ def vgg_plan(spec: VGGSpec, layers: str) -> list[VGGConv]:
 
 
 def build_vgg(
-    spec: VGGSpec,
-    image_size: int | None = None,
-    layers: str = "five",
-    pooling: str = "max",
-    precision: str = "float32",
+    spec: VGGSpec, image_size: int | None = None, layers: str = "five", pooling: str = "max", precision: str = "float32"
 ) -> keras.Model:
     """A frozen model: RGB float32 [B, S, S, 3] in [-1, 1] → list of activations, shallow first.
 
@@ -125,9 +121,7 @@ def build_vgg(
     for conv in vgg_plan(spec, layers):
         if conv.pooled:
             x = pool(2, name=f"{conv.name.partition('_')[0]}_pool", dtype=policy)(x)
-        x = keras.layers.Conv2D(
-            conv.shape[-1], 3, padding="same", activation="relu", name=conv.name, dtype=policy
-        )(x)
+        x = keras.layers.Conv2D(conv.shape[-1], 3, padding="same", activation="relu", name=conv.name, dtype=policy)(x)
         if conv.compared:
             outputs.append(x)
     model = keras.Model(image, outputs, name=spec.name)

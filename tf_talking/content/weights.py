@@ -52,8 +52,7 @@ VGG19_FILE = PublishedFile(
     md5="253f8cb515780f3b799900260a226db6",  # as in keras.applications
 )
 VGGFACE_FILE = PublishedFile(
-    url="https://github.com/rcmalli/keras-vggface/releases/download/v2.0/"
-    "rcmalli_vggface_tf_notop_vgg16.h5",
+    url="https://github.com/rcmalli/keras-vggface/releases/download/v2.0/rcmalli_vggface_tf_notop_vgg16.h5",
     cache_subdir="models/vggface",  # none of its hashes is published: the layout is checked
 )
 
@@ -121,9 +120,7 @@ def read_conv_weights(path: pathlib.Path, shapes: dict[str, tuple[int, ...]]) ->
     for name, (kernel, bias) in weights.items():
         for array, expected in ((kernel, tuple(shapes[name])), (bias, (shapes[name][-1],))):
             if array.shape != expected:
-                raise ValueError(
-                    f"{path}: layer {name}: got shape {array.shape}, expected {expected}"
-                )
+                raise ValueError(f"{path}: layer {name}: got shape {array.shape}, expected {expected}")
             if not np.isfinite(array).all():
                 raise ValueError(f"{path}: layer {name}: holds values that are not finite")
     return weights
@@ -145,9 +142,7 @@ def _read_npz(path: pathlib.Path, names: list[str]) -> Weights:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {
-                name: tuple(
-                    archive[f"{name}/{part}"].astype(np.float32) for part in ("kernel", "bias")
-                )
+                name: tuple(archive[f"{name}/{part}"].astype(np.float32) for part in ("kernel", "bias"))
                 for name in names
             }
     except KeyError as error:
@@ -172,9 +167,7 @@ def _read_h5_layer(path: pathlib.Path, root: h5py.Group, name: str):
         raise ValueError(f"{path}: layer missing: {name} (or {published}, as VGGFace calls it)")
     arrays = [group.get(_text(key)) for key in group.attrs.get("weight_names", ())]
     if len(arrays) != 2 or any(array is None for array in arrays):
-        raise ValueError(
-            f"{path}: layer {group.name}: got weights {list(group)}, expected kernel and bias"
-        )
+        raise ValueError(f"{path}: layer {group.name}: got weights {list(group)}, expected kernel and bias")
     return tuple(np.asarray(array, np.float32) for array in arrays)
 
 

@@ -45,9 +45,7 @@ def augment(
     landmarks = tf.concat([episode["source_landmarks"], episode["target_landmarks"][None]], 0)
     if mirror:
         draw = tf.random.stateless_uniform([], _stream(seed, number, _MIRROR))
-        frames, landmarks = tf.cond(
-            draw < 0.5, lambda: mirrored(frames, landmarks), lambda: (frames, landmarks)
-        )
+        frames, landmarks = tf.cond(draw < 0.5, lambda: mirrored(frames, landmarks), lambda: (frames, landmarks))
     if stretch:
         frames, landmarks = _stretched(frames, landmarks, _stream(seed, number, _STRETCH), stretch)
     if color_jitter:
@@ -64,9 +62,7 @@ def _stream(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
     return tf.stack([tf.constant(seed + (stream << 32), tf.int64), tf.cast(number, tf.int64)])
 
 
-def _stretched(
-    frames: tf.Tensor, landmarks: tf.Tensor, seed: tf.Tensor, limit: float
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _stretched(frames: tf.Tensor, landmarks: tf.Tensor, seed: tf.Tensor, limit: float) -> tuple[tf.Tensor, tf.Tensor]:
     draw = tf.random.stateless_uniform([3], seed, -limit, limit)
     width = tf.exp(draw[0])
     middle = tf.cast(tf.shape(frames)[1] - 1, tf.float32) / 2

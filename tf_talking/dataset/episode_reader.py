@@ -44,15 +44,7 @@ class Draft(typing.NamedTuple):
 class EpisodeReader:
     """In-graph functions from an episode's number to its frames."""
 
-    def __init__(
-        self,
-        table: VideoTable,
-        k_shot: int,
-        seed: int,
-        image_size: int,
-        num_points: int,
-        max_skipped: int,
-    ):
+    def __init__(self, table: VideoTable, k_shot: int, seed: int, image_size: int, num_points: int, max_skipped: int):
         """`max_skipped`: damaged records passed over in one episode; one more is an error."""
         self._table = table
         self._num_videos = len(table.num_frames)

@@ -164,9 +164,7 @@ class EpisodeDataset:
             deterministic=deterministic,
         )
         dataset = dataset.map(
-            decode,
-            num_parallel_calls=decode_threads or tf.data.AUTOTUNE,
-            deterministic=deterministic,
+            decode, num_parallel_calls=decode_threads or tf.data.AUTOTUNE, deterministic=deterministic
         )
         dataset = dataset.batch(self.batch_size // num_replicas, drop_remainder=True).prefetch(2)
         options = tf.data.Options()
@@ -176,16 +174,11 @@ class EpisodeDataset:
             options.threading.private_threadpool_size = pool_threads
         return dataset.with_options(options)
 
-    def _check_division(
-        self, start: int, num_replicas: int, pipeline: int, num_pipelines: int
-    ) -> None:
+    def _check_division(self, start: int, num_replicas: int, pipeline: int, num_pipelines: int) -> None:
         if start < 0:
             raise ValueError(f"start: got {start}, expected the number of episodes consumed, >= 0")
         if num_replicas < 1 or self.batch_size % num_replicas:
-            raise ValueError(
-                f"batch_size: got {self.batch_size}, expected a multiple of the {num_replicas} "
-                "replicas"
-            )
+            raise ValueError(f"batch_size: got {self.batch_size}, expected a multiple of the {num_replicas} replicas")
         if num_pipelines < 1 or num_replicas % num_pipelines or not 0 <= pipeline < num_pipelines:
             raise ValueError(
                 f"got pipeline {pipeline} of {num_pipelines} for {num_replicas} replicas, expected "

@@ -64,12 +64,7 @@ class ManifestEntry:
 
 
 def rejected_entry(
-    source: str,
-    video_id: str,
-    identity: str,
-    reason: str,
-    rejected_frames=None,
-    rejected_clips=None,
+    source: str, video_id: str, identity: str, reason: str, rejected_frames=None, rejected_clips=None
 ) -> ManifestEntry:
     """Manifest entry of an input that gave no record."""
     return ManifestEntry(
@@ -83,9 +78,7 @@ def rejected_entry(
     )
 
 
-def accepted_entry(
-    record: records.VideoRecord, shard: str, position: int, offset: int
-) -> ManifestEntry:
+def accepted_entry(record: records.VideoRecord, shard: str, position: int, offset: int) -> ManifestEntry:
     """Manifest entry of a record that stands at `position`, byte `offset`, in `shard`."""
     return ManifestEntry(
         record.source,
@@ -112,9 +105,7 @@ def read_info(folder: str | os.PathLike) -> DatasetInfo:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the description of a dataset: {error}") from None
     if info.format_version != records.FORMAT_VERSION:
-        raise ValueError(
-            f"{path}: format_version {info.format_version}, expected {records.FORMAT_VERSION}"
-        )
+        raise ValueError(f"{path}: format_version {info.format_version}, expected {records.FORMAT_VERSION}")
     return info
 
 
@@ -170,8 +161,7 @@ class DatasetFolder:
     def data_hash(self) -> str:
         """16 hexadecimal digits over what the folder holds and in which order."""
         described = [dataclasses.asdict(self.info)] + [
-            [entry.video_id, entry.identity, entry.shard, entry.position, entry.num_frames]
-            for entry in self.accepted
+            [entry.video_id, entry.identity, entry.shard, entry.position, entry.num_frames] for entry in self.accepted
         ]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
@@ -234,7 +224,4 @@ class DatasetFolder:
                 return records.deserialize(shards.read_record(*self.location(entry)))
         known = [entry.video_id for entry in self.accepted]
         shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
-        raise ValueError(
-            f"{self.path}: got video_id {video_id!r}, expected one of its {len(known)} videos "
-            f"({shown})"
-        )
+        raise ValueError(f"{self.path}: got video_id {video_id!r}, expected one of its {len(known)} videos ({shown})")

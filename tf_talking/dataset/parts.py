@@ -16,13 +16,7 @@ from collections.abc import Iterable
 
 from tf_talking import files
 from tf_talking.dataset import records, shards
-from tf_talking.dataset.folder import (
-    ACCEPTED,
-    REJECTED,
-    ManifestEntry,
-    manifest_lines,
-    read_manifest_lines,
-)
+from tf_talking.dataset.folder import ACCEPTED, REJECTED, ManifestEntry, manifest_lines, read_manifest_lines
 from tf_talking.dataset.writer import DatasetWriter, lay_out
 
 PARTS_FOLDER = "parts"
@@ -39,9 +33,7 @@ def part_keys(folder: str | os.PathLike) -> set[str]:
     return {path.stem for path in (pathlib.Path(folder) / PARTS_FOLDER).glob(_LINES)}
 
 
-def write_part(
-    folder: str | os.PathLike, key: str, results: Iterable[records.VideoRecord | ManifestEntry]
-) -> None:
+def write_part(folder: str | os.PathLike, key: str, results: Iterable[records.VideoRecord | ManifestEntry]) -> None:
     """Writes results below the dataset folder. Many processes may do so at once.
 
     Raises:

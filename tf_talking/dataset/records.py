@@ -74,10 +74,7 @@ def check_record(record: VideoRecord) -> None:
         raise ValueError(f"{where}: video_id and identity must not be empty")
     landmarks = record.landmarks
     if landmarks.dtype != np.float32 or landmarks.ndim != 3 or landmarks.shape[2] != 2:
-        raise ValueError(
-            f"{where}, landmarks: got {landmarks.dtype} {landmarks.shape}, "
-            "expected float32 [N, P, 2]"
-        )
+        raise ValueError(f"{where}, landmarks: got {landmarks.dtype} {landmarks.shape}, expected float32 [N, P, 2]")
     if len(landmarks) != record.num_frames or record.num_frames == 0:
         raise ValueError(
             f"{where}: {record.num_frames} frames and {len(landmarks)} rows of landmarks, "
@@ -97,9 +94,7 @@ def serialize(record: VideoRecord) -> bytes:
     if record.rejected_clips:
         feature["rejected_clips"] = _bytes_feature(tf, [json.dumps(record.rejected_clips).encode()])
     feature["frames"] = _bytes_feature(tf, record.frames)
-    feature["landmarks"] = tf.train.Feature(
-        float_list=tf.train.FloatList(value=record.landmarks.ravel())
-    )
+    feature["landmarks"] = tf.train.Feature(float_list=tf.train.FloatList(value=record.landmarks.ravel()))
     numbers = (FORMAT_VERSION, record.image_size, record.num_points)
     for name, value in zip(_NUMBERS, numbers, strict=True):
         feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
@@ -147,10 +142,7 @@ def deserialize(serialized: bytes) -> VideoRecord:
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(f"{len(serialized)} bytes are not a video record: {error}") from None
     if parsed["format_version"] != FORMAT_VERSION:
-        raise ValueError(
-            f"record field format_version: got {parsed['format_version']}, "
-            f"expected {FORMAT_VERSION}"
-        )
+        raise ValueError(f"record field format_version: got {parsed['format_version']}, expected {FORMAT_VERSION}")
     return VideoRecord(
         **{name: parsed[name].decode() for name in _TEXTS},
         frames=list(parsed["frames"]),

@@ -94,9 +94,7 @@ def read_record(shard: str | os.PathLike, offset: int) -> bytes:
 
     try:
         with tf.device("CPU"):
-            return _eager_reader()(
-                tf.constant(os.fspath(shard)), tf.constant(offset, tf.int64)
-            ).numpy()
+            return _eager_reader()(tf.constant(os.fspath(shard)), tf.constant(offset, tf.int64)).numpy()
     except tf.errors.OpError as error:
         reason = error.message.splitlines()[0]
         raise ShardError(f"shard {shard}: record at byte {offset}: {reason}") from None
@@ -140,10 +138,7 @@ def write_shard(shard: pathlib.Path, records: Iterable[bytes]) -> None:
     import tensorflow as tf
 
     try:
-        with (
-            files.whole_file(shard) as temporary,
-            tf.io.TFRecordWriter(os.fspath(temporary)) as writer,
-        ):
+        with files.whole_file(shard) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
             for record in records:
                 writer.write(record)
     except (tf.errors.OpError, OSError) as error:

@@ -25,8 +25,7 @@ def open_alike(paths: Iterable[str | os.PathLike]) -> list[DatasetFolder]:
     for other in folders[1:]:
         if other.info != first.info:
             raise ValueError(
-                f"dataset folders do not match: {first.path} has {first.info}, {other.path} has "
-                f"{other.info}"
+                f"dataset folders do not match: {first.path} has {first.info}, {other.path} has {other.info}"
             )
     return folders
 
@@ -37,8 +36,7 @@ def leave_out(videos: list[Video], people: Collection[str]) -> list[Video]:
     unknown = sorted(set(people) - known)
     if unknown:
         raise ValueError(
-            f"identities {unknown} are not in the data; there are {len(known)}, such as "
-            f"{sorted(known)[:5]}"
+            f"identities {unknown} are not in the data; there are {len(known)}, such as {sorted(known)[:5]}"
         )
     return [video for video in videos if video[1].identity not in people]
 
@@ -58,18 +56,10 @@ def long_enough(videos: list[Video], needed: int, skip_short: bool) -> list[Vide
             "take a smaller K or skip them (skip_short)"
         )
     if short:
-        logging.warning(
-            "%d of %d videos skipped: fewer than %d frames (%s)",
-            len(short),
-            len(videos),
-            needed,
-            names,
-        )
+        logging.warning("%d of %d videos skipped: fewer than %d frames (%s)", len(short), len(videos), needed, names)
     videos = [video for video in videos if video[1].num_frames >= needed]
     if not videos:
-        raise ValueError(
-            f"no video with at least K+1 = {needed} frames is left to sample episodes from"
-        )
+        raise ValueError(f"no video with at least K+1 = {needed} frames is left to sample episodes from")
     return videos
 
 
@@ -82,9 +72,7 @@ def locate(videos: list[Video], skip_damage: bool) -> VideoTable:
     if messages and not skip_damage:
         raise shards.ShardError(f"{len(messages)} damaged shard(s): {shown}")
     if messages:
-        logging.warning(
-            "%d damaged shard(s), whose videos will be passed over: %s", len(messages), shown
-        )
+        logging.warning("%d damaged shard(s), whose videos will be passed over: %s", len(messages), shown)
     locations = []
     for folder, entry in videos:
         if entry.offset is None and entry.shard in damage[id(folder)]:

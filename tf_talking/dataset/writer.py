@@ -52,9 +52,7 @@ class DatasetWriter:
       entries: manifest entries so far (those of earlier runs included).
     """
 
-    def __init__(
-        self, path: str | os.PathLike, image_size: int, detector: str, scheme: str, num_points: int
-    ):
+    def __init__(self, path: str | os.PathLike, image_size: int, detector: str, scheme: str, num_points: int):
         """Raises ValueError if the folder holds data of another size, detector or scheme."""
         if paths.is_remote(path):
             raise ValueError(
@@ -80,12 +78,7 @@ class DatasetWriter:
         listed = {(entry.shard, entry.position) for entry in self.entries}
         for shard in self._shards():
             missing = [
-                accepted_entry(
-                    records.deserialize(shards.read_record(shard, offset)),
-                    shard.name,
-                    position,
-                    offset,
-                )
+                accepted_entry(records.deserialize(shards.read_record(shard, offset)), shard.name, position, offset)
                 for position, offset in enumerate(shards.record_offsets(shard))
                 if (shard.name, position) not in listed
             ]
@@ -127,9 +120,7 @@ class DatasetWriter:
         if record.video_id in known:
             raise ValueError(f"{self.path} already holds a video {record.video_id!r}")
 
-    def write_shard(
-        self, results: Iterable[records.VideoRecord | ManifestEntry]
-    ) -> list[ManifestEntry]:
+    def write_shard(self, results: Iterable[records.VideoRecord | ManifestEntry]) -> list[ManifestEntry]:
         """Writes one shard with all the records, then the manifest lines of all results.
 
         Args:
@@ -165,8 +156,5 @@ class DatasetWriter:
         os.replace(shard, final)
         files.to_disk(self.path)
         self._append(
-            [
-                dataclasses.replace(entry, shard=final.name) if entry.status == ACCEPTED else entry
-                for entry in entries
-            ]
+            [dataclasses.replace(entry, shard=final.name) if entry.status == ACCEPTED else entry for entry in entries]
         )

@@ -54,9 +54,7 @@ class _Frames:
         self.landmarks: list[np.ndarray] = []
         self.rejected: collections.Counter[str] = collections.Counter()
 
-    def read_all(
-        self, reads: Iterator[ReadFrame | str], detector: LandmarkDetector, on_frame
-    ) -> None:
+    def read_all(self, reads: Iterator[ReadFrame | str], detector: LandmarkDetector, on_frame) -> None:
         """Takes frames, and reasons for unreadable ones, in batches of frames of one size."""
         batch: list[ReadFrame] = []
         for read in reads:
@@ -113,8 +111,7 @@ class _Frames:
         if not self.jpegs:
             return reason if self.total == 1 else f"{reason} ({count} of {self.total} frames)"
         return (
-            f"too few usable frames: {len(self.jpegs)} of {self.total}, expected at least "
-            f"{least}; most often: {reason}"
+            f"too few usable frames: {len(self.jpegs)} of {self.total}, expected at least {least}; most often: {reason}"
         )
 
 
@@ -153,10 +150,7 @@ def _do_clips(item: InputItem, detector, settings: ExtractSettings, on_frame) ->
 
 
 def extract(
-    item: InputItem,
-    detector: LandmarkDetector,
-    settings: ExtractSettings,
-    on_frame: Callable[[], None] = lambda: None,
+    item: InputItem, detector: LandmarkDetector, settings: ExtractSettings, on_frame: Callable[[], None] = lambda: None
 ) -> VideoRecord | ManifestEntry:
     """Makes the record of one input.
 
@@ -193,9 +187,7 @@ def extract(
         rejected_clips = {}
     rejected = dict(frames.rejected)
     if complaint is not None:
-        return rejected_entry(
-            item.source, item.video_id, item.identity, complaint, rejected, rejected_clips
-        )
+        return rejected_entry(item.source, item.video_id, item.identity, complaint, rejected, rejected_clips)
     return VideoRecord(
         video_id=item.video_id,
         identity=item.identity,

@@ -83,10 +83,7 @@ def _row(path, number: int, line: str) -> tuple[float, ...]:
     except ValueError:
         row = ()
     if len(row) != 5 or not all(map(math.isfinite, row)) or min(row[3:]) <= 0:
-        raise ValueError(
-            f"{path}, line {number}: got {line!r}, expected a frame number and X Y W H, "
-            "W and H positive"
-        )
+        raise ValueError(f"{path}, line {number}: got {line!r}, expected a frame number and X Y W H, W and H positive")
     return row
 
 

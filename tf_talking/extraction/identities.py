@@ -28,9 +28,7 @@ class Identities:
             reader = csv.DictReader(file)
             missing = {"file", "identity"} - set(reader.fieldnames or ())
             if missing:
-                raise ValueError(
-                    f"{path}: no column {', '.join(sorted(missing))}; it has {reader.fieldnames}"
-                )
+                raise ValueError(f"{path}: no column {', '.join(sorted(missing))}; it has {reader.fieldnames}")
             rows = []
             for row in reader:
                 name, identity = (row["file"] or "").strip(), (row["identity"] or "").strip()

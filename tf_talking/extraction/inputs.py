@@ -203,9 +203,7 @@ class _Namer:
         return InputItem(video_id, identity, kind, str(path), tuple(map(str, files)))
 
 
-def _image_items(
-    root: pathlib.Path, folder: pathlib.Path, namer: _Namer, images_as: str
-) -> list[InputItem]:
+def _image_items(root: pathlib.Path, folder: pathlib.Path, namer: _Namer, images_as: str) -> list[InputItem]:
     files = photos.frame_files(folder)
     if not files:
         return []

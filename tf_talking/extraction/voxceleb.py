@@ -169,9 +169,7 @@ def _read_table(path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _read_sets(path) -> dict[tuple[str, ...], str]:
     columns, rows = _read_table(path)
     if not columns or not columns[0].endswith("ID") or "Set" not in columns:
-        raise ValueError(
-            f"{path}: columns {columns}, expected an ID first and 'Set', as in vox2_meta.csv"
-        )
+        raise ValueError(f"{path}: columns {columns}, expected an ID first and 'Set', as in vox2_meta.csv")
     place = columns.index("Set")
     for number, row in rows:
         if row[place] not in _SET_NAMES:

@@ -53,9 +53,7 @@ def fraction_outside(landmarks: np.ndarray, width: int, height: int) -> float:
     0 if all of them lie inside the frame.
     """
     landmarks = _check_landmarks(landmarks)
-    beyond = max(
-        float(-0.5 - landmarks.min()), float(np.max(landmarks - (width - 0.5, height - 0.5))), 0.0
-    )
+    beyond = max(float(-0.5 - landmarks.min()), float(np.max(landmarks - (width - 0.5, height - 0.5))), 0.0)
     return beyond / max(face_size(landmarks), 1e-6)
 
 
@@ -126,9 +124,7 @@ def cut_box(frame: np.ndarray, box: CropBox) -> np.ndarray:
     return cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE)
 
 
-def crop_frame(
-    frame: np.ndarray, landmarks: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def crop_frame(frame: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Cuts the head out of a frame and scales it: cubic up, area down.
 
     Args:

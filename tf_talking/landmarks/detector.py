@@ -47,9 +47,7 @@ class LandmarkDetector(abc.ABC):
     scheme: str
 
     @abc.abstractmethod
-    def detect(
-        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None
-    ) -> list[Detection]:
+    def detect(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None) -> list[Detection]:
         """Frames uint8 [H, W, 3] RGB, all of one size -> a Detection for each of them.
 
         Args:

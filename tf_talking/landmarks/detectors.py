@@ -5,9 +5,7 @@ from tf_talking.landmarks.detector import LandmarkDetector
 DETECTORS = ("mediapipe", "face_alignment")
 
 
-def get_detector(
-    name: str, scheme: str = "ibug68", video: bool = True, **options
-) -> LandmarkDetector:
+def get_detector(name: str, scheme: str = "ibug68", video: bool = True, **options) -> LandmarkDetector:
     """Makes a detector; its packages are imported only now.
 
     Args:

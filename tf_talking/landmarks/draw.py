@@ -24,11 +24,7 @@ def round_landmarks(landmarks: np.ndarray) -> np.ndarray:
 
 
 def draw_landmarks(
-    landmarks: np.ndarray,
-    image_size: int,
-    scheme: str = "ibug68",
-    line_thickness: int = 2,
-    inner_lips: bool = False,
+    landmarks: np.ndarray, image_size: int, scheme: str = "ibug68", line_thickness: int = 2, inner_lips: bool = False
 ) -> np.ndarray:
     """Draws one landmark image on a black canvas.
 
@@ -49,8 +45,7 @@ def draw_landmarks(
     points = round_landmarks(landmarks)
     if points.shape != (definition.num_points, 2):
         raise ValueError(
-            f"landmarks: got shape {points.shape}, "
-            f"expected ({definition.num_points}, 2) for scheme {scheme!r}"
+            f"landmarks: got shape {points.shape}, expected ({definition.num_points}, 2) for scheme {scheme!r}"
         )
     canvas = np.zeros((image_size, image_size, 3), np.uint8)
     for line in scheme_lib.segments(definition, line_thickness):
@@ -80,9 +75,7 @@ def landmark_picture(drawing: LandmarkConfig, landmarks: np.ndarray, image_size:
     """
     if np.ndim(landmarks) == 3:
         return np.stack([landmark_picture(drawing, points, image_size) for points in landmarks])
-    return draw_landmarks(
-        landmarks, image_size, drawing.scheme, drawing.line_thickness, drawing.inner_lips
-    )
+    return draw_landmarks(landmarks, image_size, drawing.scheme, drawing.line_thickness, drawing.inner_lips)
 
 
 def drawing_of(card) -> LandmarkConfig:

@@ -14,13 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_talking.landmarks.detector import (
-    Detection,
-    DetectorFailure,
-    LandmarkDetector,
-    check_frame,
-    choose_face,
-)
+from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector, check_frame, choose_face
 
 LANDMARK_FILE = "2DFAN4-11f355bf06.pth.tar"
 
@@ -65,9 +59,7 @@ class FaceAlignmentDetector(LandmarkDetector):
         self._model = model or _load(device, face_detector, options)
         self._most_at_once = sys.maxsize
 
-    def detect(
-        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None
-    ) -> list[Detection]:
+    def detect(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None) -> list[Detection]:
         frames = [check_frame(frame) for frame in frames]
         faces: list[list[np.ndarray]] = []
         while len(faces) < len(frames):

@@ -75,14 +75,9 @@ class MediapipeDetector(LandmarkDetector):
         """Runs the graph once on an empty picture: its threads log when they start."""
         self._mesh.process(np.zeros((64, 64, 3), np.uint8))
 
-    def detect(
-        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None
-    ) -> list[Detection]:
+    def detect(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None) -> list[Detection]:
         boxes = [None] * len(frames) if boxes is None else boxes
-        return [
-            choose_face(self._faces(check_frame(frame)), box)
-            for frame, box in zip(frames, boxes, strict=True)
-        ]
+        return [choose_face(self._faces(check_frame(frame)), box) for frame, box in zip(frames, boxes, strict=True)]
 
     def _faces(self, frame: np.ndarray) -> list[np.ndarray]:
         # The first face runs networks that have not run yet, and log.

@@ -22,11 +22,7 @@ _ROWS = 32
 
 
 def rasterize(
-    landmarks: tf.Tensor,
-    image_size: int,
-    scheme: str = "ibug68",
-    line_thickness: int = 2,
-    inner_lips: bool = False,
+    landmarks: tf.Tensor, image_size: int, scheme: str = "ibug68", line_thickness: int = 2, inner_lips: bool = False
 ) -> tf.Tensor:
     """Draws landmark images on a black canvas (paper section 3.1).
 
@@ -46,12 +42,9 @@ def rasterize(
     """
     plan = _Plan(scheme_lib.get_scheme(scheme, inner_lips), line_thickness)
     landmarks = tf.convert_to_tensor(landmarks)
-    if landmarks.shape.rank != 3 or not landmarks.shape[1:].is_compatible_with(
-        [plan.num_points, 2]
-    ):
+    if landmarks.shape.rank != 3 or not landmarks.shape[1:].is_compatible_with([plan.num_points, 2]):
         raise ValueError(
-            f"landmarks: got shape {landmarks.shape}, "
-            f"expected [batch, {plan.num_points}, 2] for scheme {scheme!r}"
+            f"landmarks: got shape {landmarks.shape}, expected [batch, {plan.num_points}, 2] for scheme {scheme!r}"
         )
     with tf.name_scope("rasterize"):
         points = _round(landmarks)

@@ -62,10 +62,7 @@ _FACE = (
     Part("outer_lips", _run(48, 59), True, (255, 255, 0)),
 )
 _INNER_LIPS = (Part("inner_lips", _run(60, 67), True, (255, 128, 0)),)
-_GAZE = (
-    Part("right_iris", (68,), False, (128, 255, 128)),
-    Part("left_iris", (69,), False, (255, 128, 128)),
-)
+_GAZE = (Part("right_iris", (68,), False, (128, 255, 128)), Part("left_iris", (69,), False, (255, 128, 128)))
 
 _NUM_POINTS = {"ibug68": 68, "ibug68_gaze": 70}
 

@@ -66,9 +66,7 @@ class ResidualBlock(InputTypedLayer):
                 self.norm1.build((None, height, width, channels))
             self.norm2.build(inner)
         if self.resample is not None or channels != self.filters:
-            self.skip = SpectralConv2D(
-                self.filters, 1, spectral_norm=self.spectral_norm, name="skip"
-            )
+            self.skip = SpectralConv2D(self.filters, 1, spectral_norm=self.spectral_norm, name="skip")
             self.skip.build((None, None, None, channels))
         self.built = True
 

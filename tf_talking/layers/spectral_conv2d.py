@@ -51,9 +51,7 @@ class SpectralConv2D(SpectralNorm):
     def build(self, input_shape):
         self._build_kernel((self.kernel_size, self.kernel_size, input_shape[-1], self.filters))
         if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias", shape=(self.filters,), initializer="zeros", trainable=True
-            )
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros", trainable=True)
         self.built = True
 
     def call(self, x):

@@ -20,9 +20,7 @@ class SpectralDense(SpectralNorm):
 
     def build(self, input_shape):
         self._build_kernel((input_shape[-1], self.units))
-        self.bias = self.add_weight(
-            name="bias", shape=(self.units,), initializer=self.bias_initializer, trainable=True
-        )
+        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=self.bias_initializer, trainable=True)
         self.built = True
 
     def call(self, x):

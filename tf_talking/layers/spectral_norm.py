@@ -48,18 +48,14 @@ class SpectralNorm(InputTypedLayer):
         self.spectral_norm = spectral_norm
 
     def _build_kernel(self, shape: tuple[int, ...]) -> None:
-        self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer="glorot_uniform", trainable=True
-        )
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer="glorot_uniform", trainable=True)
         if self.spectral_norm:
             self._build_vectors(math.prod(shape[:-1]), shape[-1])
 
     def _build_vectors(self, rows: int, out: int) -> None:
         # Assigned in replica context from mirrored values: every replica computes the same.
         vector = dict(
-            initializer="random_normal",
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            initializer="random_normal", trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
         self.u = self.add_weight(name="u", shape=(out,), **vector)
         self.v = self.add_weight(name="v", shape=(rows,), **vector)

@@ -50,9 +50,7 @@ def check_file(path: pathlib.Path) -> None:
 def check_pixels(path: pathlib.Path, width: int, height: int) -> None:
     """Raises ValueError if that is more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
-        raise ValueError(
-            f"{path}: {width}x{height} pixels, more than the {MAX_PIXELS} that are decoded"
-        )
+        raise ValueError(f"{path}: {width}x{height} pixels, more than the {MAX_PIXELS} that are decoded")
 
 
 def _open_photo(path: pathlib.Path) -> PIL.Image.Image:

@@ -17,9 +17,7 @@ import numpy as np
 
 from tf_talking.media import photos
 
-VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts .gif".split()
-)
+VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts .gif".split())
 DEFAULT_FPS = 25.0  # of what has no speed of its own: folders of frames, datasets, cameras
 
 
@@ -166,9 +164,7 @@ def _read_video(path: pathlib.Path, chosen, threads: int, strict: bool) -> Itera
                     yield TimedPicture(count, seconds, _as_shown(frame))
                 count += 1
         except av.error.FFmpegError as error:
-            raise ValueError(
-                f"{path}: corrupt video after {count} frames: {error.strerror}"
-            ) from None
+            raise ValueError(f"{path}: corrupt video after {count} frames: {error.strerror}") from None
         if count == 0:
             raise ValueError(f"{path}: corrupt video: not one frame can be decoded")
 

@@ -27,12 +27,7 @@ class VideoWriter:
       has_sound: whether the pictures have sound; known after the first one.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        fps: float = DEFAULT_FPS,
-        sound: str | os.PathLike | None = None,
-    ):
+    def __init__(self, path: str | os.PathLike, fps: float = DEFAULT_FPS, sound: str | os.PathLike | None = None):
         """Opens nothing yet.
 
         Args:
@@ -87,16 +82,12 @@ class VideoWriter:
         jpeg.check_rgb(picture, f"frame 0 for {self.path}")
         height, width, _ = picture.shape
         if min(width, height) < 2 or width % 2 or height % 2:
-            raise ValueError(
-                f"{self.path}: got pictures of {width}x{height}, expected even numbers (yuv420p)"
-            )
+            raise ValueError(f"{self.path}: got pictures of {width}x{height}, expected even numbers (yuv420p)")
         temporary = self._open_files.enter_context(whole_file(self.path))
         # Players can start before the whole file has arrived.
         early = self.path.suffix.lower() in (".mp4", ".mov", ".m4v")
         options = {"movflags": "faststart"} if early else {}
-        self._container = self._open_files.enter_context(
-            av.open(os.fspath(temporary), "w", options=options)
-        )
+        self._container = self._open_files.enter_context(av.open(os.fspath(temporary), "w", options=options))
         rate = fractions.Fraction(self.fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = width, height

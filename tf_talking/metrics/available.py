@@ -38,9 +38,7 @@ class EvaluationMetrics:
     sources: dict[str, str]
     left_out: dict[str, str]
 
-    def measure(
-        self, real: np.ndarray, fake: np.ndarray, landmarks: np.ndarray
-    ) -> list[Measurement]:
+    def measure(self, real: np.ndarray, fake: np.ndarray, landmarks: np.ndarray) -> list[Measurement]:
         """Every metric but FID on the frames of one video, uint8 [N, S, S, 3] twice."""
         found = []
         for name in self.names:

@@ -42,12 +42,7 @@ def frechet_distance(mean_a, covariance_a, mean_b, covariance_b) -> float:
     eigenvalues = np.linalg.eigvalsh(root @ covariance_b @ root)
     trace_of_root = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
     difference = mean_a - mean_b
-    return float(
-        difference @ difference
-        + np.trace(covariance_a)
-        + np.trace(covariance_b)
-        - 2.0 * trace_of_root
-    )
+    return float(difference @ difference + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * trace_of_root)
 
 
 def fid_of_features(real: np.ndarray, fake: np.ndarray) -> float:

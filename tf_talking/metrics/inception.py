@@ -51,9 +51,7 @@ def build_inception(path: str | pathlib.Path) -> keras.Model:
       ValueError: another kind of file, or a layer is missing or of another shape; names it.
     """
     path = content_weights.existing_file(str(path), "inception", "expected an .npz file")
-    whole = keras.applications.InceptionV3(
-        weights=None, include_top=False, input_shape=(SIZE, SIZE, 3)
-    )
+    whole = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
     body = keras.Model(whole.input, whole.get_layer("mixed7").output)
     convolutions = _of_kind(body, keras.layers.Conv2D)
     norms = _of_kind(body, keras.layers.BatchNormalization)
@@ -70,9 +68,7 @@ def build_inception(path: str | pathlib.Path) -> keras.Model:
     return model
 
 
-def load_inception(
-    path: str | pathlib.Path, batch_size: int = 16
-) -> Callable[[np.ndarray], np.ndarray]:
+def load_inception(path: str | pathlib.Path, batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:
     """The function that `fid` needs: uint8 [N, H, W, 3] -> float32 [N, 768]."""
     model = build_inception(path)
 

@@ -24,9 +24,7 @@ def normalised_error(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 @registry.register("landmark_error", higher_is_better=False, needs=("detector", "landmarks"))
-def landmark_error(
-    real: np.ndarray, fake: np.ndarray, detector: LandmarkDetector, landmarks: np.ndarray
-) -> np.ndarray:
+def landmark_error(real: np.ndarray, fake: np.ndarray, detector: LandmarkDetector, landmarks: np.ndarray) -> np.ndarray:
     """uint8 [N, H, W, 3] -> float64 [N], NaN where no one face is found.
 
     Args:

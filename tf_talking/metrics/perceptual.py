@@ -28,10 +28,7 @@ def feature_distance(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> np.nda
 
 @registry.register("perceptual", higher_is_better=False, needs=("network",))
 def perceptual(
-    real: np.ndarray,
-    fake: np.ndarray,
-    network: Callable[[np.ndarray], Sequence[np.ndarray]],
-    batch_size: int = 16,
+    real: np.ndarray, fake: np.ndarray, network: Callable[[np.ndarray], Sequence[np.ndarray]], batch_size: int = 16
 ) -> np.ndarray:
     """uint8 [N, S, S, 3] twice -> float64 [N], 0 for equal frames.
 

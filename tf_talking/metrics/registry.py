@@ -17,17 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-_BUILT_IN = (
-    "csim",
-    "face_l1",
-    "fid",
-    "flicker",
-    "l1",
-    "landmark_error",
-    "perceptual",
-    "psnr",
-    "ssim",
-)
+_BUILT_IN = ("csim", "face_l1", "fid", "flicker", "l1", "landmark_error", "perceptual", "psnr", "ssim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +51,7 @@ class Measurement:
 _METRICS: dict[str, Metric] = {}
 
 
-def register(
-    name: str, higher_is_better: bool, needs: tuple[str, ...] = (), per: str = "frame"
-) -> Callable:
+def register(name: str, higher_is_better: bool, needs: tuple[str, ...] = (), per: str = "frame") -> Callable:
     """Decorator that makes a function known as metric `name`.
 
     Raises:

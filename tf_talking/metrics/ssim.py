@@ -48,7 +48,5 @@ def ssim(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
       ValueError: frames smaller than the window.
     """
     if min(real.shape[1:3]) < 2 * _RADIUS + 1:
-        raise ValueError(
-            f"ssim: got frames of {real.shape[2]} x {real.shape[1]} pixels, expected >= 11 x 11"
-        )
+        raise ValueError(f"ssim: got frames of {real.shape[2]} x {real.shape[1]} pixels, expected >= 11 x 11")
     return np.array([_ssim_of_frame(a, b) for a, b in zip(real, fake, strict=True)])

@@ -25,9 +25,7 @@ class DiscriminatorFeatures(keras.Model):
       recompute: see `run_block`.
     """
 
-    def __init__(
-        self, config: ModelConfig, precision: str = "float32", recompute: bool = False, **kwargs
-    ):
+    def __init__(self, config: ModelConfig, precision: str = "float32", recompute: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.config = config
         self.precision = precision
@@ -73,9 +71,7 @@ class ProjectionHead(SpectralNorm):
             name="w0",
             shape=(size,),
             # So that W_i + w0 starts around 0.
-            initializer=keras.initializers.RandomUniform(
-                -(size**-0.5) - W_START, size**-0.5 - W_START
-            ),
+            initializer=keras.initializers.RandomUniform(-(size**-0.5) - W_START, size**-0.5 - W_START),
             trainable=True,
         )
         self.bias = self.add_weight(name="b", shape=(), initializer="zeros", trainable=True)
@@ -106,20 +102,13 @@ class Discriminator(keras.Model):
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        num_videos: int,
-        precision: str = "float32",
-        recompute: bool = False,
-        **kwargs,
+        self, config: ModelConfig, num_videos: int, precision: str = "float32", recompute: bool = False, **kwargs
     ):
         super().__init__(**kwargs)
         if num_videos < 1:
             raise ValueError(f"num_videos: got {num_videos}, expected at least 1")
         self.features = DiscriminatorFeatures(config, precision, recompute, name="features")
-        self.head = ProjectionHead(
-            num_videos, config.embedding_size, config.spectral_norm_on_w, name="head"
-        )
+        self.head = ProjectionHead(num_videos, config.embedding_size, config.spectral_norm_on_w, name="head")
         self.built = True
 
     def call(self, frames, landmark_images, video_index):

@@ -84,7 +84,5 @@ def check_image(name: str, images, image_size: int) -> tf.Tensor:
     images = tf.convert_to_tensor(images)
     expected = [image_size, image_size, 3]
     if images.shape.rank != 4 or images.shape.as_list()[1:] != expected:
-        raise ValueError(
-            f"{name}: got shape {images.shape}, expected [B, {image_size}, {image_size}, 3]"
-        )
+        raise ValueError(f"{name}: got shape {images.shape}, expected [B, {image_size}, {image_size}, 3]")
     return images

@@ -20,9 +20,7 @@ class Embedder(keras.Model):
       recompute: see `run_block`.
     """
 
-    def __init__(
-        self, config: ModelConfig, precision: str = "float32", recompute: bool = False, **kwargs
-    ):
+    def __init__(self, config: ModelConfig, precision: str = "float32", recompute: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.config = config
         self.precision = precision

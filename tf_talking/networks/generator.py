@@ -71,9 +71,7 @@ class Generator(keras.Model):
             if plan.attention:
                 self.attentions[plan.name] = build_attention(plan, config.spectral_norm)
         self.final_norm = AdaIN(name="final_norm")
-        self.final_conv = SpectralConv2D(
-            3, 3, spectral_norm=config.spectral_norm, name="final_conv"
-        )
+        self.final_conv = SpectralConv2D(3, 3, spectral_norm=config.spectral_norm, name="final_conv")
         self.final_conv.build((None, None, None, plan.outputs))
         self.projection = None
         if with_projection:

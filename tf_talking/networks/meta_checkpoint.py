@@ -87,21 +87,14 @@ def load_meta_learned(path: str | pathlib.Path, with_discriminator: bool = False
         key = "discriminator/head/w" + _VALUE
         if key not in shapes:
             raise CheckpointMismatch(f"{prefix}: it holds no variable {key!r}")
-        networks["discriminator"] = Discriminator(
-            config.model, num_videos=shapes[key][0], name="discriminator"
-        )
+        networks["discriminator"] = Discriminator(config.model, num_videos=shapes[key][0], name="discriminator")
     for name, network in networks.items():
         _check_matched(prefix, shapes, name, network)
     # What is left out on purpose (optimisers, the other copies) does not count as unmatched.
     status = tf.train.Checkpoint(**networks).read(prefix)
     status.assert_existing_objects_matched().expect_partial()
     return MetaLearned(
-        config,
-        prefix,
-        facts.step,
-        networks["ema_embedder"],
-        networks["ema_generator"],
-        networks.get("discriminator"),
+        config, prefix, facts.step, networks["ema_embedder"], networks["ema_generator"], networks.get("discriminator")
     )
 
 
@@ -121,9 +114,7 @@ def _check_matched(prefix: str, shapes: dict, name: str, network) -> None:
     ]
     if problems:
         shown = "; ".join(problems[:5])
-        raise CheckpointMismatch(
-            f"{prefix}: {len(problems)} variables of {name} do not match its config: {shown}"
-        )
+        raise CheckpointMismatch(f"{prefix}: {len(problems)} variables of {name} do not match its config: {shown}")
 
 
 def _keys_of(network) -> dict[str, list[int]]:

@@ -49,9 +49,7 @@ class MetaLearned:
 
     def embed_person(self, frames: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """ê_NEW of T frames [T, S, S, 3] and landmarks [T, P, 2], float32 [N]."""
-        return self.embed(tf.constant(frames[np.newaxis]), tf.constant(landmarks[np.newaxis]))[
-            0
-        ].numpy()
+        return self.embed(tf.constant(frames[np.newaxis]), tf.constant(landmarks[np.newaxis]))[0].numpy()
 
     def project_person(self, embedding: np.ndarray) -> np.ndarray:
         """ψ̂ of one ê, float32 [L]."""

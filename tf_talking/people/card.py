@@ -76,10 +76,7 @@ class PersonCard:
     def __eq__(self, other):
         if not isinstance(other, PersonCard):
             return NotImplemented
-        return all(
-            np.array_equal(getattr(self, f.name), getattr(other, f.name))
-            for f in dataclasses.fields(self)
-        )
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
 
     __hash__ = None  # holds arrays
 
@@ -154,9 +151,7 @@ def _fields(members: dict[str, np.ndarray]) -> dict:
 
 def _scalar(field: str, value: np.ndarray, kinds: str, expected: str):
     if value.shape != () or value.dtype.kind not in kinds:
-        raise ValueError(
-            f"field {field}: got {value.dtype} {list(value.shape)}, expected {expected}"
-        )
+        raise ValueError(f"field {field}: got {value.dtype} {list(value.shape)}, expected {expected}")
     return value.item()
 
 
@@ -164,8 +159,7 @@ def _vector(field: str, value: object) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype != np.float32 or array.ndim != 1 or array.size == 0:
         raise ValueError(
-            f"field {field}: got {array.dtype} {list(array.shape)}, "
-            "expected float32 [length], length >= 1"
+            f"field {field}: got {array.dtype} {list(array.shape)}, expected float32 [length], length >= 1"
         )
     if not np.isfinite(array).all():
         bad = int(np.count_nonzero(~np.isfinite(array)))

@@ -9,7 +9,6 @@ def check_name(name: str) -> str:
     """Returns `name`. Raises ValueError unless it can be a folder's and a model's name."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"name {name!r}: expected letters, digits, '_', '-', '.', beginning with a letter or "
-            "digit, at most 100"
+            f"name {name!r}: expected letters, digits, '_', '-', '.', beginning with a letter or digit, at most 100"
         )
     return name

@@ -15,9 +15,7 @@ class BodyPainter(Painter):
         half = [[0.5, 0.68], [0.75, 0.8], [1.35, 0.98], [1.85, 1.22], [2.2, 1.9], [2.3, 7]]
         half = np.array(half)
         outline = np.concatenate([half, half[::-1] * [-1, 1]])
-        first, second = (
-            np.asarray(c) * 0.92 for c in (self.who.clothes_colour, self.who.clothes_colour_2)
-        )
+        first, second = (np.asarray(c) * 0.92 for c in (self.who.clothes_colour, self.who.clothes_colour_2))
         self.canvas.polygon(self._body_points(outline), first)
 
         def paint(part: Canvas, offset: np.ndarray) -> None:
@@ -41,9 +39,7 @@ class BodyPainter(Painter):
         self.canvas.polygon(outline, self.skin_colour * 0.86)
         jaw = self.posed["jaw"][:, 0, :2]
         shadow = jaw[3:14] * [0.9, 1] + [0.1 * pivot[0], 0.2 * self.unit]
-        self.canvas.inside(
-            outline, lambda part, offset: part.polygon(shadow + offset, self.skin_colour * 0.66)
-        )
+        self.canvas.inside(outline, lambda part, offset: part.polygon(shadow + offset, self.skin_colour * 0.66))
         self._collar()
 
     def _neck_width(self) -> float:
@@ -73,6 +69,4 @@ class BodyPainter(Painter):
         else:
             for side in (-1, 1):
                 flap = np.array([[0.58, 0.5], [0.02, 1.02], [0.42, 1.25], [0.78, 0.75]])
-                self.canvas.polygon(
-                    self._body_points(flap * [side, 1]), np.minimum(first * 1.15 + 12, 255)
-                )
+                self.canvas.polygon(self._body_points(flap * [side, 1]), np.minimum(first * 1.15 + 12, 255))

@@ -27,13 +27,7 @@ class Canvas:
     def line(self, points: np.ndarray, colour, width: float, closed: bool = False) -> None:
         """Width in pixels, at least one."""
         cv2.polylines(
-            self.image,
-            [fixed_point(points)],
-            closed,
-            _tuple(colour),
-            max(1, round(width)),
-            cv2.LINE_AA,
-            SHIFT,
+            self.image, [fixed_point(points)], closed, _tuple(colour), max(1, round(width)), cv2.LINE_AA, SHIFT
         )
 
     def circle(self, centre: np.ndarray, radius: float, colour) -> None:

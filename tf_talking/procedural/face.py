@@ -2,16 +2,7 @@
 
 import numpy as np
 
-from tf_talking.procedural.shape import (
-    EYE_LINE,
-    JAW_DROP,
-    NOSE_ROOT,
-    SIDES,
-    WIDEST,
-    HeadShape,
-    PointSet,
-    smoothstep,
-)
+from tf_talking.procedural.shape import EYE_LINE, JAW_DROP, NOSE_ROOT, SIDES, WIDEST, HeadShape, PointSet, smoothstep
 
 _JAW_CANDIDATES = 13
 
@@ -135,9 +126,7 @@ def add_skin(points: PointSet, shape: HeadShape) -> None:
     skin[..., 2] += np.where(front, shape.bumps(skin[..., 0], skin[..., 1]), 0)
     if shape.identity.beard == "full":
         below = smoothstep(y, shape.mouth_line - 0.1, shape.mouth_line + 0.2)[:, None]
-        off_mouth = 1 - np.exp(
-            -((skin[..., 0] / 0.35) ** 2) - ((y[:, None] - shape.mouth_line) / 0.16) ** 2
-        )
+        off_mouth = 1 - np.exp(-((skin[..., 0] / 0.35) ** 2) - ((y[:, None] - shape.mouth_line) / 0.16) ** 2)
         away = skin - np.array([0, 0.3, 0.0])
         skin += 0.09 * (below * off_mouth)[..., None] * away
     points.add("skin", skin, mouth=shape.jaw_motion(skin))
@@ -150,11 +139,7 @@ def add_ears(points: PointSet, shape: HeadShape) -> None:
     circle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     size = shape.identity.ears
     for side, name in SIDES:
-        root = shape.around(np.array(side * np.radians(92)), np.array(0.06)) - [
-            side * 0.02,
-            0,
-            0.03,
-        ]
+        root = shape.around(np.array(side * np.radians(92)), np.array(0.06)) - [side * 0.02, 0, 0.03]
         outward = np.array([side * 0.66, 0, -0.75])
         reach = 0.15 * size * (1 + np.cos(circle)) * (1 - 0.25 * np.sin(circle))
         height = 0.30 * np.sqrt(size) * np.sin(circle)

@@ -15,15 +15,7 @@ from tf_talking.dataset.records import VideoRecord
 from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.media.video_writer import VideoWriter
 from tf_talking.procedural.motion import pose_track
-from tf_talking.procedural.render import (
-    DETECTOR,
-    NUM_POINTS,
-    SCHEME,
-    Identity,
-    render_raw,
-    render_video,
-    video_id,
-)
+from tf_talking.procedural.render import DETECTOR, NUM_POINTS, SCHEME, Identity, render_raw, render_video, video_id
 
 VIDEOS_PER_SHARD = 32
 _RAW_VIDEO_SIZE = 512  # pixels
@@ -36,9 +28,7 @@ def open_writer(path: str | os.PathLike, size: int) -> DatasetWriter:
     return DatasetWriter(path, size, DETECTOR, SCHEME, NUM_POINTS)
 
 
-def list_jobs(
-    identities: range, videos_per_identity: int, num_frames: int, size: int, seed: int
-) -> list[Job]:
+def list_jobs(identities: range, videos_per_identity: int, num_frames: int, size: int, seed: int) -> list[Job]:
     """Every video of the dataset, as (identity_seed, num_frames, size, track_seed)."""
     return [
         (identity, num_frames, size, seed * 1000 + video)
@@ -62,8 +52,7 @@ def missing_jobs(writer: DatasetWriter, jobs: list[Job]) -> list[Job]:
             missing.append(job)
         elif found != job[1]:
             raise ValueError(
-                f"{writer.path}: video {name!r} has {found} frames, asked for are {job[1]}; "
-                "take another output folder"
+                f"{writer.path}: video {name!r} has {found} frames, asked for are {job[1]}; take another output folder"
             )
     return missing
 

@@ -6,15 +6,7 @@ gives as a height for each direction (0: front, 90: ears, 180: back of the head)
 
 import numpy as np
 
-from tf_talking.procedural.shape import (
-    EYE_LINE,
-    PIVOT,
-    SIDES,
-    WIDEST,
-    HeadShape,
-    PointSet,
-    smoothstep,
-)
+from tf_talking.procedural.shape import EYE_LINE, PIVOT, SIDES, WIDEST, HeadShape, PointSet, smoothstep
 
 COLUMNS, ROWS = 48, 8
 EYE_HEIGHT = EYE_LINE + 0.02  # where glasses sit
@@ -47,18 +39,14 @@ def _shell(shape: HeadShape, angle: np.ndarray, ends: np.ndarray, thickness: np.
     """Points [ROWS, COLUMNS, 3] from the crown to heights `ends`, `thickness` above the skull."""
     dome = WIDEST - shape.top
     total = np.where(
-        ends < WIDEST,
-        dome * np.arccos(np.clip((WIDEST - ends) / dome, -1, 1)),
-        dome * np.pi / 2 + ends - WIDEST,
+        ends < WIDEST, dome * np.arccos(np.clip((WIDEST - ends) / dome, -1, 1)), dome * np.pi / 2 + ends - WIDEST
     )
     arc = np.linspace(0, 1, ROWS)[:, None] * total  # length along the column
     on_dome = np.minimum(arc / dome, np.pi / 2)
     hanging = np.maximum(arc - dome * np.pi / 2, 0)
     skull_y = WIDEST - dome * np.cos(on_dome)
     points = shape.around(angle, skull_y)
-    outward = np.stack(
-        [np.sin(angle) * np.sin(on_dome), -np.cos(on_dome), np.cos(angle) * np.sin(on_dome)], -1
-    )
+    outward = np.stack([np.sin(angle) * np.sin(on_dome), -np.cos(on_dome), np.cos(angle) * np.sin(on_dome)], -1)
     points = points + thickness[..., None] * outward
     points[..., 1] += hanging
     # Hanging hair falls straight down and a little inwards under the ears.
@@ -113,9 +101,7 @@ def add_hat(points: PointSet, shape: HeadShape) -> None:
     if i.hat == "cap":
         angle = np.radians(np.linspace(-62, 62, 15))
         root = shape.around(angle, np.full(15, -0.72), scale=1.08) + [0, 0, 0.02]
-        rim = root[::-1] + np.stack(
-            [0 * angle, 0.16 * np.cos(1.3 * angle), 0.46 * np.cos(1.35 * angle)], -1
-        )
+        rim = root[::-1] + np.stack([0 * angle, 0.16 * np.cos(1.3 * angle), 0.46 * np.cos(1.35 * angle)], -1)
         points.add("visor", np.concatenate([root, rim]))
 
 
@@ -128,9 +114,7 @@ def add_beard(points: PointSet, shape: HeadShape) -> None:
         middle = 0.55 * shape.nose_base + 0.45 * shape.mouth_line
         top = middle + 0.11 * np.abs(across) ** 1.5
         bottom = shape.mouth_line - 0.075 * i.lip_thickness + 0.09 * across**2
-        outline = np.concatenate(
-            [np.stack([half * across, top], -1), np.stack([half * across, bottom], -1)[::-1]]
-        )
+        outline = np.concatenate([np.stack([half * across, top], -1), np.stack([half * across, bottom], -1)[::-1]])
         skin = shape.on_skin(outline)
         skin[:, 2] += 0.02
         drop = np.array([0, 0.08, 0]) * np.abs(outline[:, :1] / half)

@@ -43,19 +43,7 @@ EYE_TONES = (
     (110, 150, 190),
     (116, 124, 130),
 )
-HAIR_STYLES = (
-    "bald",
-    "buzz",
-    "short",
-    "quiff",
-    "fringe",
-    "bob",
-    "long",
-    "tucked",
-    "bun",
-    "afro",
-    "parted",
-)
+HAIR_STYLES = ("bald", "buzz", "short", "quiff", "fringe", "bob", "long", "tucked", "bun", "afro", "parted")
 _STYLE_WEIGHTS = (7, 7, 16, 10, 11, 12, 13, 7, 7, 6, 10)
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 COLLARS = ("crew", "v", "shirt", "turtleneck")
@@ -207,9 +195,7 @@ def _sample_hair(rng: np.random.Generator) -> dict:
         brow_colour=_mix(colour, (40, 28, 22), _between(rng, 0.2, 0.7)),
         beard=beard,
         glasses=_choice(rng, ("none", "round", "square"), (72, 14, 14)),
-        glasses_colour=_choice(
-            rng, ((24, 22, 24), (90, 52, 30), (150, 30, 40), (40, 60, 120), (176, 150, 90))
-        ),
+        glasses_colour=_choice(rng, ((24, 22, 24), (90, 52, 30), (150, 30, 40), (40, 60, 120), (176, 150, 90))),
         hat=hat,
         hat_colour=_any_colour(rng, (0.2, 0.55), (0.25, 0.85)),
     )

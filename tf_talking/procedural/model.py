@@ -133,16 +133,10 @@ class FaceModel:
         self.shape = shape
         self.skin_colours = _skin_colours(identity, shape, self._at_rest("skin"))
         self.normals = {
-            name: quad_normals(self._at_rest(name))
-            for name in ("skin", "hair", "hat")
-            if name in self._places
+            name: quad_normals(self._at_rest(name)) for name in ("skin", "hair", "hat") if name in self._places
         }
-        self.outward = {
-            name: _outward(self._at_rest(name)) for name in ("hair", "hat") if name in self._places
-        }
-        strands = rng.normal(0, 0.09, (1, hair.COLUMNS)) + rng.normal(
-            0, 0.025, (hair.ROWS - 1, hair.COLUMNS)
-        )
+        self.outward = {name: _outward(self._at_rest(name)) for name in ("hair", "hat") if name in self._places}
+        strands = rng.normal(0, 0.09, (1, hair.COLUMNS)) + rng.normal(0, 0.025, (hair.ROWS - 1, hair.COLUMNS))
         self.hair_tints = (1 + strands).astype(np.float32)
 
     def _at_rest(self, name: str) -> np.ndarray:

@@ -54,10 +54,7 @@ def pose_track(seed: int | Sequence[int], num_frames: int) -> list[Pose]:
         scale=1 + sway((0.01, 0.04), (40, 90), 0.06),
     )
     columns["blink_left"], columns["blink_right"] = _blinks(rng, num_frames)
-    return [
-        Pose(**{name: float(column[frame]) for name, column in columns.items()})
-        for frame in range(num_frames)
-    ]
+    return [Pose(**{name: float(column[frame]) for name, column in columns.items()}) for frame in range(num_frames)]
 
 
 def _limit(values: np.ndarray, limit: float) -> np.ndarray:

@@ -159,9 +159,7 @@ class HeadPainter(Painter):
             outline = np.concatenate([upper, lower])
             iris, pupil = self.posed[f"iris_{name}"], self.posed[f"pupil_{name}"]
             self.canvas.line(
-                _ARC4 @ self.posed[f"crease_{name}"],
-                self.skin_colour * [0.76, 0.68, 0.66],
-                0.018 * self.unit,
+                _ARC4 @ self.posed[f"crease_{name}"], self.skin_colour * [0.76, 0.68, 0.66], 0.018 * self.unit
             )
 
             def paint(part, offset, iris=iris, pupil=pupil, upper=upper):

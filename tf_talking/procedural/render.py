@@ -74,9 +74,7 @@ def video_id(identity_seed: int, track_seed: int = 0) -> str:
     return f"procedural_{identity_seed:06d}_{track_seed:03d}"
 
 
-def render_video(
-    identity_seed: int, num_frames: int, size: int, track_seed: int = 0
-) -> records.VideoRecord:
+def render_video(identity_seed: int, num_frames: int, size: int, track_seed: int = 0) -> records.VideoRecord:
     """A video of person `identity_seed`; another track is another video of the same person.
 
     Args:

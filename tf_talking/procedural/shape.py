@@ -107,9 +107,7 @@ class HeadShape:
         width, centre, front, back = self.profile(y)
         cosine = np.cos(angle)
         depth = np.where(cosine > 0, front, back) * np.sign(cosine) * np.abs(cosine) ** 0.8
-        return np.stack(
-            [scale * width * np.sin(angle), y + 0 * angle, centre + scale * depth], axis=-1
-        )
+        return np.stack([scale * width * np.sin(angle), y + 0 * angle, centre + scale * depth], axis=-1)
 
     def jaw_motion(self, points: np.ndarray) -> np.ndarray:
         """How far opening the mouth moves skin points [..., 3]."""

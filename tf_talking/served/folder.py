@@ -89,9 +89,7 @@ class ServingFolder:
             if entry.base_path.endswith(f"/{entry.name}")
         ]
         base_path = self.base_path or (known[-1] if known else str(self.path))
-        listed.add(
-            name=model, base_path=f"{base_path.rstrip('/')}/{model}", model_platform="tensorflow"
-        )
+        listed.add(name=model, base_path=f"{base_path.rstrip('/')}/{model}", model_platform="tensorflow")
         files.write_whole(self.models_config, text_format.MessageToString(config))
 
     def read_models_config(self) -> model_server_config_pb2.ModelServerConfig:

@@ -197,9 +197,7 @@ class _Ops:
         projected = frozen_convs.convolve(x, kernel, bias)
         query = tf.reshape(projected[..., :small], [-1, positions, small])
         pooled = tf.nn.max_pool2d(projected[..., small:], 2, 2, "VALID")
-        key, value = tf.split(
-            tf.reshape(pooled, [-1, positions // 4, small + half]), [small, half], axis=-1
-        )
+        key, value = tf.split(tf.reshape(pooled, [-1, positions // 4, small + half]), [small, half], axis=-1)
         # Softmax sums in float32 by itself, whatever the type of its input.
         weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
         attended = tf.reshape(tf.matmul(weights, value), [-1, height, width, half])

@@ -44,10 +44,7 @@ def convolve_winograd(x, kernel: np.ndarray):
     even, odd = (tf.reshape(rows[i], [-1, width, channels]) for i in range(2))
     a, b, c, d = even[:-1], odd[:-1], even[1:], odd[1:]  # rows 2i-1, 2i, 2i+1, 2i+2
     sums = (a - c, b + c, c - b, b - d)
-    products = [
-        convolve(rows[tf.newaxis], part[np.newaxis])[0]
-        for rows, part in zip(sums, kernels, strict=True)
-    ]
+    products = [convolve(rows[tf.newaxis], part[np.newaxis])[0] for rows, part in zip(sums, kernels, strict=True)]
     upper = products[0] + products[1] + products[2]
     lower = products[1] - products[2] - products[3]
     return tf.reshape(tf.stack([upper, lower], axis=1), [1, height, width, kernel.shape[3]])
@@ -66,10 +63,7 @@ def convolve_after_upsample(x, kernel: np.ndarray):
         y = tf.nn.conv2d(padded, tf.constant(phase_kernels(kernel), x.dtype), 1, "VALID")
         phases = tf.reshape(y, [-1, height + 1, width + 1, 2, 2, channels])
         # Output row 2i + a sees input rows i - 1 + a and i + a, columns likewise.
-        rows = [
-            tf.stack([phases[:, a : a + height, b : b + width, a, b] for b in range(2)], axis=3)
-            for a in range(2)
-        ]
+        rows = [tf.stack([phases[:, a : a + height, b : b + width, a, b] for b in range(2)], axis=3) for a in range(2)]
         return tf.reshape(tf.stack(rows, axis=2), [-1, 2 * height, 2 * width, channels])
     # A transposed convolution reads its kernel mirrored, and with the channels swapped.
     mirrored = np.transpose(box_widened(kernel[::-1, ::-1]), [0, 1, 3, 2])
@@ -104,10 +98,7 @@ def phase_kernels(kernel: np.ndarray) -> np.ndarray:
 
     def split(part: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         first, middle, last = np.split(part, 3, axis)
-        return (
-            np.concatenate([first, middle + last], axis),
-            np.concatenate([first + middle, last], axis),
-        )
+        return (np.concatenate([first, middle + last], axis), np.concatenate([first + middle, last], axis))
 
     phases = [part for rows in split(kernel, 0) for part in split(rows, 1)]
     return np.concatenate(phases, axis=-1)

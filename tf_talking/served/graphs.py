@@ -102,10 +102,7 @@ def save_embedder(
         frames, moved = tf.map_fn(
             lambda row: crop_photo(decode_photo(row[0]), row[1], size),
             (tf.reshape(images, [-1]), tf.reshape(landmarks, [-1, points, 2])),
-            fn_output_signature=(
-                tf.TensorSpec([size, size, 3], tf.uint8),
-                tf.TensorSpec([points, 2], tf.float32),
-            ),
+            fn_output_signature=(tf.TensorSpec([size, size, 3], tf.uint8), tf.TensorSpec([points, 2], tf.float32)),
             parallel_iterations=1,  # a photo may take a few hundred megabytes
         )
         frames = tf.reshape(frames, [shape[0], shape[1], size, size, 3])
@@ -156,9 +153,7 @@ def save_generator(
 
     @tf.function(autograph=False, input_signature=[drawn, psi])
     def serving_default(landmark_images, adain_params):
-        with tf.control_dependencies(
-            [_same_rows(landmark_images, adain_params, "landmark_images")]
-        ):
+        with tf.control_dependencies([_same_rows(landmark_images, adain_params, "landmark_images")]):
             rows = tf.identity(landmark_images), _finite(adain_params, "adain_params")
         draw = lambda images, adain_params: render(to_float(images), adain_params)  # noqa: E731
         spec = tf.TensorSpec([size, size, 3], tf.uint8)
@@ -171,18 +166,13 @@ def save_generator(
             return encode(frames[0])[tf.newaxis]
         return tf.map_fn(encode, frames, fn_output_signature=tf.string)
 
-    @tf.function(
-        autograph=False,
-        input_signature=[tf.TensorSpec([None, points, 2], tf.float32, name="landmarks"), psi],
-    )
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, points, 2], tf.float32, name="landmarks"), psi])
     def animate(landmarks, adain_params):
         with tf.control_dependencies([_same_rows(landmarks, adain_params, "landmarks")]):
             rows = _finite(landmarks, "landmarks"), _finite(adain_params, "adain_params")
         return {"frames_jpeg": _by_rows(draw_jpeg, rows, tf.TensorSpec([], tf.string), device)}
 
-    _save(
-        path, config, {"serving_default": serving_default, "animate": animate}, facts, batch_sizes
-    )
+    _save(path, config, {"serving_default": serving_default, "animate": animate}, facts, batch_sizes)
 
 
 def read_metadata(path: str | pathlib.Path) -> dict:
@@ -191,9 +181,7 @@ def read_metadata(path: str | pathlib.Path) -> dict:
     return json.loads(file.read_text()) if file.is_file() else {}
 
 
-def psnr_between(
-    first: Callable, second: Callable, config: Config, adain_params: np.ndarray | None = None
-) -> float:
+def psnr_between(first: Callable, second: Callable, config: Config, adain_params: np.ndarray | None = None) -> float:
     """Mean PSNR in dB between the frames of two generators, on turning painted faces.
 
     Args:
@@ -237,9 +225,7 @@ def _finite(values: tf.Tensor, name: str) -> tf.Tensor:
     return tf.debugging.check_numerics(values, f"{name}: a value is not finite")
 
 
-def _save(
-    path, config: Config, signatures: dict, facts: dict, batch_sizes: Sequence[int] | None
-) -> None:
+def _save(path, config: Config, signatures: dict, facts: dict, batch_sizes: Sequence[int] | None) -> None:
     path = pathlib.Path(path)
     tf.saved_model.save(tf.Module(), str(path), signatures=signatures)
     facts |= {

@@ -56,10 +56,7 @@ _INIT_OP = "__saved_model_init_op"  # no signature for callers, though it stands
 
 
 def write_serving_files(
-    path: str | pathlib.Path,
-    config: Config,
-    device: str = "cpu",
-    batch_sizes: Sequence[int] | None = None,
+    path: str | pathlib.Path, config: Config, device: str = "cpu", batch_sizes: Sequence[int] | None = None
 ) -> int:
     """Writes both files into a SavedModel; batching parameters only where rows can be joined.
 
@@ -124,17 +121,13 @@ def batching_parameters(device: str = "cpu", batch_sizes: Sequence[int] | None =
 
 def read_signatures(path: str | pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:
     """Signatures of a SavedModel by name, without loading it."""
-    model = saved_model_pb2.SavedModel.FromString(
-        (pathlib.Path(path) / "saved_model.pb").read_bytes()
-    )
+    model = saved_model_pb2.SavedModel.FromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
     signatures = model.meta_graphs[0].signature_def
     return {name: signatures[name] for name in sorted(signatures) if name != _INIT_OP}
 
 
 def warmup_requests(
-    signatures: Mapping[str, meta_graph_pb2.SignatureDef],
-    config: Config,
-    batch_sizes: Sequence[int],
+    signatures: Mapping[str, meta_graph_pb2.SignatureDef], config: Config, batch_sizes: Sequence[int]
 ) -> Iterator[predict_pb2.PredictRequest]:
     """Valid requests for every signature: in every batch size, or for one person of every K.
 
@@ -166,9 +159,7 @@ def _has_free_frames(signature: meta_graph_pb2.SignatureDef) -> bool:
     return any(len(shape) > 1 and shape[1].size < 0 for shape in shapes)
 
 
-def _rows(
-    name: str, signature: meta_graph_pb2.SignatureDef, config: Config
-) -> dict[str, np.ndarray | None]:
+def _rows(name: str, signature: meta_graph_pb2.SignatureDef, config: Config) -> dict[str, np.ndarray | None]:
     """One row of each input; None where a single 0 stands for all numbers."""
     photo, points = sample_face(config, whole_photo="images" in signature.inputs)
     rows = {
@@ -181,8 +172,7 @@ def _rows(
     unknown = sorted(set(signature.inputs) - set(rows))
     if unknown:
         raise ValueError(
-            f"signature {name!r}: no warm-up value is known for the inputs {unknown}, expected "
-            f"some of {sorted(rows)}"
+            f"signature {name!r}: no warm-up value is known for the inputs {unknown}, expected some of {sorted(rows)}"
         )
     return rows
 

@@ -113,14 +113,9 @@ def build(evaluations: list[Named]) -> list:
     metrics = [m for m in first["metrics"] if all(m in e.facts["metrics"] for e in evaluations)]
     names, left_out = common_videos(evaluations, shots)
     # What follows is of the common videos only.
-    compared = [
-        dataclasses.replace(e, videos={name: e.videos[name] for name in names}) for e in evaluations
-    ]
+    compared = [dataclasses.replace(e, videos={name: e.videos[name] for name in names}) for e in evaluations]
     means, differences = _tables(compared, shots, metrics)
-    blocks = [
-        Heading("Evaluations compared", 1),
-        Text(f"{len(names)} videos, data {first['data_hash']}."),
-    ]
+    blocks = [Heading("Evaluations compared", 1), Text(f"{len(names)} videos, data {first['data_hash']}.")]
     for evaluation in evaluations:
         lines = conditions_of_model(evaluation.facts)
         lines.append(f"Folder: {evaluation.folder.path.name}")
@@ -145,8 +140,7 @@ def _tables(evaluations: list[Named], shots: list[int], metrics: list[str]) -> t
     videos = {e.name: list(e.videos.values()) for e in evaluations}
     figures = {
         e.name: by_figure(
-            [row for video in videos[e.name] for row in video.rows]
-            + over_all_videos(videos[e.name], e.facts, metrics)
+            [row for video in videos[e.name] for row in video.rows] + over_all_videos(videos[e.name], e.facts, metrics)
         )
         for e in evaluations
     }
@@ -155,10 +149,7 @@ def _tables(evaluations: list[Named], shots: list[int], metrics: list[str]) -> t
         for method in LABELS:
             label = f"{LABELS[method]} ({t})"
             having = [e for e in evaluations if method in e.facts["methods"]]
-            cells = {
-                e.name: [total_cell(figures[e.name][method, t, m, None]) for m in metrics]
-                for e in having
-            }
+            cells = {e.name: [total_cell(figures[e.name][method, t, m, None]) for m in metrics] for e in having}
             own = list(cells.values())
             if len(having) == len(evaluations) and all(row == own[0] for row in own):
                 means.append([label, "each", *own[0]])  # what the evaluations share
@@ -176,11 +167,7 @@ def _tables(evaluations: list[Named], shots: list[int], metrics: list[str]) -> t
 
 
 def _times(evaluations: list[Named], shots: list[int]) -> Table:
-    rows = {
-        f"{e.name}, T = {t}": median_seconds(list(e.videos.values()), t)
-        for e in evaluations
-        for t in shots
-    }
+    rows = {f"{e.name}, T = {t}": median_seconds(list(e.videos.values()), t) for e in evaluations for t in shots}
     seen = list(dict.fromkeys(method for own in rows.values() for method in own))
     return Table(
         ["evaluation", *(LABELS[method] for method in seen)],

@@ -47,10 +47,7 @@ def read_drivers(
     folder: DatasetFolder, videos: Iterable[tuple[ManifestEntry, np.ndarray]], frames: int
 ) -> list[Driver]:
     """Driving videos with `frames` frames each, spread over the numbers that stand beside them."""
-    return [
-        Driver.read(folder, entry, numbers[spread(len(numbers), frames)])
-        for entry, numbers in videos
-    ]
+    return [Driver.read(folder, entry, numbers[spread(len(numbers), frames)]) for entry, numbers in videos]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +83,7 @@ class CrossReenactment:
         ends = np.cumsum([len(driver.landmarks) for driver in drivers])[:-1]
         parts = {m: np.split(frames[m], ends) for m in shown_methods(list(frames))}
         values = {
-            method: [
-                self.similarity(person, fakes, driver)
-                for fakes, driver in zip(own, drivers, strict=True)
-            ]
+            method: [self.similarity(person, fakes, driver) for fakes, driver in zip(own, drivers, strict=True)]
             for method, own in parts.items()
         }
         rows = [
@@ -118,9 +112,7 @@ class CrossReenactment:
         rows = []
         for number, driver in drivers:
             for i in spread(len(driver.landmarks), _SHOWN_FRAMES):
-                drawn = landmark_picture(
-                    self.config.landmarks, driver.landmarks[i], self.config.model.image_size
-                )
+                drawn = landmark_picture(self.config.landmarks, driver.landmarks[i], self.config.model.image_size)
                 results = [own[number][i] for own in parts.values()]
                 rows.append([person.frames[0], driver.frames[i], drawn, *results])
         return panels.grid(rows)

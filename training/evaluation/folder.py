@@ -60,9 +60,7 @@ class FinishedVideo:
     def read(cls, path: pathlib.Path) -> "FinishedVideo":
         """What `write_video` wrote."""
         used = json.loads((path / "frames.json").read_text())
-        by_shots = {
-            name: {int(t): found for t, found in used.get(name, {}).items()} for name in _BY_SHOTS
-        }
+        by_shots = {name: {int(t): found for t, found in used.get(name, {}).items()} for name in _BY_SHOTS}
         rows, cross = (
             [parse_line(line) for line in file.read_text().splitlines()] if file.exists() else []
             for file in (path / "results.jsonl", path / "cross.jsonl")
@@ -178,9 +176,7 @@ class EvaluationFolder:
         paths = [p for p in self.videos.glob("*") if re.fullmatch(r"(?!\.).*-[0-9a-f]{8}", p.name)]
         return sorted(map(FinishedVideo.read, paths), key=lambda video: video.video_id)
 
-    def write_joined(
-        self, name: str, videos: Iterable[FinishedVideo], more: Sequence[dict] = ()
-    ) -> None:
+    def write_joined(self, name: str, videos: Iterable[FinishedVideo], more: Sequence[dict] = ()) -> None:
         """Writes a file of all lines of the videos' files of that name, and further rows."""
         paths = [video.path / name for video in videos]
         text = "".join(path.read_text() for path in paths if path.exists())

@@ -51,8 +51,7 @@ def choose_frames(
     largest = max(shots)
     if num_frames < largest + holdout:
         raise ValueError(
-            f"{num_frames} frames, expected at least {largest + holdout} "
-            f"(T = {largest} and {holdout} hold-out frames)"
+            f"{num_frames} frames, expected at least {largest + holdout} (T = {largest} and {holdout} hold-out frames)"
         )
     cut = min(max(num_frames // 2, largest), num_frames - holdout)
     behind = spread(num_frames - cut, holdout) if order == "spread" else np.arange(holdout)
@@ -80,31 +79,20 @@ def held_out_entries(
     Raises:
       ValueError: nothing was asked for, or an identity or a video is not in the dataset.
     """
-    known = {
-        field: {getattr(entry, field) for entry in folder.accepted}
-        for field in ("identity", "video_id")
-    }
+    known = {field: {getattr(entry, field) for entry in folder.accepted} for field in ("identity", "video_id")}
     if not identities and not video_ids and checkpoint is not None:
         excluded = read_run_facts(checkpoint).get("excluded_identities", [])
         identities = [name for name in excluded if name in known["identity"]]
     if not identities and not video_ids:
-        raise ValueError(
-            "no held-out videos: the run excluded nobody; expected identities or video_ids"
-        )
-    for argument, field, wanted in (
-        ("identities", "identity", identities),
-        ("video_ids", "video_id", video_ids),
-    ):
+        raise ValueError("no held-out videos: the run excluded nobody; expected identities or video_ids")
+    for argument, field, wanted in (("identities", "identity", identities), ("video_ids", "video_id", video_ids)):
         missing = sorted(set(wanted) - known[field])
         if missing:
             raise ValueError(
-                f"{argument}: {missing[0]!r} is not in {folder.path}; expected some of "
-                f"{sorted(known[field])[:5]} ..."
+                f"{argument}: {missing[0]!r} is not in {folder.path}; expected some of {sorted(known[field])[:5]} ..."
             )
     found = [
-        entry
-        for entry in folder.accepted
-        if entry.identity in set(identities) or entry.video_id in set(video_ids)
+        entry for entry in folder.accepted if entry.identity in set(identities) or entry.video_id in set(video_ids)
     ]
     if max_videos and len(found) > max_videos:
         drawn = np.random.default_rng(seed).choice(len(found), max_videos, replace=False)
@@ -113,11 +101,7 @@ def held_out_entries(
 
 
 def split_videos(
-    entries: Sequence[ManifestEntry],
-    shots: Sequence[int],
-    holdout: int,
-    order: str,
-    few_shot_from: str = "same",
+    entries: Sequence[ManifestEntry], shots: Sequence[int], holdout: int, order: str, few_shot_from: str = "same"
 ) -> tuple[list[VideoFrames], dict[str, str]]:
     """(videos that can be evaluated, the others' video_id -> why they are left out).
 

@@ -13,9 +13,7 @@ from tf_talking.metrics.registry import Measurement
 _NUMBERS = ("value", "low", "high")
 
 
-def make_row(
-    facts: dict, measured: Measurement, method: str, shots: int, video: str | None, **more
-) -> dict:
+def make_row(facts: dict, measured: Measurement, method: str, shots: int, video: str | None, **more) -> dict:
     """The result of one metric, method and T; `video` None: of all videos."""
     return {
         "metric": measured.metric,

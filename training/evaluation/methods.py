@@ -90,9 +90,7 @@ class Methods:
         self._content = learning.content.build(learned.config, learning.precision)
         finetune = learned.config.finetune
         defaults = {FT: finetune.epochs, KNEE: finetune.epochs, PSI: finetune.psi_epochs}
-        self.epochs = {
-            m: defaults[m] if learning.epochs is None else learning.epochs for m in learning.tuned
-        }
+        self.epochs = {m: defaults[m] if learning.epochs is None else learning.epochs for m in learning.tuned}
         self._models: dict[str, PersonalModel] = {}
         self.seconds: dict[str, float] = {}
         self.curves: dict[str, list[dict[str, float]]] = {}
@@ -163,12 +161,7 @@ class Methods:
             self._models[tune].restart(embedding, self._learning.seed)
         else:
             model = PersonalModel(
-                self._learned,
-                embedding,
-                self._content,
-                tune,
-                self._learning.seed,
-                self._learning.precision,
+                self._learned, embedding, self._content, tune, self._learning.seed, self._learning.precision
             )
             model.compile()
             self._models[tune] = model
@@ -205,8 +198,7 @@ class Methods:
         difference = np.abs(frames[BEFORE].astype(int) - frames[FF]).max()
         if difference > 1:  # two graphs may round differently
             raise RuntimeError(
-                f"fine-tuning begins {difference} levels away from the feed-forward frames; "
-                "expected at most 1"
+                f"fine-tuning begins {difference} levels away from the feed-forward frames; expected at most 1"
             )
 
 

@@ -36,9 +36,7 @@ class Puppeteering:
     facts: dict
     output: EvaluationFolder
 
-    def run(
-        self, photos: Sequence[pathlib.Path], find: Callable[[pathlib.Path], PersonFrames]
-    ) -> dict[str, str]:
+    def run(self, photos: Sequence[pathlib.Path], find: Callable[[pathlib.Path], PersonFrames]) -> dict[str, str]:
         """Drives each photo that is not finished yet.
 
         Args:
@@ -68,9 +66,7 @@ class Puppeteering:
         used = {"identity": name, "seconds": {1: self.methods.seconds}}
         self.output.write_video(name, [], used, None, {}, cross)
 
-    def write_report(
-        self, photos: Sequence[pathlib.Path], left_out: dict[str, str]
-    ) -> pathlib.Path:
+    def write_report(self, photos: Sequence[pathlib.Path], left_out: dict[str, str]) -> pathlib.Path:
         """cross.jsonl, report.md and report.html of finished photos. Returns the page's path.
 
         Raises:
@@ -90,6 +86,4 @@ class Puppeteering:
         ]
         blocks = [Heading("Puppeteering of photographs", 1), Lines(conditions)]
         blocks += cross_blocks(self.output.path, facts, finished)
-        return write_reports(
-            blocks + left_out_blocks("Photos left out", left_out), self.output.path
-        )
+        return write_reports(blocks + left_out_blocks("Photos left out", left_out), self.output.path)

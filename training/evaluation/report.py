@@ -19,18 +19,9 @@ PAPER = {
     (FF, 1): [("VoxCeleb2, Ours-FF (1)", 46.1, 0.61, 0.42, 0.43)],
     (FF, 8): [("VoxCeleb2, Ours-FF (8)", 42.2, 0.64, 0.47, 0.40)],
     (FF, 32): [("VoxCeleb2, Ours-FF (32)", 40.4, 0.65, 0.48, 0.38)],
-    (FT, 1): [
-        ("VoxCeleb2, Ours-FT (1)", 48.5, 0.64, 0.35, 0.46),
-        ("VoxCeleb1, Ours (1)", 43.0, 0.67, 0.15, 0.62),
-    ],
-    (FT, 8): [
-        ("VoxCeleb2, Ours-FT (8)", 42.2, 0.68, 0.42, 0.39),
-        ("VoxCeleb1, Ours (8)", 38.0, 0.71, 0.17, 0.62),
-    ],
-    (FT, 32): [
-        ("VoxCeleb2, Ours-FT (32)", 30.6, 0.72, 0.45, 0.33),
-        ("VoxCeleb1, Ours (32)", 29.5, 0.74, 0.19, 0.61),
-    ],
+    (FT, 1): [("VoxCeleb2, Ours-FT (1)", 48.5, 0.64, 0.35, 0.46), ("VoxCeleb1, Ours (1)", 43.0, 0.67, 0.15, 0.62)],
+    (FT, 8): [("VoxCeleb2, Ours-FT (8)", 42.2, 0.68, 0.42, 0.39), ("VoxCeleb1, Ours (8)", 38.0, 0.71, 0.17, 0.62)],
+    (FT, 32): [("VoxCeleb2, Ours-FT (32)", 30.6, 0.72, 0.45, 0.33), ("VoxCeleb1, Ours (32)", 29.5, 0.74, 0.19, 0.61)],
 }
 PAPER_METRICS = ("fid", "ssim", "csim", "user")
 _PAIRS = ((NEAREST, FF), (FF, FT), (NEAREST, FT), (FT, KNEE), (FF, PSI))

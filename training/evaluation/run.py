@@ -93,9 +93,7 @@ class Evaluation:
             learnt[min(learnt)].cross,
         )
 
-    def _learn(
-        self, video: VideoFrames, shots: int, person: PersonFrames, truth: PersonFrames
-    ) -> _Learnt:
+    def _learn(self, video: VideoFrames, shots: int, person: PersonFrames, truth: PersonFrames) -> _Learnt:
         """Learns the person from T = `shots` frames, draws and measures the hold-out frames."""
         video_id, identity = video.entry.video_id, video.entry.identity
         drivers = []
@@ -142,9 +140,7 @@ class Evaluation:
             )
         return measured
 
-    def _write_for_study(
-        self, drawn: dict[str, np.ndarray], shots: int, video: VideoFrames
-    ) -> None:
+    def _write_for_study(self, drawn: dict[str, np.ndarray], shots: int, video: VideoFrames) -> None:
         """What FF and fine-tuning drew, where training.user_study finds it."""
         entry = video.entry
         for method in shown_methods(list(drawn)):
@@ -152,9 +148,7 @@ class Evaluation:
             folder = generated_folder(self.study_frames, *condition)
             save_frames(folder, drawn[method], video.holdout)
 
-    def write_results(
-        self, videos: list[VideoFrames], left_out: dict[str, str], training: dict
-    ) -> pathlib.Path:
+    def write_results(self, videos: list[VideoFrames], left_out: dict[str, str], training: dict) -> pathlib.Path:
         """results.jsonl and the reports of finished videos. Returns the page's path.
 
         Args:

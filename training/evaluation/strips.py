@@ -10,11 +10,7 @@ from training.person.frames import PersonFrames
 
 
 def draw_strip(
-    config: Config,
-    source: np.ndarray,
-    truth: PersonFrames,
-    frames: dict[str, np.ndarray],
-    count: int = 2,
+    config: Config, source: np.ndarray, truth: PersonFrames, frames: dict[str, np.ndarray], count: int = 2
 ) -> np.ndarray:
     """The rows of one T: uint8 [rows * S, columns * S, 3].
 

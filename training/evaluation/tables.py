@@ -54,12 +54,7 @@ def mean_cell(values: list[float], seed: int) -> str:
 
 
 def difference_cells(
-    before: tuple[dict, str],
-    after: tuple[dict, str],
-    shots: int,
-    metrics: list[str],
-    videos: list[str],
-    seed: int,
+    before: tuple[dict, str], after: tuple[dict, str], shots: int, metrics: list[str], videos: list[str], seed: int
 ) -> list[str]:
     """How much better or worse the same videos are: a cell a metric. `before`, `after`: figures
     (see `by_figure`) and the method among them; `metrics`: those with a value a video."""

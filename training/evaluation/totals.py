@@ -47,9 +47,7 @@ def mean_over_videos(metric: str, rows: list[dict]) -> Measurement:
     values = np.array([row["value"] for row in rows])
     measured = ~np.isnan(values)
     value = float(values[measured].mean()) if measured.any() else math.nan
-    return Measurement(
-        metric, value, sum(row["n"] for row in rows), sum(row["missing"] for row in rows)
-    )
+    return Measurement(metric, value, sum(row["n"] for row in rows), sum(row["missing"] for row in rows))
 
 
 def median_seconds(videos: list[FinishedVideo], shots: int) -> dict[str, float]:

@@ -94,9 +94,7 @@ def finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pa
 
     if epochs == 0:
         folder = ServingFolder(job.serving, job.base_path)
-        return publish_person(
-            folder, job.person, served(learned.project_person(embedding), tune="none")
-        )
+        return publish_person(folder, job.person, served(learned.project_person(embedding), tune="none"))
     content = job.content.build(config, job.precision)
     model = PersonalModel(learned, embedding, content, job.tune, job.seed, job.precision)
     model.compile()

@@ -68,9 +68,7 @@ def knee_of_person(
     return StopAtKnee(measure, lambda model: model.drawn_variables, higher, backup=backup)
 
 
-def past_knee(
-    values: Sequence[float], patience: int, tolerance: float, higher_is_better: bool = False
-) -> bool:
+def past_knee(values: Sequence[float], patience: int, tolerance: float, higher_is_better: bool = False) -> bool:
     """Whether the last `patience` values brought no improvement that counts.
 
     One counts if it is more than `tolerance` times the size of the best one so far that counted.
@@ -121,10 +119,7 @@ class StopAtKnee(keras.callbacks.Callback):
     ):
         super().__init__()
         if every < 1 or patience < 1 or tolerance < 0:
-            raise ValueError(
-                f"every {every}, patience {patience}, tolerance {tolerance}: "
-                "expected at least 1, 1 and 0"
-            )
+            raise ValueError(f"every {every}, patience {patience}, tolerance {tolerance}: expected at least 1, 1 and 0")
         self._measure, self._variables, self._higher = measure, variables, higher_is_better
         self._every, self._patience, self._tolerance = every, patience, tolerance
         self._backup = pathlib.Path(backup) if backup else None
@@ -163,9 +158,7 @@ class StopAtKnee(keras.callbacks.Callback):
         if self.best_epoch is None:
             logging.warning("no value on the held-out frames was finite: the last weights stay")
         else:
-            for variable, value in zip(
-                self._variables(self.model), self._best_weights, strict=True
-            ):
+            for variable, value in zip(self._variables(self.model), self._best_weights, strict=True):
                 variable.assign(value)
         if self._backup:
             self._backup.unlink(missing_ok=True)

@@ -48,9 +48,7 @@ def measure_on(
 def _remembering(recogniser: Callable, held_out: PersonFrames) -> Callable:
     """The recogniser, which looks at the real frames once and not at every look."""
     real = recogniser(held_out.frames, held_out.landmarks)
-    return lambda frames, landmarks: (
-        real if frames is held_out.frames else recogniser(frames, landmarks)
-    )
+    return lambda frames, landmarks: (real if frames is held_out.frames else recogniser(frames, landmarks))
 
 
 class WatchEvery(keras.callbacks.Callback):

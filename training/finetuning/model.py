@@ -115,10 +115,7 @@ class PersonalModel(keras.Model):
     def _vector(self, name: str, value, trainable: bool = True) -> tf.Variable:
         value = np.asarray(value)
         return self.add_weight(
-            name=name,
-            shape=value.shape,
-            initializer=keras.initializers.Constant(value),
-            trainable=trainable,
+            name=name, shape=value.shape, initializer=keras.initializers.Constant(value), trainable=trainable
         )
 
     def compile(self, **kwargs):
@@ -138,12 +135,7 @@ class PersonalModel(keras.Model):
             }
         )
         update = AdversarialUpdate(
-            self.config,
-            self._players(),
-            guard,
-            self._content.value,
-            finetune.discriminator_steps,
-            finetune.adversarial,
+            self.config, self._players(), guard, self._content.value, finetune.discriminator_steps, finetune.adversarial
         )
         self._update = _Untracked(update)
         super().compile(**kwargs)
@@ -231,9 +223,7 @@ class PersonalModel(keras.Model):
             copies += self.ema_generator.weights
             weights += self.generator.weights
         decay = self.config.finetune.ema_decay
-        tf.distribute.get_replica_context().merge_call(
-            lambda strategy: ema.follow(strategy, copies, weights, decay)
-        )
+        tf.distribute.get_replica_context().merge_call(lambda strategy: ema.follow(strategy, copies, weights, decay))
 
 
 class _Untracked:

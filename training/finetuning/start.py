@@ -28,9 +28,7 @@ def load_to_finetune(checkpoint: str, overrides: list[str], content: ContentFile
     return dataclasses.replace(learned, config=config)
 
 
-def start_vectors(
-    learned: MetaLearned, embedding: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def start_vectors(learned: MetaLearned, embedding: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(ψ', w') before fine-tuning, as `finetune.adain_init` and `finetune.w_init` say.
 
     ψ' = Pê_NEW and w' = w0 + ê_NEW (section 3.3), or, for the ablations of appendix A.2, drawn at

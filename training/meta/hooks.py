@@ -39,17 +39,13 @@ def make_hooks(
         return [survival, make_watchdog(options, trainer, episodes, None, None)]
     writer = tf.summary.create_file_writer(str(folder.tensorboard))
     log = ScalarLog(writer, folder.metrics, options.log_every)
-    watchdog = make_watchdog(
-        options, trainer, episodes, folder.alarms, lambda _, values: log.add(values)
-    )
+    watchdog = make_watchdog(options, trainer, episodes, folder.alarms, lambda _, values: log.add(values))
     preview = Every(options.preview_every, make_preview(options, trainer, folder, writer))
     progress = ProgressLine(int(trainer.step.numpy()), options.steps, _SHOWN)
     return [progress, survival, watchdog, Lossy(log, "metrics"), Lossy(preview, "previews")]
 
 
-def make_survival(
-    options: JobOptions, trainer: MetaTrainer, checkpoints: SafeCheckpoints
-) -> Survival:
+def make_survival(options: JobOptions, trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Survival:
     """Saves, and goes back to a checkpoint where too many updates are left out."""
     counters = trainer.guard.counters
 
@@ -66,9 +62,7 @@ def make_survival(
     )
 
 
-def make_watchdog(
-    options: JobOptions, trainer: MetaTrainer, episodes: EpisodeDataset, path, log
-) -> Watchdog:
+def make_watchdog(options: JobOptions, trainer: MetaTrainer, episodes: EpisodeDataset, path, log) -> Watchdog:
     """Looks at the live networks on a few fixed episodes."""
     config = trainer.config
     look = tf.function(
@@ -107,9 +101,7 @@ def make_preview(options: JobOptions, trainer: MetaTrainer, folder: RunFolder, w
     generate = tf.function(learned.draw)
 
     def preview(step: int) -> None:
-        grid = write_previews(
-            folder.previews, step, rows, config, embed, generate, options.preview_film
-        )
+        grid = write_previews(folder.previews, step, rows, config, embed, generate, options.preview_film)
         with writer.as_default(step=step):
             tf.summary.image("previews", grid[np.newaxis])
 

@@ -47,16 +47,10 @@ def train(options: JobOptions) -> int:
     config, precision = options.config, options.step_options.precision
     keras.utils.set_random_seed(options.seed)
     trainer = MetaTrainer(
-        config,
-        episodes.num_videos,
-        lambda: options.content.build(config, precision),
-        strategy,
-        options.step_options,
+        config, episodes.num_videos, lambda: options.content.build(config, precision), strategy, options.step_options
     )
     folder, chief = RunFolder(options.run), is_chief(strategy)
-    checkpoints = SafeCheckpoints(
-        trainer.checkpoint, folder.checkpoints, options.keep_checkpoints, strategy
-    )
+    checkpoints = SafeCheckpoints(trainer.checkpoint, folder.checkpoints, options.keep_checkpoints, strategy)
     start = start_or_go_on(options, episodes, trainer, folder, checkpoints, chief)
     logging.info(
         "%s at step %d of %d: %d videos, %d replica(s), batch %d, K=%d",
@@ -123,9 +117,7 @@ def distribute(options: JobOptions, strategy, episodes: EpisodeDataset, start: i
     return iter(strategy.distribute_datasets_from_function(make))
 
 
-def stepper(
-    options: JobOptions, trainer: MetaTrainer, batches, stop_request: StopRequest
-) -> Callable:
+def stepper(options: JobOptions, trainer: MetaTrainer, batches, stop_request: StopRequest) -> Callable:
     """The function that `run_loop` calls: up to `steps_per_call` steps, ending on a multiple."""
     steps_per_call = options.step_options.steps_per_call
 
@@ -139,9 +131,7 @@ def stepper(
     return train_steps
 
 
-def how_it_ended(
-    step: int, steps: int, checkpoints: SafeCheckpoints, stop_request: StopRequest
-) -> int:
+def how_it_ended(step: int, steps: int, checkpoints: SafeCheckpoints, stop_request: StopRequest) -> int:
     """Says how the loop ended; returns the exit code."""
     if checkpoints.unsaved:
         logging.error("step %d is not saved: %s", step, checkpoints.unsaved)

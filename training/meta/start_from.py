@@ -14,12 +14,7 @@ from absl import logging
 from tf_talking.config import Config
 from tf_talking.files import check_same
 from tf_talking.layers.spectral_norm import singular_value
-from tf_talking.networks.meta_checkpoint import (
-    CheckpointFacts,
-    CheckpointMismatch,
-    find_checkpoint,
-    read_facts,
-)
+from tf_talking.networks.meta_checkpoint import CheckpointFacts, CheckpointMismatch, find_checkpoint, read_facts
 from training.meta.step import MetaTrainer
 from training.runs.folder import read_run_facts
 
@@ -95,9 +90,7 @@ class StartFrom:
             "starting from %s (step %d), %s",
             self.prefix,
             self.facts["step"],
-            "with W: the videos are the same"
-            if self.with_w
-            else "W anew: the videos are not known to be the same",
+            "with W: the videos are the same" if self.with_w else "W anew: the videos are not known to be the same",
         )
 
 
@@ -108,10 +101,7 @@ def _projection_normed(config: Config) -> bool:
 def _normalized_kernel(prefix: str, layer: str) -> tf.Tensor:
     """K/σ of a fully connected layer in a checkpoint."""
     reader = tf.train.load_checkpoint(prefix)
-    kernel, u, v = (
-        reader.get_tensor(f"{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE")
-        for name in ("kernel", "u", "v")
-    )
+    kernel, u, v = (reader.get_tensor(f"{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in ("kernel", "u", "v"))
     return kernel / singular_value(kernel, u, v)
 
 

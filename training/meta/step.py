@@ -58,20 +58,13 @@ class MetaTrainer:
             self.content = dict(build_content())
             self.embedder = Embedder(config.model, name="embedder", **networks)
             self.generator = Generator(config.model, name="generator", **networks)
-            self.discriminator = Discriminator(
-                config.model, num_videos, name="discriminator", **networks
-            )
+            self.discriminator = Discriminator(config.model, num_videos, name="discriminator", **networks)
             self.ema_embedder = Embedder(config.model, name="ema_embedder")
             self.ema_generator = Generator(config.model, name="ema_generator")
-            self.generator_variables = [
-                *self.embedder.trainable_variables,
-                *self.generator.trainable_variables,
-            ]
+            self.generator_variables = [*self.embedder.trainable_variables, *self.generator.trainable_variables]
             # W's gradient is taken by rows, unless a norm over all of W makes it dense.
             w = None if self.discriminator.head.spectral_norm else self.discriminator.head.w
-            self.discriminator_variables = [
-                v for v in self.discriminator.trainable_variables if v is not w
-            ]
+            self.discriminator_variables = [v for v in self.discriminator.trainable_variables if v is not w]
             self.ema_embedder.set_weights(self.embedder.get_weights())
             self.ema_generator.set_weights(self.generator.get_weights())
             self._make_optimizers()
@@ -106,9 +99,7 @@ class MetaTrainer:
             accumulate=options.accumulate,
             compile_passes=options.jit_compile and not whole,
         )
-        self._step_function = tf.function(
-            self._packed_step, jit_compile=whole or None, autograph=False
-        )
+        self._step_function = tf.function(self._packed_step, jit_compile=whole or None, autograph=False)
         self._several_steps = tf.function(self._steps_of_iterator)
 
     def _make_optimizers(self):

@@ -72,9 +72,7 @@ def _markdown(block) -> str:
             return "\n".join(f"- {item}" for item in block.items)
         case Table():
             rows = [block.header, ["---", *["---:"] * (len(block.header) - 1)], *block.rows]
-            return "\n".join(
-                f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in rows
-            )
+            return "\n".join(f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in rows)
         case Picture():
             return f"![{', '.join(block.columns)}]({block.link.as_posix()})"
     raise TypeError(f"no such block: {block!r}")

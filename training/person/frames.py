@@ -21,9 +21,7 @@ class PersonFrames:
         return len(self.frames)
 
     @classmethod
-    def of_record(
-        cls, record: VideoRecord, chosen: Sequence[int], source: str | None = None
-    ) -> "PersonFrames":
+    def of_record(cls, record: VideoRecord, chosen: Sequence[int], source: str | None = None) -> "PersonFrames":
         """The frames of a record with the numbers in `chosen`; their source is the video's name."""
         chosen = np.asarray(chosen)
         frames, landmarks = decode_frames(record, chosen), record.landmarks[chosen]
@@ -34,9 +32,7 @@ class PersonFrames:
         return PersonFrames(self.frames[chosen], self.landmarks[chosen], self.source)
 
 
-def photo_dataset(
-    person: PersonFrames, batch_size: int, seed: int, step: tf.Variable
-) -> tf.data.Dataset:
+def photo_dataset(person: PersonFrames, batch_size: int, seed: int, step: tf.Variable) -> tf.data.Dataset:
     """All T photos each epoch, shuffled, in batches of at most `batch_size`.
 
     The order follows from the seed and `step`, the number of batches so far, when an epoch begins:

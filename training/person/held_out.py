@@ -31,13 +31,7 @@ def views(person: PersonFrames, count: int, seed: int = 0) -> PersonFrames:
         matrix = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), turn, scale)
         matrix[:, 2] += rng.uniform(-_SHIFT, _SHIFT, 2) * size
         frames.append(
-            cv2.warpAffine(
-                frame[0],
-                matrix,
-                (size, size),
-                flags=cv2.INTER_CUBIC,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
+            cv2.warpAffine(frame[0], matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         )
         landmarks.append((points[0] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32))
     return PersonFrames(np.stack(frames), np.stack(landmarks), f"{person.source}, {count} views")

@@ -53,9 +53,7 @@ class PersonSource:
         return from_dataset(config, self.dataset, self.video_id, self.num_frames)
 
 
-def from_photos(
-    config: Config, folder: str, num_frames: int, min_face: int = MIN_FACE
-) -> PersonFrames:
+def from_photos(config: Config, folder: str, num_frames: int, min_face: int = MIN_FACE) -> PersonFrames:
     """Photos of one person, a file each.
 
     Named and skipped: photos that can not be read or show not exactly one face, and what
@@ -64,14 +62,10 @@ def from_photos(
     files = [folder] if photos.is_image(folder) else photos.frame_files(folder)
     if not files:
         raise ValueError(f"photos {folder}: no photos here (.jpg, .png, ...)")
-    return _detect(
-        config, _read_photos(files), f"photos {folder}", num_frames, min_face, video=False
-    )
+    return _detect(config, _read_photos(files), f"photos {folder}", num_frames, min_face, video=False)
 
 
-def from_video(
-    config: Config, path: str, num_frames: int, min_face: int = MIN_FACE
-) -> PersonFrames:
+def from_video(config: Config, path: str, num_frames: int, min_face: int = MIN_FACE) -> PersonFrames:
     """`num_frames` frames spread over the usable frames of a video; see `from_photos`."""
     images = ((f"{path}, frame {i}", frame) for i, frame in enumerate(read_frames(path)))
     return _detect(config, images, f"video {path}", num_frames, min_face, video=True)
@@ -95,9 +89,7 @@ def _read_photos(files):
             yield str(file), str(error).removeprefix(f"{file}: ")
 
 
-def _detect(
-    config: Config, images, source: str, num_frames: int, min_face: int, video: bool
-) -> PersonFrames:
+def _detect(config: Config, images, source: str, num_frames: int, min_face: int, video: bool) -> PersonFrames:
     size, detector_name = config.model.image_size, config.landmarks.detector
     cropped, refused = [], []
     with get_detector(detector_name, scheme=config.landmarks.scheme, video=video) as detector:

@@ -145,8 +145,6 @@ def activation_bytes(config: Config, batch: int, precision: str, recompute: bool
     }
     for name, _, kept, outputs in content_networks(config):
         parts[f"{name} on the fake frame"] = kept + Kept(full=2 * outputs)
-    largest = max(
-        max(block.largest for block in embedder) * k_shot, max(block.largest for block in generator)
-    )
+    largest = max(max(block.largest for block in embedder) * k_shot, max(block.largest for block in generator))
     parts["on the way back"] = Kept(low=_BACKWARD_TENSORS * largest)
     return {name: (kept * batch).bytes(precision) for name, kept in parts.items()}

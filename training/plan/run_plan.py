@@ -95,8 +95,7 @@ def describe(plan: RunPlan) -> str:
         to_json(config).rstrip(),
         "",
         "Data",
-        f"  {plan.num_videos:,} videos"
-        + (f", {plan.num_frames:,} frames" if plan.num_frames is not None else ""),
+        f"  {plan.num_videos:,} videos" + (f", {plan.num_frames:,} frames" if plan.num_frames is not None else ""),
         "",
         "Step",
         f"  {train.batch_size} episodes of {train.k_shot} + 1 frames on {plan.replicas} replica(s) "

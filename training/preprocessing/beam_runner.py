@@ -34,12 +34,7 @@ except ImportError as error:
         '"apache-beam[gcp]==2.65.0"'
     ) from error
 
-RUNNERS = {
-    "direct": "DirectRunner",
-    "dataflow": "DataflowRunner",
-    "flink": "FlinkRunner",
-    "spark": "SparkRunner",
-}
+RUNNERS = {"direct": "DirectRunner", "dataflow": "DataflowRunner", "flink": "FlinkRunner", "spark": "SparkRunner"}
 _NAMESPACE = "preprocess"
 _POLL_SECONDS = 1.0
 
@@ -86,9 +81,7 @@ class _Progress(threading.Thread):
     def __init__(self, folder: str, units: Sequence[list[InputItem]]):
         super().__init__(daemon=True)
         self._folder = folder
-        self._sizes = {
-            dataset_parts.part_key([item.video_id for item in unit]): len(unit) for unit in units
-        }
+        self._sizes = {dataset_parts.part_key([item.video_id for item in unit]): len(unit) for unit in units}
         self._done = threading.Event()
 
     def run(self) -> None:

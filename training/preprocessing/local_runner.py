@@ -20,9 +20,7 @@ _worker: dict = {}  # what a worker process keeps between inputs
 def _init_worker(spec: dict, settings: ExtractSettings, num_frames, num_inputs, seconds) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers
     quiet_single_threaded()
-    _worker.update(
-        do=VideoWorker(spec, settings), frames=num_frames, inputs=num_inputs, seconds=seconds
-    )
+    _worker.update(do=VideoWorker(spec, settings), frames=num_frames, inputs=num_inputs, seconds=seconds)
 
 
 def _do_input(item: InputItem):

@@ -40,9 +40,7 @@ class VideoWorker:
         self._detectors: dict[bool, LandmarkDetector] = {}
         self.seconds = 0.0
 
-    def __call__(
-        self, item: InputItem, on_frame: Callable[[], None] = lambda: None
-    ) -> VideoRecord | ManifestEntry:
+    def __call__(self, item: InputItem, on_frame: Callable[[], None] = lambda: None) -> VideoRecord | ManifestEntry:
         """One input -> its record, or the rejected ManifestEntry; see `extract`."""
         follow = item.kind != "photos"
         if follow not in self._detectors:

@@ -30,15 +30,10 @@ class WorkerPool:
 
     def _executor(self, workers: int) -> concurrent.futures.ProcessPoolExecutor:
         return concurrent.futures.ProcessPoolExecutor(
-            workers,
-            multiprocessing.get_context("spawn"),
-            _start_worker,
-            (self._initializer, self._initargs),
+            workers, multiprocessing.get_context("spawn"), _start_worker, (self._initializer, self._initargs)
         )
 
-    def run(
-        self, units: Sequence[list], give_up: Callable, on_poll: Callable = lambda: None
-    ) -> Iterator[list]:
+    def run(self, units: Sequence[list], give_up: Callable, on_poll: Callable = lambda: None) -> Iterator[list]:
         """Yields the list of results of each unit, in the order in which they are finished.
 
         Args:

@@ -28,9 +28,7 @@ FILM_COLUMNS = (
 _SHORTEST = int(2 * DEFAULT_FPS)  # frames; shorter stretches are played to and fro
 
 
-def write_film(
-    path: pathlib.Path, rows: list[PreviewRow], config: Config, embed: Embed, generate: Generate
-) -> None:
+def write_film(path: pathlib.Path, rows: list[PreviewRow], config: Config, embed: Embed, generate: Generate) -> None:
     """Writes the film, as long as the longest stretch and two seconds at least.
 
     Args:
@@ -47,9 +45,7 @@ def write_film(
     with VideoWriter(path) as writer:
         for moment in range(max(longest, _SHORTEST)):
             own = [r.own_track[to_and_fro(moment, len(r.own_track))] for r in rows]
-            other = [
-                r.other_person_track[to_and_fro(moment, len(r.other_person_track))] for r in rows
-            ]
+            other = [r.other_person_track[to_and_fro(moment, len(r.other_person_track))] for r in rows]
             results = np.asarray(generate(np.stack(own + other), both))
             lines = [headings]
             for i, row in enumerate(rows):

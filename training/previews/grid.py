@@ -123,9 +123,7 @@ def _stretch(record, track_frames: int) -> slice:
     return slice(count - length, count)
 
 
-def draw_grid(
-    rows: list[PreviewRow], config: Config, embed: Embed, generate: Generate
-) -> np.ndarray:
+def draw_grid(rows: list[PreviewRow], config: Config, embed: Embed, generate: Generate) -> np.ndarray:
     """Runs the model on every row.
 
     Args:
@@ -155,11 +153,7 @@ def draw_grid(
 
 def embed_rows(rows: list[PreviewRow], embed: Embed) -> np.ndarray:
     """ψ̂ of every row, [len(rows), L]."""
-    return np.asarray(
-        embed(
-            np.stack([r.source_frames for r in rows]), np.stack([r.source_landmarks for r in rows])
-        )
-    )
+    return np.asarray(embed(np.stack([r.source_frames for r in rows]), np.stack([r.source_landmarks for r in rows])))
 
 
 def write_layout(folder: pathlib.Path, rows: list[PreviewRow], config: Config) -> None:

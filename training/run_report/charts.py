@@ -31,9 +31,7 @@ def group_metrics(names: list[str]) -> dict[str, list[str]]:
         prefix = name.partition("/")[0] if "/" in name else "other"
         groups.setdefault(prefix, []).append(name)
     order = list(GROUPS)
-    return dict(
-        sorted(groups.items(), key=lambda g: (order.index(g[0]) if g[0] in order else 99, g[0]))
-    )
+    return dict(sorted(groups.items(), key=lambda g: (order.index(g[0]) if g[0] in order else 99, g[0])))
 
 
 def chart(log: MetricLog, name: str, alarms: list[Alarm], smoothing: float) -> str | None:

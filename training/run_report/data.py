@@ -57,9 +57,7 @@ def read_lines(path: pathlib.Path, problems: list[str]) -> Iterator[dict]:
     size = path.stat().st_size
     with (
         open(path, "rb") as file,
-        tqdm.tqdm(
-            total=size, unit="B", unit_scale=True, desc=path.name, disable=size < _BAR_FROM
-        ) as bar,
+        tqdm.tqdm(total=size, unit="B", unit_scale=True, desc=path.name, disable=size < _BAR_FROM) as bar,
     ):
         for number, line in enumerate(file, 1):
             bar.update(len(line))

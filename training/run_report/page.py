@@ -75,15 +75,11 @@ def _summary(folder: RunFolder, log: MetricLog, alarms: list[Alarm]) -> str:
         when = datetime.datetime.fromtimestamp(folder.metrics.stat().st_mtime)
         words.append(f"step <b>{log.steps[-1]:,}</b>, logged {when:%Y-%m-%d %H:%M}")
     saved = [step_of(prefix) for prefix in list_checkpoints(str(folder.checkpoints))]
-    words.append(
-        f"checkpoints of steps {', '.join(f'{s:,}' for s in saved)}" if saved else "no checkpoint"
-    )
+    words.append(f"checkpoints of steps {', '.join(f'{s:,}' for s in saved)}" if saved else "no checkpoint")
     if log.restarts:
         words.append(f"continued {len(log.restarts)} time(s) from an earlier step")
     standing = sum(alarm.until is None for alarm in alarms)
-    words.append(
-        f"<b class=bad>{len(alarms)} alarm(s), {standing} not cleared</b>" if alarms else "no alarm"
-    )
+    words.append(f"<b class=bad>{len(alarms)} alarm(s), {standing} not cleared</b>" if alarms else "no alarm")
     if log.not_finite:
         words.append(f"<b class=bad>NaN or infinite values in {len(log.not_finite)} metric(s)</b>")
     return f"<p class=note>{' · '.join(words)}</p>"
@@ -173,10 +169,7 @@ def _config(path: pathlib.Path, problems: list[str]) -> str:
         if not isinstance(fields, dict):
             continue
         marked = {f for f in fields if fields[f] != preset[section][f]}
-        changed += [
-            f"{section}.{f} = {_text(fields[f])} (preset: {_text(preset[section][f])})"
-            for f in marked
-        ]
+        changed += [f"{section}.{f} = {_text(fields[f])} (preset: {_text(preset[section][f])})" for f in marked]
         parts.append(f"<div><h3>{section}</h3>{_table(fields.items(), marked)}</div>")
     note = "; ".join(sorted(changed)) if changed else "nothing changed"
     return (

@@ -62,12 +62,7 @@ def read_layout(path: pathlib.Path, problems: list[str]) -> dict | None:
             | {"video_id": str(row["video_id"])}
             for row in layout["rows"]
         ]
-        return {
-            "cell": int(layout["cell"]),
-            "heading": int(layout["heading"]),
-            "columns": columns,
-            "people": people,
-        }
+        return {"cell": int(layout["cell"]), "heading": int(layout["heading"]), "columns": columns, "people": people}
     except (ValueError, TypeError, KeyError) as error:
         problems.append(f"previews/{path.name}: not the layout of a preview grid ({error!r})")
         return None
@@ -128,13 +123,10 @@ def _person(layout: dict, row: int, grids: dict[int, np.ndarray]) -> str:
         truth = cell(last, group, "truth") if index == 0 else "<td class=none>none</td>"
         results = "".join(cell(step, group, "result") for step in grids)
         lines.append(
-            f"<tr>{source}<td class=driver>{whose[group]}</td>"
-            f"{cell(last, group, 'landmarks')}{truth}{results}</tr>"
+            f"<tr>{source}<td class=driver>{whose[group]}</td>{cell(last, group, 'landmarks')}{truth}{results}</tr>"
         )
     table = "\n".join(lines)
-    return (
-        f"<h3>{person['identity']}</h3>\n<div class=wide><table class=strip>{table}</table></div>"
-    )
+    return f"<h3>{person['identity']}</h3>\n<div class=wide><table class=strip>{table}</table></div>"
 
 
 def film(films: dict[int, pathlib.Path], output: pathlib.Path) -> str:

@@ -49,9 +49,7 @@ class SafeCheckpoints:
         max_failures: int = 3,
     ):
         if max_to_keep < 1 or max_failures < 1:
-            raise ValueError(
-                f"got max_to_keep {max_to_keep}, max_failures {max_failures}; expected at least 1"
-            )
+            raise ValueError(f"got max_to_keep {max_to_keep}, max_failures {max_failures}; expected at least 1")
         strategy = strategy or tf.distribute.get_strategy()
         self.checkpoint, self.folder = checkpoint, str(folder)
         self._own_folder = checkpoint_folder(strategy, self.folder)
@@ -165,10 +163,7 @@ class SafeCheckpoints:
         flags = self._finite()
         bad = [v.name for v, ok in zip(self._floats, flags, strict=True) if not bool(ok)]
         if bad:
-            raise NotFinite(
-                f"{len(bad)} of {len(flags)} variables are not finite ({', '.join(bad[:3])}); "
-                "not saved"
-            )
+            raise NotFinite(f"{len(bad)} of {len(flags)} variables are not finite ({', '.join(bad[:3])}); not saved")
 
     def _check_space(self) -> None:
         free = files.free_bytes(self.folder)

@@ -37,10 +37,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
 
 def check_tf_config(text: str | None) -> None:
     """Raises ValueError where TF_CONFIG does not name a cluster and this process's place in it."""
-    example = (
-        '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, '
-        '"task": {"type": "worker", "index": 0}}'
-    )
+    example = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
     if not text:
         raise ValueError(f"strategy: multi_worker needs the variable TF_CONFIG, such as {example}")
     try:
@@ -50,10 +47,7 @@ def check_tf_config(text: str | None) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"TF_CONFIG: {error!r} in {text!r}; expected {example}") from None
     if kind not in ("chief", "worker") or not 0 <= index < count:
-        raise ValueError(
-            f"TF_CONFIG: task is {kind} {index} of {count}; expected a chief or worker, counted "
-            "from 0"
-        )
+        raise ValueError(f"TF_CONFIG: task is {kind} {index} of {count}; expected a chief or worker, counted from 0")
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:

@@ -43,10 +43,7 @@ class SkipPolicy:
 
     def __init__(self, max_skipped: int = 20, max_rollbacks: int = 3):
         if max_skipped < 1 or max_rollbacks < 0:
-            raise ValueError(
-                f"got max_skipped {max_skipped}, max_rollbacks {max_rollbacks}; expected at least "
-                "1 and 0"
-            )
+            raise ValueError(f"got max_skipped {max_skipped}, max_rollbacks {max_rollbacks}; expected at least 1 and 0")
         self.max_skipped, self.max_rollbacks = max_skipped, max_rollbacks
         self._target, self._rollbacks = None, 0
 

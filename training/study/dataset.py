@@ -39,8 +39,7 @@ def write_real_frames(
     for identity in identities:
         if len(videos[identity]) < SEQUENCES:
             raise ValueError(
-                f"{dataset}: {len(videos[identity])} videos of {identity!r}, expected at least "
-                f"{SEQUENCES}"
+                f"{dataset}: {len(videos[identity])} videos of {identity!r}, expected at least {SEQUENCES}"
             )
     chosen = {
         identity: found

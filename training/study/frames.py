@@ -56,9 +56,7 @@ def real_folder(frames: pathlib.Path, person: str, sequence: str) -> pathlib.Pat
     return frames / _folder_name(person) / "real" / _folder_name(sequence)
 
 
-def generated_folder(
-    frames: pathlib.Path, person: str, method: str, t: int, sequence: str
-) -> pathlib.Path:
+def generated_folder(frames: pathlib.Path, person: str, method: str, t: int, sequence: str) -> pathlib.Path:
     """Where the frames belong that `method` drew of a sequence. Raises as above."""
     method = Condition(_folder_name(method), t).folder
     return frames / _folder_name(person) / "generated" / method / _folder_name(sequence)
@@ -105,10 +103,7 @@ def read_people(frames: pathlib.Path) -> list[Person]:
 
 def _read_person(folder: pathlib.Path) -> Person:
     real = _sequences(folder / "real")
-    generated = {
-        Condition.from_folder(method.name): _sequences(method)
-        for method in _folders(folder / "generated")
-    }
+    generated = {Condition.from_folder(method.name): _sequences(method) for method in _folders(folder / "generated")}
     if not generated:
         raise ValueError(f"{folder / 'generated'}: no folder of a method, expected METHOD/SEQUENCE")
     for condition, sequences in generated.items():

@@ -134,6 +134,4 @@ def _page(title: str, study: str, triplets: list[dict]) -> str:
     data = json.dumps({"format": ANSWERS_FORMAT, "study": study, "triplets": triplets})
     text = _TEMPLATE.read_text(encoding="utf-8")
     # Inside a script element only "</script" or "<!--" could end or change it.
-    return text.replace("{{title}}", html.escape(title)).replace(
-        "{{study}}", data.replace("<", "\\u003c")
-    )
+    return text.replace("{{title}}", html.escape(title)).replace("{{study}}", data.replace("<", "\\u003c"))

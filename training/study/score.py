@@ -82,14 +82,10 @@ def read_answers(path: pathlib.Path, keys: dict[str, dict]) -> Answers:
         positions.append(answer["position"])
     if not chosen:
         raise ValueError("answers: there are none")
-    return Answers(
-        path.name, found["study"], found["participant"], found["run"], chosen, tuple(positions)
-    )
+    return Answers(path.name, found["study"], found["participant"], found["run"], chosen, tuple(positions))
 
 
-def collect(
-    files: Iterable[pathlib.Path], keys: dict[str, dict]
-) -> tuple[list[Answers], dict[str, str], int]:
+def collect(files: Iterable[pathlib.Path], keys: dict[str, dict]) -> tuple[list[Answers], dict[str, str], int]:
     """(answers that count, file -> why it was refused, copies of files that count already).
 
     A participant counts once in a study: a second file of the name is refused, unless it is the

@@ -100,9 +100,7 @@ class RowAdam(AdamState):
       table: the variable [M, N]; not kept, see `Adam`.
     """
 
-    def __init__(
-        self, table: tf.Variable, learning_rate: Rate, beta_1, beta_2, epsilon, name="row_adam"
-    ):
+    def __init__(self, table: tf.Variable, learning_rate: Rate, beta_1, beta_2, epsilon, name="row_adam"):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, name)
         self.m, self.v = (_zeros_like(table) for _ in range(2))
 
@@ -131,9 +129,7 @@ class RowAdam(AdamState):
             new_v += (tf.square(total) - new_v) * (1.0 - self.beta_2)
             rows = tf.gather(table, index) - rate * new_m / (tf.sqrt(new_v) + self.epsilon)
             for variable, value in ((m, new_m), (v, new_v), (table, rows)):
-                tf.raw_ops.ResourceScatterUpdate(
-                    resource=variable.handle, indices=index, updates=value
-                )
+                tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=index, updates=value)
 
         strategy.extended.update(table, update, args=(self.m, self.v, gradient), group=False)
         self.iterations.assign_add(1)

@@ -25,14 +25,7 @@ import tensorflow as tf
 
 from tf_talking.config import Config
 from tf_talking.layers.spectral_norm import power_iteration
-from tf_talking.losses import (
-    Features,
-    discriminator_terms,
-    hinge_loss,
-    image_terms,
-    match_loss,
-    weighted_sum,
-)
+from tf_talking.losses import Features, discriminator_terms, hinge_loss, image_terms, match_loss, weighted_sum
 from tf_talking.networks.discriminator import DiscriminatorFeatures, realism_score
 from tf_talking.networks.images import landmark_images, to_float
 from training.updates.gradients import Gradients, Tensors, accumulate_parts

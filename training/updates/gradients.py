@@ -26,9 +26,7 @@ class Gradients(typing.NamedTuple):
     metrics: Tensors
 
 
-def accumulate_parts(
-    batch: Tensors, parts: int, compute: Callable[[Tensors], Gradients]
-) -> Gradients:
+def accumulate_parts(batch: Tensors, parts: int, compute: Callable[[Tensors], Gradients]) -> Gradients:
     """compute(whole batch), computed part by part.
 
     A loop in the graph, one part at a time: the activations of a part are freed before the next
@@ -42,9 +40,7 @@ def accumulate_parts(
     """
     if parts == 1:
         return compute(batch)
-    split = {
-        name: tf.reshape(value, [parts, -1, *value.shape[1:]]) for name, value in batch.items()
-    }
+    split = {name: tf.reshape(value, [parts, -1, *value.shape[1:]]) for name, value in batch.items()}
 
     def part(index) -> Gradients:
         return compute({name: value[index] for name, value in split.items()})
@@ -68,9 +64,7 @@ def accumulate_parts(
         sums = [a + b for a, b in zip(sums, more, strict=True)]
         return index + 1, sums, [a.write(index, t) for a, t in zip(arrays, rest, strict=True)]
 
-    _, sums, arrays = tf.while_loop(
-        lambda index, *_: index < parts, body, [1, sums, arrays], parallel_iterations=1
-    )
+    _, sums, arrays = tf.while_loop(lambda index, *_: index < parts, body, [1, sums, arrays], parallel_iterations=1)
     metrics = tf.unstack(tf.reduce_mean(arrays[0].stack(), axis=0), len(names))
     whole = [array.concat() for array in arrays[1:]]
     count = len(first.generator)

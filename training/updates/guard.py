@@ -72,9 +72,7 @@ class Guard:
     """
 
     def __init__(
-        self,
-        optimizers: Mapping[str, Sequence[tuple[Adam | RowAdam, Sequence[tf.Variable]]]],
-        scaled: bool = False,
+        self, optimizers: Mapping[str, Sequence[tuple[Adam | RowAdam, Sequence[tf.Variable]]]], scaled: bool = False
     ):
         self.optimizers, self.scaled, self.counters = optimizers, scaled, Counters()
 

@@ -69,9 +69,7 @@ def measure(
     return {f"watch/{name}": value for name, value in values.items()}
 
 
-def episodes_to_watch(
-    dataset: tf.data.Dataset, count: int = 4, frames: int = 4
-) -> dict[str, tf.Tensor]:
+def episodes_to_watch(dataset: tf.data.Dataset, count: int = 4, frames: int = 4) -> dict[str, tf.Tensor]:
     """The first episodes of a dataset as one batch that `measure` takes in every look.
 
     Always the same ones: then a change of the numbers is a change of the networks. Few: a look is

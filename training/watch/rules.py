@@ -227,8 +227,7 @@ RULES: dict[str, Rule] = {
         _measure("norm/w"),
         "w_norm",
         True,
-        "the discriminator's video embeddings W_i shrink to zero, and the match loss draws the "
-        "embeddings after them",
+        "the discriminator's video embeddings W_i shrink to zero, and the match loss draws the embeddings after them",
         "keep losses.match_detach_w on, or lower losses.match",
     ),
 }

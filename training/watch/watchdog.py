@@ -22,14 +22,7 @@ from training.runs.ends import Collapsed
 from training.watch.rules import RULES, Thresholds
 
 # Means of these since the last look: one batch of a few pictures says little about D.
-_AVERAGED = (
-    "loss/discriminator",
-    "score/real",
-    "score/fake",
-    "score/active_real",
-    "score/active_fake",
-    "norm/w",
-)
+_AVERAGED = ("loss/discriminator", "score/real", "score/fake", "score/active_real", "score/active_fake", "norm/w")
 _SAMPLES = 20  # reads of a metric between two looks; each makes the host wait for the device
 
 
@@ -140,13 +133,7 @@ class Watchdog:
             self.raised.add(name)
             message = f"{rule.means}; try: {rule.remedy}"
             logging.warning(
-                "step %d: alarm %s (%s is %.4g, limit %.4g): %s",
-                step,
-                name,
-                rule.measured,
-                value,
-                limit,
-                message,
+                "step %d: alarm %s (%s is %.4g, limit %.4g): %s", step, name, rule.measured, value, limit, message
             )
         else:
             self.raised.discard(name)

@@ -37,8 +37,7 @@ class Request:
             if time.monotonic() >= self.deadline:
                 self._fail(
                     ServingError(
-                        grpc.StatusCode.DEADLINE_EXCEEDED,
-                        "Run() timeout exceeded while waiting in batching queue",
+                        grpc.StatusCode.DEADLINE_EXCEEDED, "Run() timeout exceeded while waiting in batching queue"
                     )
                 )
                 return False
@@ -114,7 +113,5 @@ def row_count(feeds: Feeds) -> int:
         raise invalid_argument("Batching Run() input tensors must have at least one dimension")
     sizes = {len(value) for value in feeds.values()}
     if len(sizes) > 1:
-        raise invalid_argument(
-            f"Batching Run() input tensors must have equal 0th-dimension size, got {sorted(sizes)}"
-        )
+        raise invalid_argument(f"Batching Run() input tensors must have equal 0th-dimension size, got {sorted(sizes)}")
     return sizes.pop()

@@ -84,9 +84,7 @@ class Batcher:
         """
         rows, options = row_count(feeds), servable.batching
         if rows > options.max_batch_size:
-            raise invalid_argument(
-                f"Task size {rows} is larger than maximum input batch size {options.max_batch_size}"
-            )
+            raise invalid_argument(f"Task size {rows} is larger than maximum input batch size {options.max_batch_size}")
         self._metrics.input_batch_size.observe(rows)
         queue = (servable, *fetches)
         shapes = tuple((name, value.shape[1:]) for name, value in sorted(feeds.items()))
@@ -227,7 +225,4 @@ class Batcher:
                     f"Batched output tensor's 0th dimension does not equal the sum of the 0th "
                     f"dimension sizes of the input tensors ({name})",
                 )
-        return [
-            [output[start:end] for output in outputs]
-            for start, end in zip(starts, ends, strict=True)
-        ]
+        return [[output[start:end] for output in outputs] for start, end in zip(starts, ends, strict=True)]

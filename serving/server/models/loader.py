@@ -102,9 +102,7 @@ def play_warmup(servable: Servable, folder: str | os.PathLike) -> int:
             _play_record(servable, record)
     except Exception as error:  # any content of a file may arrive here
         refusal = from_exception(error)
-        raise ServingError(
-            refusal.code, f"warm-up file {path}, record {index}: {refusal.message}"
-        ) from error
+        raise ServingError(refusal.code, f"warm-up file {path}, record {index}: {refusal.message}") from error
     return index + 1
 
 
@@ -118,7 +116,5 @@ def _play_record(servable: Servable, record: bytes) -> None:
         return  # as TensorFlow Serving does
     if kind != "predict_log":
         raise invalid_argument(f"got a {kind}, expected a predict_log")
-    call = predict_request.parse(
-        log.predict_log.request, servable.name, servable.version, servable.signatures
-    )
+    call = predict_request.parse(log.predict_log.request, servable.name, servable.version, servable.signatures)
     servable.run(call.feeds, call.fetches, timeout=None)

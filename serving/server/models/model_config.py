@@ -56,14 +56,12 @@ def watch_config(
 
 
 def validate(
-    config: model_server_config_pb2.ModelServerConfig,
-    current: model_server_config_pb2.ModelServerConfig,
+    config: model_server_config_pb2.ModelServerConfig, current: model_server_config_pb2.ModelServerConfig
 ) -> None:
     """Raises ServingError where TensorFlow Serving refuses to go from `current` to `config`."""
     if config.WhichOneof("config") == "custom_model_config":
         raise ServingError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "custom_model_config is not supported, expected model_config_list",
+            grpc.StatusCode.FAILED_PRECONDITION, "custom_model_config is not supported, expected model_config_list"
         )
     if current.WhichOneof("config") and not config.WhichOneof("config"):
         raise ServingError(
@@ -76,9 +74,7 @@ def validate(
         if not model.name:
             raise invalid_argument(f"model_config_list.config[{index}]: field name is empty")
         if model.name in seen:
-            raise invalid_argument(
-                f"Illegal to list model {model.name} multiple times in config list"
-            )
+            raise invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
         seen.add(model.name)
         _validate_model(model)
 
@@ -86,8 +82,7 @@ def validate(
 def _validate_model(model: model_server_config_pb2.ModelConfig) -> None:
     if not os.path.isabs(model.base_path):
         raise invalid_argument(
-            f"Expected model {model.name} to have an absolute path or URI; "
-            f"got base_path()={model.base_path}"
+            f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
         )
     if not model.model_platform and not model.model_type:
         raise invalid_argument(
@@ -100,14 +95,11 @@ def _validate_model(model: model_server_config_pb2.ModelConfig) -> None:
             "(deprecated) and ModelServerConfig::model_platform."
         )
     if model.model_platform not in ("", _PLATFORM):
-        raise invalid_argument(
-            f"Model {model.name} requests unsupported platform {model.model_platform}"
-        )
+        raise invalid_argument(f"Model {model.name} requests unsupported platform {model.model_platform}")
     # TensorFlow Serving would log this and wait for the folder for ever.
     if not os.path.isdir(model.base_path):
         raise invalid_argument(
-            f"Could not find base path {model.base_path} for servable {model.name} "
-            "(field base_path)"
+            f"Could not find base path {model.base_path} for servable {model.name} (field base_path)"
         )
 
 
@@ -119,9 +111,7 @@ def aspired_versions(model: model_server_config_pb2.ModelConfig) -> dict[int, st
     try:
         children = sorted(entry.name for entry in os.scandir(model.base_path) if entry.is_dir())
     except OSError as error:
-        logging.error(
-            "Could not find base path %s for servable %s: %s", model.base_path, model.name, error
-        )
+        logging.error("Could not find base path %s for servable %s: %s", model.base_path, model.name, error)
         return None
     found = {
         int(child): os.path.join(model.base_path, child)

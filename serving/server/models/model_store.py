@@ -101,9 +101,7 @@ class ModelStore:
         if names is None:
             with self._lock:
                 names = set(self._models)
-        return self.versions.wait_until_available(
-            names, lambda: cancelled() or self._stopping.is_set()
-        )
+        return self.versions.wait_until_available(names, lambda: cancelled() or self._stopping.is_set())
 
     # The manager thread.
 

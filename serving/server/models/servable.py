@@ -47,9 +47,7 @@ class Servable:
             self.signatures[key] = meta_graph_pb2.SignatureDef()
             self.signatures[key].CopyFrom(signature)
 
-    def run(
-        self, feeds: dict[str, np.ndarray], fetches: list[str], timeout: float | None
-    ) -> list[np.ndarray]:
+    def run(self, feeds: dict[str, np.ndarray], fetches: list[str], timeout: float | None) -> list[np.ndarray]:
         """Runs the graph.
 
         Args:

@@ -67,8 +67,7 @@ class VersionTable:
             return {
                 number
                 for number in numbers
-                if number not in versions
-                or (versions[number].state == State.END and not versions[number].tried)
+                if number not in versions or (versions[number].state == State.END and not versions[number].tried)
             }
 
     def forget_failures(self, name: str, keep: set[int] = frozenset()) -> None:
@@ -218,8 +217,7 @@ class VersionTable:
         if failed:
             listed = "".join(f"{{{text}}}, " for text in failed)
             raise ServingError(
-                grpc.StatusCode.UNKNOWN,
-                f"{len(failed)} model(s) did not become available: {{{listed}}}",
+                grpc.StatusCode.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{listed}}}"
             )
         return True
 
@@ -241,8 +239,7 @@ class VersionTable:
         if not current or any(entry.error is None for entry in current.values()):
             return None
         return "; ".join(
-            f"{{name: {name} version: {number}}} due to error: {entry.error}"
-            for number, entry in current.items()
+            f"{{name: {name} version: {number}}} due to error: {entry.error}" for number, entry in current.items()
         )
 
     def _free(self, name: str, number: int, entry: Version) -> None:

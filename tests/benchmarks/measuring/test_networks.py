@@ -8,9 +8,7 @@ from benchmarks.measuring.networks import random_generator, random_psi, unfold, 
 from tf_talking.config import get_preset
 
 TINY = get_preset("tiny")
-SMALL = dataclasses.replace(
-    TINY, model=dataclasses.replace(TINY.model, image_size=32, min_channels=8, max_channels=16)
-)
+SMALL = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, image_size=32, min_channels=8, max_channels=16))
 
 
 def folds(network):

@@ -4,22 +4,12 @@ import time
 
 import pytest
 
-from benchmarks.measuring.turns import (
-    in_turns,
-    largest_difference,
-    medians,
-    seconds_of,
-    speedups,
-    time_in_turns,
-)
+from benchmarks.measuring.turns import in_turns, largest_difference, medians, seconds_of, speedups, time_in_turns
 
 
 @pytest.mark.parametrize(
     ("alternate", "order", "expected"),
-    [
-        (False, "ab ab ab ab", {"a": [3, 5, 7], "b": [4, 6, 8]}),
-        (True, "ba ab ba ab", {"a": [3, 6, 7], "b": [4, 5, 8]}),
-    ],
+    [(False, "ab ab ab ab", {"a": [3, 5, 7], "b": [4, 6, 8]}), (True, "ba ab ba ab", {"a": [3, 6, 7], "b": [4, 5, 8]})],
 )
 def test_calls_take_turns_and_the_warm_up_does_not_count(alternate, order, expected):
     called = []
@@ -30,9 +20,7 @@ def test_calls_take_turns_and_the_warm_up_does_not_count(alternate, order, expec
 
     found = in_turns({n: lambda n=n: call(n) for n in "ab"}, 3, warm_up=1, alternate=alternate)
     assert "".join(called) == order.replace(" ", "")
-    expected = (
-        {"a": [3, 5, 7], "b": [4, 6, 8]} if not alternate else {"a": [3, 6, 7], "b": [4, 5, 8]}
-    )
+    expected = {"a": [3, 5, 7], "b": [4, 6, 8]} if not alternate else {"a": [3, 6, 7], "b": [4, 5, 8]}
     assert found == expected
 
 
@@ -49,6 +37,4 @@ def test_medians_and_speedups_by_round():
 
 
 def test_the_largest_difference_is_relative_and_of_what_both_report():
-    assert largest_difference(
-        {"a": 1.1, "b": -2.0}, {"a": 1.0, "b": -2.0, "c": 5.0}
-    ) == pytest.approx(0.1)
+    assert largest_difference({"a": 1.1, "b": -2.0}, {"a": 1.0, "b": -2.0, "c": 5.0}) == pytest.approx(0.1)

@@ -104,24 +104,9 @@ def test_status_metadata_and_waiting(client):
         ),
         (make_card(model="embedder"), track(1), CardMismatchError, "'embedder' takes no adain"),
         (np.zeros(5, np.float32), track(1), ValueError, r"adain_params: got shape \[5\]"),
-        (
-            make_card(),
-            track(1)[:, :67],
-            ValueError,
-            r"landmarks of frame 0: got shape \[67,2\], expected \[68,2\]",
-        ),
-        (
-            make_card(),
-            np.full((1, POINTS, 2), np.nan),
-            ValueError,
-            "landmarks of frame 0: not all values are finite",
-        ),
-        (
-            make_card(),
-            np.full((1, POINTS, 2), "5"),
-            ValueError,
-            "landmarks of frame 0: got <U1, expected float32",
-        ),
+        (make_card(), track(1)[:, :67], ValueError, r"landmarks of frame 0: got shape \[67,2\], expected \[68,2\]"),
+        (make_card(), np.full((1, POINTS, 2), np.nan), ValueError, "landmarks of frame 0: not all values are finite"),
+        (make_card(), np.full((1, POINTS, 2), "5"), ValueError, "landmarks of frame 0: got <U1, expected float32"),
     ],
 )
 def test_mismatches_are_named_before_anything_is_sent(client, person, landmarks, error, message):

@@ -64,9 +64,7 @@ def folder(tmp_path):
 
 def check(folder, target, *command, **options):
     """Runs the program, and compares what it saw with what a client in this process sees."""
-    result = subprocess.run(
-        [*command, target, str(folder)], capture_output=True, text=True, timeout=120, **options
-    )
+    result = subprocess.run([*command, target, str(folder)], capture_output=True, text=True, timeout=120, **options)
     assert result.returncode == 0, result.stderr
     seen, frames = np.load(folder / "seen.npz"), np.load(folder / "given.npz")["frames"]
     with TalkingHeadClient(target) as client:

@@ -13,9 +13,7 @@ from tf_talking.served.folder import ServingFolder
 
 @pytest.mark.parametrize("name", ["models.config", "models_canary.config"])
 def test_model_configs_are_what_an_export_writes(deploy, name, tmp_path):
-    config = text_format.Parse(
-        (deploy / name).read_text(), model_server_config_pb2.ModelServerConfig()
-    )
+    config = text_format.Parse((deploy / name).read_text(), model_server_config_pb2.ModelServerConfig())
     models = {model.name: model for model in config.model_config_list.config}
     assert len(models) == len(config.model_config_list.config)
     assert {"embedder", "generator"} <= set(models)

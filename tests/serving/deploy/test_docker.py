@@ -83,13 +83,7 @@ def test_compose_is_healthy_with_an_available_version_only(compose):
     server.shutdown()
     server.server_close()
     answers["nobody there"] = healthy()
-    assert answers == {
-        "AVAILABLE": True,
-        "LOADING": False,
-        "END": False,
-        None: False,
-        "nobody there": False,
-    }
+    assert answers == {"AVAILABLE": True, "LOADING": False, "END": False, None: False, "nobody there": False}
 
 
 # Names under which packages of requirements.txt are imported.
@@ -146,10 +140,7 @@ def test_the_image_starts_the_server_with_flags_it_has(deploy, repo_root):
     dockerfile = (deploy / "Dockerfile").read_text()
     commands = [json.loads(text) for text in re.findall(r"(?:ENTRYPOINT|CMD) (\[.*\])", dockerfile)]
     used = {
-        re.match(r"--(\w+)", argument)[1]
-        for command in commands
-        for argument in command
-        if argument.startswith("--")
+        re.match(r"--(\w+)", argument)[1] for command in commands for argument in command if argument.startswith("--")
     }
     seen = set()
     imported_by("serving.model_server", repo_root, seen)

@@ -36,10 +36,7 @@ def test_kustomize_gives_the_same_deployments(deploy, deployments):
     kubectl = pathlib.Path(sysconfig.get_path("scripts")) / "kubectl"  # of requirements.txt
     for name, expected in deployments.items():
         done = subprocess.run(
-            [kubectl, "kustomize", str(deploy / "kubernetes" / name)],
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [kubectl, "kustomize", str(deploy / "kubernetes" / name)], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
         (built,) = [d for d in yaml.safe_load_all(done.stdout) if d["kind"] == "Deployment"]
@@ -100,8 +97,7 @@ def test_a_full_queue_has_threads_to_wait_in(base, facts, deploy, device):
     flags = facts.flags_of(facts.container(base["Deployment", "tf-serving"])["args"])
     (compose,) = facts.load_all(deploy / "docker-compose.yaml")
     assert (
-        facts.flags_of(compose["services"]["tf-serving"]["command"])["grpc_max_threads"]
-        == (flags["grpc_max_threads"])
+        facts.flags_of(compose["services"]["tf-serving"]["command"])["grpc_max_threads"] == (flags["grpc_max_threads"])
     )
     parameters = read_text_proto(deploy / f"batching_parameters_{device}.txt", BatchingParameters)
     batches = parameters.max_enqueued_batches.value + parameters.num_batch_threads.value

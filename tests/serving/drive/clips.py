@@ -27,9 +27,7 @@ def write_clip(path: pathlib.Path, num_frames=10, fps=10, sound=False) -> pathli
         if sound:
             samples = np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000).astype(np.float32)
             for start in range(0, 16000, 1000):
-                frame = av.AudioFrame.from_ndarray(
-                    samples[None, start : start + 1000], format="fltp", layout="mono"
-                )
+                frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1000], format="fltp", layout="mono")
                 frame.sample_rate, frame.pts = 16000, start
                 container.mux(audio.encode(frame))
             container.mux(audio.encode())

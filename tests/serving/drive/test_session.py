@@ -49,8 +49,7 @@ def session(target, frames, sinks, stop_after=None, **options):
 
 def test_a_file_is_drawn_frame_by_frame_each_beside_its_own(toy_server):
     frames = [
-        DrivingFrame(points, np.full((SIZE, SIZE, 3), 10 * index, np.uint8))
-        for index, points in enumerate(track(8))
+        DrivingFrame(points, np.full((SIZE, SIZE, 3), 10 * index, np.uint8)) for index, points in enumerate(track(8))
     ]
     shown = []
     report = session(toy_server.target, frames, [shown.append], live=False, preview=True)

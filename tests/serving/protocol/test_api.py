@@ -41,9 +41,7 @@ def test_fields_are_those_of_the_services(ours, theirs):
 
 
 def test_numbers_of_states_are_those_of_the_services():
-    assert api.STATES == {
-        n: name for name, n in get_model_status_pb2.ModelVersionStatus.State.items()
-    }
+    assert api.STATES == {n: name for name, n in get_model_status_pb2.ModelVersionStatus.State.items()}
     assert api.HEALTH_SERVING == health_pb2.HealthCheckResponse.SERVING
 
 

@@ -16,9 +16,7 @@ MESSAGES = [tensor_pb2.TensorProto, api.TensorProto]
 def test_tensor_messages_agree_with_tensorflow(dtype, message):
     array = (np.arange(6).reshape(2, 3) % 5).astype(dtype)
     encoded = encode(array, message()).SerializeToString()
-    np.testing.assert_array_equal(
-        tf.make_ndarray(tensor_pb2.TensorProto.FromString(encoded)), array
-    )
+    np.testing.assert_array_equal(tf.make_ndarray(tensor_pb2.TensorProto.FromString(encoded)), array)
 
     def sent(value):
         return message.FromString(tf.make_tensor_proto(value).SerializeToString())

@@ -2,12 +2,7 @@
 
 import pytest
 
-from serving.server.batching_parameters import (
-    PER_MODEL_FILE,
-    BatchingOptions,
-    options_of_version,
-    read_options,
-)
+from serving.server.batching_parameters import PER_MODEL_FILE, BatchingOptions, options_of_version, read_options
 from serving.server.errors import ServingError
 
 
@@ -37,9 +32,7 @@ def test_defaults_are_those_of_tensorflow_serving(tmp_path):
     assert (options.max_enqueued_batches, options.allowed_batch_sizes) == (10, ())
     assert not options.splitting and options.padded(17) == 17
     splitting = read(
-        tmp_path,
-        "max_batch_size { value: 8 } enable_large_batch_splitting { value: true } "
-        "allowed_batch_sizes: 8",
+        tmp_path, "max_batch_size { value: 8 } enable_large_batch_splitting { value: true } allowed_batch_sizes: 8"
     )
     assert splitting.max_execution_batch_size == 8
 

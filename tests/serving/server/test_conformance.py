@@ -59,9 +59,7 @@ class TensorFlowServing:
         for model in ("generator", "embedder", "decoder"):
             while True:
                 try:
-                    (status,) = self.model.GetModelStatus(
-                        status_request(model), timeout=10
-                    ).model_version_status
+                    (status,) = self.model.GetModelStatus(status_request(model), timeout=10).model_version_status
                     if status.state == State.AVAILABLE:
                         break
                 except grpc.RpcError as error:
@@ -84,9 +82,7 @@ def tensorflow_serving(toy_models):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [program, f"--port={port}", f"--model_config_file={toy_models / 'models.config'}"]
-    )
+    process = subprocess.Popen([program, f"--port={port}", f"--model_config_file={toy_models / 'models.config'}"])
     try:
         server = TensorFlowServing(f"127.0.0.1:{port}")
         server.wait(seconds=60)
@@ -149,21 +145,9 @@ RENAMED = (
         (predict_pb2.PredictRequest(), Code.INVALID_ARGUMENT, "Missing ModelSpec"),
         (animate(model=""), Code.INVALID_ARGUMENT, "ModelSpec has no name specified."),
         (animate(model="nobody"), Code.NOT_FOUND, "Servable not found for request: Latest(nobody)"),
-        (
-            animate(version=7),
-            Code.NOT_FOUND,
-            "Servable not found for request: Specific(generator, 7)",
-        ),
-        (
-            animate(label="stable"),
-            Code.INVALID_ARGUMENT,
-            "Unrecognized servable version label: stable",
-        ),
-        (
-            animate(signature="sing"),
-            Code.FAILED_PRECONDITION,
-            'Serving signature key "sing" not found.',
-        ),
+        (animate(version=7), Code.NOT_FOUND, "Servable not found for request: Specific(generator, 7)"),
+        (animate(label="stable"), Code.INVALID_ARGUMENT, "Unrecognized servable version label: stable"),
+        (animate(signature="sing"), Code.FAILED_PRECONDITION, 'Serving signature key "sing" not found.'),
         (
             request(signature="__saved_model_init_op"),
             Code.INTERNAL,
@@ -177,17 +161,12 @@ RENAMED = (
             Code.INVALID_ARGUMENT,
             "Expects arg[1] to be float but double is provided",
         ),
-        (
-            animate(adain_params=["a", "b"]),
-            Code.INVALID_ARGUMENT,
-            "Expects arg[0] to be float but string is provided",
-        ),
+        (animate(adain_params=["a", "b"]), Code.INVALID_ARGUMENT, "Expects arg[0] to be float but string is provided"),
         (animate(adain_params=ADAIN[:1].repeat(3, 0)), Code.INVALID_ARGUMENT, ""),
         (
             animate(outputs=["sound"]),
             Code.INVALID_ARGUMENT,
-            "output tensor alias not found in signature: sound Outputs expected to be in the set "
-            "{frames_jpeg}.",
+            "output tensor alias not found in signature: sound Outputs expected to be in the set {frames_jpeg}.",
         ),
         (
             animate(outputs=["frames_jpeg", "frames_jpeg"]),
@@ -267,9 +246,7 @@ def test_garbage_as_jpeg_leaves_the_server_alive(api):
         code, text = refusal(api.prediction.Predict, message)
         assert code == Code.INVALID_ARGUMENT
         assert len(text) < 1100 and not text.startswith("Graph execution error")
-    response = api.prediction.Predict(
-        request("decoder", "", image_bytes=tf.make_tensor_proto([good])), timeout=60
-    )
+    response = api.prediction.Predict(request("decoder", "", image_bytes=tf.make_tensor_proto([good])), timeout=60)
     assert abs(tf.make_ndarray(response.outputs["mean"])[0] - 100) < 2
 
 
@@ -311,26 +288,14 @@ def test_metadata(api):
 @pytest.mark.parametrize(
     ("message", "code", "text"),
     [
-        (
-            get_model_metadata_pb2.GetModelMetadataRequest(),
-            Code.INVALID_ARGUMENT,
-            "Missing ModelSpec",
-        ),
+        (get_model_metadata_pb2.GetModelMetadataRequest(), Code.INVALID_ARGUMENT, "Missing ModelSpec"),
         (
             metadata_request(fields=()),
             Code.INVALID_ARGUMENT,
             "GetModelMetadataRequest must specify at least one metadata_field",
         ),
-        (
-            metadata_request(fields=("weights",)),
-            Code.INVALID_ARGUMENT,
-            "Metadata field weights is not supported",
-        ),
-        (
-            metadata_request(model="nobody"),
-            Code.NOT_FOUND,
-            "Servable not found for request: Latest(nobody)",
-        ),
+        (metadata_request(fields=("weights",)), Code.INVALID_ARGUMENT, "Metadata field weights is not supported"),
+        (metadata_request(model="nobody"), Code.NOT_FOUND, "Servable not found for request: Latest(nobody)"),
     ],
 )
 def test_refused_metadata(api, message, code, text):

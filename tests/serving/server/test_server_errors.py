@@ -111,8 +111,7 @@ def test_refused_configurations_change_nothing(toy_server, toy_models):
     code, text = reload(("generator", generator), version_labels={"stable": 9})
     assert (code, text) == (
         Code.FAILED_PRECONDITION,
-        "Request to assign label to version 9 of model generator, "
-        "which is not currently available for inference",
+        "Request to assign label to version 9 of model generator, which is not currently available for inference",
     )
     for model in ("generator", "embedder", "decoder"):
         status = toy_server.model.GetModelStatus(status_request(model), timeout=60)

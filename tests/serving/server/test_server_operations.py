@@ -137,10 +137,8 @@ def test_metrics_page_has_tensorflow_servings_names(operated):
     for line in (
         ':tensorflow:serving:request_count{model_name="gate",status="OK"}',
         ':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"} 1.0',
-        ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="GRPC",'
-        'model_name="gate"}',
-        ':tensorflow:serving:runtime_latency_bucket{API="Predict",le="10.0",model_name="gate",'
-        'runtime="TF1"}',
+        ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="GRPC",model_name="gate"}',
+        ':tensorflow:serving:runtime_latency_bucket{API="Predict",le="10.0",model_name="gate",runtime="TF1"}',
         ":tensorflow:serving:batching_session:processed_batch_size_count",
         ':embedded_server:model_version_state{model_name="gate",state="AVAILABLE",version="1"} 1.0',
         ":embedded_server:requests_in_flight 0.0",
@@ -266,10 +264,7 @@ def test_wrong_flags_and_files_are_named(tmp_path, settings, message):
     (tmp_path / "names.config").write_text('server_key: "server.key" server_cert: "server.pem"')
     (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
     paths = {name: tmp_path / f"{name}.config" for name in ("bad", "names", "monitoring")}
-    settings = {
-        name: value.format(**paths) if isinstance(value, str) else value
-        for name, value in settings.items()
-    }
+    settings = {name: value.format(**paths) if isinstance(value, str) else value for name, value in settings.items()}
     if "model_config_file" not in flags.FLAGS:
         model_server.define_flags()
     if not flags.FLAGS.is_parsed():

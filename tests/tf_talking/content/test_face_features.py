@@ -47,9 +47,7 @@ def people(shared_dir):
             chosen = [frame for index, frame in zip(range(26), frames, strict=False)][::25]
             found = [detection.landmarks for detection in detector.detect(chosen)]
             if len(found) == 2 and all(points is not None for points in found):
-                pairs.append(
-                    [crop_frame(*pair, _SIZE)[0] for pair in zip(chosen, found, strict=True)]
-                )
+                pairs.append([crop_frame(*pair, _SIZE)[0] for pair in zip(chosen, found, strict=True)])
             if len(pairs) == _PEOPLE:
                 break
     assert len(pairs) == _PEOPLE
@@ -78,9 +76,7 @@ def test_region_is_where_opencv_cuts_it():
     assert face.shape == (1, 112, 96, 3)
     x, y, width, height = (64 * part for part in face_features.FACE_REGION)
     # Pixel centres: output u lies at x + (u + 0.5) * width / 96 - 0.5 of the input.
-    matrix = np.array(
-        [[width / 96, 0, x - 0.5 + width / 192], [0, height / 112, y - 0.5 + height / 224]]
-    )
+    matrix = np.array([[width / 96, 0, x - 0.5 + width / 192], [0, height / 112, y - 0.5 + height / 224]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     expected = (cv2.warpAffine(image, matrix, (96, 112), flags=flags) + 1) * 127.5
     assert np.abs(face[0] - expected).max() < 0.5  # OpenCV interpolates in steps of 1/32 pixel
@@ -105,9 +101,7 @@ def test_recogniser_sees_aligned_faces(casia, people):
     cosine = (embeddings @ tf.transpose(embeddings)).numpy()
     cosine = cosine.reshape(_PEOPLE, 2, _PEOPLE, 2)
     same = np.array([cosine[i, 0, i, 1] for i in range(_PEOPLE)])
-    others = np.array(
-        [cosine[i, :, j, :] for i in range(_PEOPLE) for j in range(_PEOPLE) if i != j]
-    )
+    others = np.array([cosine[i, :, j, :] for i in range(_PEOPLE) for j in range(_PEOPLE) if i != j])
     assert same.min() > others.max()
     assert same.mean() > 0.6 and others.mean() < 0.2
 

@@ -68,36 +68,26 @@ def _assert_equal_features(actual, expected):
 
 @pytest.mark.parametrize("layers", ["five", "all"])
 def test_vgg19_equals_keras_applications(vgg19_npz, frames, layers):
-    reference = keras.applications.VGG19(
-        weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3)
-    )
+    reference = keras.applications.VGG19(weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3))
     with np.load(vgg19_npz) as archive:
         for layer in reference.layers:
             if isinstance(layer, keras.layers.Conv2D):
                 arrays = [archive[f"{layer.name}/{part}"] for part in ("kernel", "bias")]
                 layer.set_weights([array.astype(np.float32) for array in arrays])
-    names = {"five": [f"block{b}_conv1" for b in range(1, 6)], "all": names_of(vgg.VGG19, "all")}[
-        layers
-    ]
+    names = {"five": [f"block{b}_conv1" for b in range(1, 6)], "all": names_of(vgg.VGG19, "all")}[layers]
     model = keras.Model(reference.input, [reference.get_layer(name).output for name in names])
     expected = model(keras.applications.vgg19.preprocess_input(frames.copy()))
 
-    network = build_content_networks(str(vgg19_npz), "none", vgg_layers=layers, image_size=_SIZE)[
-        "vgg19"
-    ]
+    network = build_content_networks(str(vgg19_npz), "none", vgg_layers=layers, image_size=_SIZE)["vgg19"]
     _assert_equal_features(network(_to_unit(frames)), expected)
     assert str(vgg19_npz) in network.weights_source and "sha256:" in network.weights_source
 
 
 @pytest.mark.parametrize("layers", ["five", "all"])
 def test_vggface_from_the_published_layout(vggface_h5, frames, layers):
-    network = build_content_networks(
-        "none", "vggface", str(vggface_h5), vgg_layers=layers, image_size=_SIZE
-    )["face"]
+    network = build_content_networks("none", "vggface", str(vggface_h5), vgg_layers=layers, image_size=_SIZE)["face"]
 
-    reference = keras.applications.VGG16(
-        weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3)
-    )
+    reference = keras.applications.VGG16(weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3))
     convolutions = [x for x in reference.layers if isinstance(x, keras.layers.Conv2D)]
     for layer, (_, kernel, bias) in zip(convolutions, _vggface_weights(), strict=True):
         layer.set_weights([kernel, bias])
@@ -129,19 +119,11 @@ def test_depth_and_names():
     assert names_of(vgg.VGGFACE, "five")[-1] == "block5_conv1"
     assert names_of(vgg.VGGFACE, "all")[-1] == "block5_conv3"
     outputs = vgg.build_vgg(vgg.VGGFACE, 64).output_shape
-    assert [shape[1:] for shape in outputs] == [
-        (64, 64, 64),
-        (32, 32, 128),
-        (16, 16, 256),
-        (8, 8, 512),
-        (4, 4, 512),
-    ]
+    assert [shape[1:] for shape in outputs] == [(64, 64, 64), (32, 32, 128), (16, 16, 256), (8, 8, 512), (4, 4, 512)]
 
 
 def test_average_pooling(frames):
-    average = build_content_networks("random", "none", vgg_pooling="average", image_size=_SIZE)[
-        "vgg19"
-    ]
+    average = build_content_networks("random", "none", vgg_pooling="average", image_size=_SIZE)["vgg19"]
     largest = build_content_networks("random", "none", image_size=_SIZE)["vgg19"]
     a, b = average(_to_unit(frames)), largest(_to_unit(frames))
     np.testing.assert_allclose(a[0], b[0])  # nothing was pooled yet
@@ -216,10 +198,7 @@ def test_failed_download_says_the_same(tmp_path, monkeypatch):
 def test_file_of_another_layout_names_file_and_layer(tmp_path):
     shapes = {"block1_conv1": (3, 3, 3, 64)}
     wrong_shape = tmp_path / "wrong_shape.npz"
-    np.savez(
-        wrong_shape,
-        **{"block1_conv1/kernel": np.zeros((3, 3, 3, 32)), "block1_conv1/bias": np.zeros(32)},
-    )
+    np.savez(wrong_shape, **{"block1_conv1/kernel": np.zeros((3, 3, 3, 32)), "block1_conv1/bias": np.zeros(32)})
     with pytest.raises(ValueError, match=r"wrong_shape.npz: layer block1_conv1: got shape"):
         content_weights.read_conv_weights(wrong_shape, shapes)
     np.savez(tmp_path / "empty.npz", other=np.zeros(1))

@@ -53,9 +53,7 @@ def test_half_of_the_episodes_are_mirrored_whole(episode):
         is_mirrored = (all_frames(found) == turned).all()
         count += is_mirrored
         np.testing.assert_array_equal(all_frames(found), turned if is_mirrored else frames)
-        np.testing.assert_allclose(
-            all_landmarks(found), turned_points if is_mirrored else landmarks, atol=1e-4
-        )
+        np.testing.assert_allclose(all_landmarks(found), turned_points if is_mirrored else landmarks, atol=1e-4)
         assert found["video_index"] == 5
     assert 8 <= count <= 24
 

@@ -18,9 +18,7 @@ JPEG = jpeg.encode(np.full((SIZE, SIZE, 3), 90, np.uint8))
 
 def make_video(video: int, **changes) -> records.VideoRecord:
     points = np.full((FRAMES, 68, 2), video, np.float32)
-    return make_record(
-        f"v{video}", FRAMES, **dict(frames=[JPEG] * FRAMES, landmarks=points) | changes
-    )
+    return make_record(f"v{video}", FRAMES, **dict(frames=[JPEG] * FRAMES, landmarks=points) | changes)
 
 
 @pytest.fixture

@@ -56,9 +56,7 @@ def test_batch_has_the_documented_shapes(folder):
 def test_frames_are_distinct_of_one_video_and_match_their_landmarks(folder):
     drawn = set()
     for batch in take(EpisodeDataset(folder, k_shot=3, batch_size=2, seed=1), 50):
-        marks = np.concatenate(
-            [batch["source_landmarks"], batch["target_landmarks"][:, None]], axis=1
-        )
+        marks = np.concatenate([batch["source_landmarks"], batch["target_landmarks"][:, None]], axis=1)
         frames = np.concatenate([batch["source_frames"], batch["target_frame"][:, None]], axis=1)
         assert (marks[..., 0] == batch["video_index"][:, None, None]).all()
         numbers = marks[:, :, 0, 1].astype(int)
@@ -66,9 +64,7 @@ def test_frames_are_distinct_of_one_video_and_match_their_landmarks(folder):
             assert len(set(row)) == 4
         colour = 20 * numbers[:, :, None, None, None] + 10
         assert np.abs(frames.astype(int) - colour).max() <= 1
-        drawn |= {
-            (int(v), int(k)) for v, k in zip(batch["video_index"], numbers[:, -1], strict=True)
-        }
+        drawn |= {(int(v), int(k)) for v, k in zip(batch["video_index"], numbers[:, -1], strict=True)}
     # 100 episodes: nearly each of the 30 frames has been a target.
     assert len(drawn) > 22
 
@@ -87,10 +83,7 @@ def test_start_continues_exactly_where_an_uninterrupted_run_would_be(folder):
         for name in expected:
             np.testing.assert_array_equal(got[name], expected[name])
     other = take(EpisodeDataset(folder, k_shot=3, batch_size=3, seed=2), 8)
-    assert any(
-        (a["target_landmarks"] != b["target_landmarks"]).any()
-        for a, b in zip(whole, other, strict=True)
-    )
+    assert any((a["target_landmarks"] != b["target_landmarks"]).any() for a, b in zip(whole, other, strict=True))
 
 
 def joined(streams: list[list[dict]]) -> list[dict]:
@@ -119,9 +112,7 @@ def test_workers_together_get_what_one_would(folder, num_replicas, num_pipelines
     of_each = num_replicas // num_pipelines
     streams = []
     for pipeline in range(num_pipelines):
-        dataset = episodes.dataset(
-            start, num_replicas=num_replicas, pipeline=pipeline, num_pipelines=num_pipelines
-        )
+        dataset = episodes.dataset(start, num_replicas=num_replicas, pipeline=pipeline, num_pipelines=num_pipelines)
         assert dataset.element_spec["video_index"].shape == [8 // num_replicas]
         batches = list(dataset.take(steps * of_each).as_numpy_iterator())
         streams.append([batches[i : i + of_each] for i in range(0, len(batches), of_each)])
@@ -133,9 +124,7 @@ def test_a_worker_reads_nothing_of_another(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "data")
     episodes = EpisodeDataset(tmp_path / "data", 3, batch_size=2, seed=1)
     mine, other = (
-        episodes.dataset(
-            num_replicas=2, pipeline=p, num_pipelines=2, parallel_reads=1, decode_threads=1
-        ).take(1)
+        episodes.dataset(num_replicas=2, pipeline=p, num_pipelines=2, parallel_reads=1, decode_threads=1).take(1)
         for p in (0, 1)
     )
     needed = {int(b["video_index"][0]) for b in mine}

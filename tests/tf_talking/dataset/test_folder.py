@@ -30,9 +30,7 @@ def test_written_videos_are_read_back(folder):
         data.read_video("nobody")
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("image_size", 32), ("detector", "face_alignment"), ("scheme", "gaze70")]
-)
+@pytest.mark.parametrize(("field", "value"), [("image_size", 32), ("detector", "face_alignment"), ("scheme", "gaze70")])
 def test_records_made_for_another_model_are_refused(field, value):
     config = get_preset("tiny")  # 64 px, mediapipe, ibug68
     made_for = dict(INFO, image_size=64)

@@ -26,16 +26,7 @@ def test_round_trip_keeps_every_field():
     again = records.deserialize(records.serialize(record))
     assert again.landmarks.dtype == np.float32
     np.testing.assert_array_equal(again.landmarks, record.landmarks)
-    for field in (
-        "video_id",
-        "identity",
-        "frames",
-        "image_size",
-        "detector",
-        "scheme",
-        "source",
-        "rejected_frames",
-    ):
+    for field in ("video_id", "identity", "frames", "image_size", "detector", "scheme", "source", "rejected_frames"):
         assert getattr(again, field) == getattr(record, field), field
 
 

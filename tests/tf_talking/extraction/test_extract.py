@@ -101,10 +101,7 @@ def test_usable_frames_become_a_record_and_others_are_counted(tmp_path):
     [
         ([NOBODY], "no face"),
         ([NOBODY, NOBODY, TWO], "no face (2 of 3 frames)"),
-        (
-            [FACE, TWO, TWO],
-            "too few usable frames: 1 of 3, expected at least 2; most often: several faces (2)",
-        ),
+        ([FACE, TWO, TWO], "too few usable frames: 1 of 3, expected at least 2; most often: several faces (2)"),
         ([FACE], "too few frames: 1, expected at least 2"),
         ([FACE, FACE, CRASH], "RuntimeError: graph failed"),
     ],
@@ -116,10 +113,7 @@ def test_rejections_say_why(tmp_path, codes, reason):
 
 def test_step_and_limit(tmp_path):
     files = save(tmp_path, [FACE, NOBODY] * 5)
-    assert (
-        run(files, settings=dataclasses.replace(SETTINGS, frame_step=2, min_frames=5)).num_frames
-        == 5
-    )
+    assert run(files, settings=dataclasses.replace(SETTINGS, frame_step=2, min_frames=5)).num_frames == 5
     limited = run(files, settings=dataclasses.replace(SETTINGS, max_frames=3))
     assert limited.num_frames == 2 and limited.rejected_frames == {"no face": 1}
 

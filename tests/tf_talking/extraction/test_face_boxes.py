@@ -11,9 +11,7 @@ ASD Conf  : \t4.465
 
 FRAME \tX \tY \tW \tH 
 """  # noqa: W291 (the published files end lines so)
-RELATIVE = (
-    f"{HEAD}000245 \t0.392 \t0.223 \t0.253 \t0.451\n000246 \t0.359 \t0.207 \t0.260 \t0.463\n\n"
-)
+RELATIVE = f"{HEAD}000245 \t0.392 \t0.223 \t0.253 \t0.451\n000246 \t0.359 \t0.207 \t0.260 \t0.463\n\n"
 PIXELS = HEAD + "002316 \t223 \t80 \t130 \t130\n002317 \t-5 \t80 \t130 \t130\n"
 
 

@@ -78,10 +78,7 @@ def test_identities_by_path_and_by_trailing_part(tmp_path):
     assert [item.identity for item in found] == ["ann", "bob", "cem", "in/d.mp4"]
     # The name alone is not enough where the input has folders.
     other = Identities([("x/3/a.mp4", "dan")])
-    assert [i.identity for i in find_inputs([tmp_path / "in"], other)][:2] == [
-        "in/1/a.mp4",
-        "in/2/a.mp4",
-    ]
+    assert [i.identity for i in find_inputs([tmp_path / "in"], other)][:2] == ["in/1/a.mp4", "in/2/a.mp4"]
 
 
 def test_identity_from_folder(tmp_path):
@@ -158,9 +155,7 @@ def test_voxceleb_frames_get_their_identity(tmp_path):
     save_images(tmp_path / "faces" / "A.J._Buckley" / "1.6" / "1zcIwhmdeo4", 3)
     (plain,) = find_inputs([tmp_path / "faces"])
     assert described([plain]) == [("A.J._Buckley/1zcIwhmdeo4", "frames", "A.J._Buckley", 3)]
-    options = VoxCelebOptions(
-        names={"A.J._Buckley": "id10001"}, split_list=SplitList({("id10001",): "train"})
-    )
+    options = VoxCelebOptions(names={"A.J._Buckley": "id10001"}, split_list=SplitList({("id10001",): "train"}))
     (named,) = find_inputs([tmp_path / "faces"], options=options)
     assert described([named]) == [("id10001/1zcIwhmdeo4", "frames", "id10001", 3)]
 

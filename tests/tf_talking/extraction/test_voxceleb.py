@@ -40,8 +40,7 @@ def test_identification_split_goes_by_clip(tmp_path):
     chosen = read(
         tmp_path,
         "iden_split.txt",
-        "1 id10001/1zcIwhmdeo4/00001.wav\n2 id10001/1zcIwhmdeo4/00002.wav\n"
-        "3 id10002/xTV-jFAUKcw/00003.wav\n",
+        "1 id10001/1zcIwhmdeo4/00001.wav\n2 id10001/1zcIwhmdeo4/00002.wav\n3 id10002/xTV-jFAUKcw/00003.wav\n",
     )
     assert chosen.wants(A, "train") and not chosen.wants(A, "test")
     assert chosen.wants(B, "test") and not chosen.wants(B, "train")

@@ -63,9 +63,7 @@ def test_points_that_are_not_finite_take_their_lines_with_them():
     changed = (image != whole).any(-1)
     white = (whole == 255).all(-1)
     assert changed.any() and (changed & white).any()
-    np.testing.assert_array_equal(
-        (image == (255, 255, 0)).all(-1), (whole == (255, 255, 0)).all(-1)
-    )
+    np.testing.assert_array_equal((image == (255, 255, 0)).all(-1), (whole == (255, 255, 0)).all(-1))
 
 
 def test_huge_coordinates_do_not_overflow():
@@ -105,6 +103,4 @@ def test_drawing_of_a_card():
     card = types.SimpleNamespace(detector="mediapipe", scheme="ibug68_gaze", extra={})
     assert drawing_of(card) == LandmarkConfig(scheme="ibug68_gaze")
     card.extra = {"line_thickness": "1", "inner_lips": "True"}
-    assert drawing_of(card) == LandmarkConfig(
-        scheme="ibug68_gaze", line_thickness=1, inner_lips=True
-    )
+    assert drawing_of(card) == LandmarkConfig(scheme="ibug68_gaze", line_thickness=1, inner_lips=True)

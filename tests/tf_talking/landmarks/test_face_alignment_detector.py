@@ -153,25 +153,17 @@ def test_the_package_is_called_as_version_1_5_wants_it(monkeypatch, tmp_path):
     import face_alignment
 
     calls = []
-    monkeypatch.setattr(
-        face_alignment, "FaceAlignment", lambda *a, **k: calls.append((a, k)) or PlayedBack([None])
-    )
+    monkeypatch.setattr(face_alignment, "FaceAlignment", lambda *a, **k: calls.append((a, k)) or PlayedBack([None]))
     weights = tmp_path / "s3fd.pth"
     weights.touch()
     detector = get_detector(
-        "face_alignment",
-        device="cpu",
-        path_to_detector=str(weights),
-        detector_options={"filter_threshold": 0.7},
+        "face_alignment", device="cpu", path_to_detector=str(weights), detector_options={"filter_threshold": 0.7}
     )
     assert detector.detect([FRAME])[0].reason == "no face"
     ((kind,), options) = calls[0]
     assert kind == face_alignment.LandmarksType.TWO_D
     assert options["device"] == "cpu" and options["face_detector"] == "sfd"
-    assert options["face_detector_kwargs"] == {
-        "path_to_detector": str(weights),
-        "filter_threshold": 0.7,
-    }
+    assert options["face_detector_kwargs"] == {"path_to_detector": str(weights), "filter_threshold": 0.7}
 
 
 def test_failed_download_says_what_to_put_where(monkeypatch):

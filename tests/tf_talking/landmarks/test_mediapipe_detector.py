@@ -22,9 +22,7 @@ MIDDLE = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)
 @pytest.fixture(scope="module")
 def frames(shared_dir) -> list[np.ndarray]:
     """The first frames of a clip of a person facing the camera."""
-    return list(
-        itertools.islice(video_reader.read_frames(shared_dir / "data" / "clips" / "c001.mp4", 1), 5)
-    )
+    return list(itertools.islice(video_reader.read_frames(shared_dir / "data" / "clips" / "c001.mp4", 1), 5))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +137,5 @@ def test_silent_and_without_tensorflow(repo_root, shared_dir):
         "assert importlib.util.find_spec('tensorflow') is not None, 'still to be had'\n"
     )
     clip = shared_dir / "data" / "clips" / "c001.mp4"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(clip)], cwd=repo_root, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(clip)], cwd=repo_root, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

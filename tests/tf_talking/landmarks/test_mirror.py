@@ -18,9 +18,7 @@ def face():
 def test_mirrored_points_are_of_the_mirrored_part():
     order = mirror_order(70)
     np.testing.assert_array_equal(order[order], np.arange(70))
-    parts = {
-        part.name: set(part.indices) for part in get_scheme("ibug68_gaze", inner_lips=True).parts
-    }
+    parts = {part.name: set(part.indices) for part in get_scheme("ibug68_gaze", inner_lips=True).parts}
     for name, points in parts.items():
         other = name.replace("right", "?").replace("left", "right").replace("?", "left")
         assert set(order[list(points)]) == parts[other]

@@ -36,10 +36,7 @@ def test_gaze_adds_a_mark_on_each_iris():
     assert scheme.num_points == 70
     assert [part.indices for part in scheme.parts[-2:]] == [(68,), (69,)]
     cross = [line for line in segments(scheme, 2) if line.start == 68]
-    assert [(line.start_offset, line.end_offset) for line in cross] == [
-        ((-2, 0), (2, 0)),
-        ((0, -2), (0, 2)),
-    ]
+    assert [(line.start_offset, line.end_offset) for line in cross] == [((-2, 0), (2, 0)), ((0, -2), (0, 2))]
 
 
 def test_segments_close_the_closed_parts():

@@ -46,9 +46,7 @@ def test_folding_really_happens_on_large_maps_only(composition):
         layer = make(size, fold)
         spec = tf.TensorSpec([2, size, size, 4])
         graph = tf.function(getattr(layer, composition)).get_concrete_function(spec).graph
-        return [
-            op.get_attr("strides")[1] for op in graph.get_operations() if op.type.startswith("Conv")
-        ]
+        return [op.get_attr("strides")[1] for op in graph.get_operations() if op.type.startswith("Conv")]
 
     assert strides(FOLD_FROM, True) == [2]
     assert strides(FOLD_FROM, False) == [1]

@@ -35,8 +35,7 @@ def test_rotated_video_comes_upright(clip):
 
 
 @pytest.mark.parametrize(
-    "content, message",
-    [(b"", "empty file"), (b"just some text\n" * 50, "not a video"), (None, "no such file")],
+    "content, message", [(b"", "empty file"), (b"just some text\n" * 50, "not a video"), (None, "no such file")]
 )
 def test_unreadable_files_are_named(tmp_path, content, message):
     path = tmp_path / "bad.mp4"

@@ -55,9 +55,7 @@ def test_csim_by_hand(landmarks):
     frames = np.zeros((2, 4, 4, 3), np.uint8)
     other = frames + np.uint8(1)
     table = {0: [[1.0, 0.0], [2.0, 0.0]], 1: [[3.0, 4.0], [-1.0, 0.0]]}
-    values = registry.compute_frames(
-        "csim", frames, other, recogniser=lambda f, _: table[f.max()], landmarks=landmarks
-    )
+    values = registry.compute_frames("csim", frames, other, recogniser=lambda f, _: table[f.max()], landmarks=landmarks)
     np.testing.assert_allclose(values, [0.6, -1.0])
 
 
@@ -73,12 +71,8 @@ def test_recogniser_tells_people_apart(shared_dir):
             for i in indices:
                 frames.append(film[i])
                 points.append(detector.detect([film[i]])[0].landmarks)
-    recogniser = face_recognition.load_recogniser(
-        shared_dir / "weights/mobilefacenet_ms1m_y1.keras"
-    )
-    rows = [
-        recogniser(f[np.newaxis], p[np.newaxis])[0] for f, p in zip(frames, points, strict=True)
-    ]
+    recogniser = face_recognition.load_recogniser(shared_dir / "weights/mobilefacenet_ms1m_y1.keras")
+    rows = [recogniser(f[np.newaxis], p[np.newaxis])[0] for f, p in zip(frames, points, strict=True)]
     a, b, other = (row / np.linalg.norm(row) for row in rows)
     assert a @ b > 0.5 > 0.3 > a @ other
 
@@ -159,17 +153,10 @@ def test_perceptual_equals_pytorch(frames):
     network = build_content_networks("random", "none", image_size=32)["vgg19"]
     values = registry.compute_frames("perceptual", real, fake, network=network)
     a, b = (
-        [
-            torch.from_numpy(x.numpy()).permute(0, 3, 1, 2)
-            for x in network(f / np.float32(127.5) - 1)
-        ]
-        for f in frames
+        [torch.from_numpy(x.numpy()).permute(0, 3, 1, 2) for x in network(f / np.float32(127.5) - 1)] for f in frames
     )
     expected = sum(
-        (torch.nn.functional.normalize(x) - torch.nn.functional.normalize(y))
-        .square()
-        .sum(1)
-        .mean((1, 2))
+        (torch.nn.functional.normalize(x) - torch.nn.functional.normalize(y)).square().sum(1).mean((1, 2))
         for x, y in zip(a, b, strict=True)
     )
     np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-6)

@@ -41,9 +41,7 @@ def test_frechet_distance_by_hand():
 
 def test_small_sets_are_biased_upwards_as_the_docstring_says():
     few, many = (
-        fid.frechet_distance(
-            *fid.feature_statistics(correlated(n, 2)), *fid.feature_statistics(correlated(n, 3))
-        )
+        fid.frechet_distance(*fid.feature_statistics(correlated(n, 2)), *fid.feature_statistics(correlated(n, 3)))
         for n in (40, 4000)
     )
     assert few > 20 * many > 0
@@ -106,9 +104,7 @@ class TorchInception:
                 [
                     self.tower(x, block, "conv"),
                     self.tower(x, block, "tower_conv", "tower_conv_1", "tower_conv_2"),
-                    self.tower(
-                        x, block, *(f"tower_1_conv{n}" for n in ("", "_1", "_2", "_3", "_4"))
-                    ),
+                    self.tower(x, block, *(f"tower_1_conv{n}" for n in ("", "_1", "_2", "_3", "_4"))),
                     self.tower(self.pooled(x), block, "tower_2_conv"),
                 ],
                 1,

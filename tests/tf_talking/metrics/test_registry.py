@@ -22,13 +22,7 @@ def test_ssim_equals_scikit_image(frames):
     real, fake = frames
     expected = [
         skimage.metrics.structural_similarity(
-            a,
-            b,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            data_range=255,
-            channel_axis=-1,
+            a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=-1
         )
         for a, b in zip(real, fake, strict=True)
     ]
@@ -39,10 +33,7 @@ def test_ssim_equals_scikit_image(frames):
 
 def test_psnr_equals_scikit_image(frames):
     real, fake = frames
-    expected = [
-        skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255)
-        for a, b in zip(real, fake, strict=True)
-    ]
+    expected = [skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(real, fake, strict=True)]
     np.testing.assert_allclose(registry.compute_frames("psnr", real, fake), expected)
 
 
@@ -80,9 +71,7 @@ def test_equal_frames(frames):
 def test_one_frame_is_a_batch_of_one(frames):
     real, fake = frames
     for name in ("l1", "psnr", "ssim"):
-        assert registry.compute(name, real[1], fake[1]) == pytest.approx(
-            registry.compute_frames(name, real, fake)[1]
-        )
+        assert registry.compute(name, real[1], fake[1]) == pytest.approx(registry.compute_frames(name, real, fake)[1])
 
 
 def test_direction_is_recorded():

@@ -9,11 +9,7 @@ import tensorflow as tf
 from serving.export import export
 from tf_talking.config import to_json
 from tf_talking.networks.generator import Generator
-from tf_talking.networks.meta_checkpoint import (
-    CheckpointMismatch,
-    find_checkpoint,
-    load_meta_learned,
-)
+from tf_talking.networks.meta_checkpoint import CheckpointMismatch, find_checkpoint, load_meta_learned
 from tf_talking.served.graphs import read_metadata
 from training.meta.step import MetaTrainer
 
@@ -81,9 +77,7 @@ def bad_checkpoints(trainer, tmp_path_factory):
     return {
         "in the checkpoint only": write_with(trainer, str(folder / "more"), ema_generator=more),
         "shape": write_with(trainer, str(folder / "wider"), ema_generator=wider),
-        "not in the checkpoint": write_with(
-            trainer, str(folder / "less"), ema_embedder=tf.train.Checkpoint()
-        ),
+        "not in the checkpoint": write_with(trainer, str(folder / "less"), ema_embedder=tf.train.Checkpoint()),
         "discriminator/head/w": write_with(trainer, str(folder / "headless"), discriminator=None),
     }
 

@@ -15,9 +15,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def learned():
-    model = ModelConfig(
-        image_size=SIZE, min_channels=8, max_channels=16, generator_bottleneck=8, attention_down=16
-    )
+    model = ModelConfig(image_size=SIZE, min_channels=8, max_channels=16, generator_bottleneck=8, attention_down=16)
     config = get_preset("tiny")
     config = config.__class__(name="nano", model=model, landmarks=config.landmarks)
     tf.random.set_seed(0)

@@ -136,10 +136,6 @@ def test_wrong_shapes_are_named(networks):
 @pytest.mark.parametrize("preset", ["fsth", "tiny", "small"])
 def test_presets_build_and_run(preset):
     config = get_preset(preset).model
-    small = ModelConfig(
-        **{**config.__dict__, "image_size": 32, "min_channels": 8, "max_channels": 16}
-    )
-    psi = Generator(small).project(
-        Embedder(small)(tf.zeros([1, 32, 32, 3]), tf.zeros([1, 32, 32, 3]))
-    )
+    small = ModelConfig(**{**config.__dict__, "image_size": 32, "min_channels": 8, "max_channels": 16})
+    psi = Generator(small).project(Embedder(small)(tf.zeros([1, 32, 32, 3]), tf.zeros([1, 32, 32, 3])))
     assert psi.shape == [1, small.adain_size]

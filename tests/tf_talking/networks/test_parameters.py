@@ -24,9 +24,7 @@ SMALL = ModelConfig(image_size=64, min_channels=8, max_channels=32)  # with both
 )
 def test_counts_are_those_of_the_networks(changed):
     config = dataclasses.replace(SMALL, **changed)
-    generator, embedder, features = (
-        network(config) for network in (Generator, Embedder, DiscriminatorFeatures)
-    )
+    generator, embedder, features = (network(config) for network in (Generator, Embedder, DiscriminatorFeatures))
     assert count_parameters(config) == {
         "generator_with_projection": count(generator.trainable_weights),
         "projection": count(generator.projection.trainable_weights),

@@ -21,9 +21,7 @@ def test_second_run_makes_only_what_is_missing(tmp_path, monkeypatch):
 
 
 def test_other_length_in_an_existing_folder_is_an_error(tmp_path):
-    folder.make_dataset(
-        folder.open_writer(tmp_path, 64), folder.list_jobs(range(1), 1, 2, 64, 0), 1
-    )
+    folder.make_dataset(folder.open_writer(tmp_path, 64), folder.list_jobs(range(1), 1, 2, 64, 0), 1)
     jobs = folder.list_jobs(range(1), 1, 3, 64, 0)
     with pytest.raises(ValueError, match="2 frames, asked for are 3"):
         folder.make_dataset(folder.open_writer(tmp_path, 64), jobs, 1)

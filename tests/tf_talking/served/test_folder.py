@@ -34,11 +34,7 @@ def test_later_models_lie_where_the_server_sees_the_first(tmp_path):
     ServingFolder(tmp_path).publish("person_ann", write("b"))
     ServingFolder(tmp_path, base_path="/elsewhere").publish("person_bob", write("c"))
     listed = ServingFolder(tmp_path).read_models_config().model_config_list.config
-    assert [model.base_path for model in listed] == [
-        "/models/generator",
-        "/models/person_ann",
-        "/elsewhere/person_bob",
-    ]
+    assert [model.base_path for model in listed] == ["/models/generator", "/models/person_ann", "/elsewhere/person_bob"]
 
 
 def test_without_a_base_path_the_folder_is_called_by_its_absolute_path(tmp_path):
@@ -75,10 +71,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
 def test_writers_at_once_get_versions_of_their_own(tmp_path):
     folder = ServingFolder(tmp_path)
-    threads = [
-        threading.Thread(target=folder.publish, args=(f"person_{i % 3}", write(str(i))))
-        for i in range(12)
-    ]
+    threads = [threading.Thread(target=folder.publish, args=(f"person_{i % 3}", write(str(i)))) for i in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:

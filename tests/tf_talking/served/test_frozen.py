@@ -14,18 +14,9 @@ from tf_talking.layers.self_attention import SelfAttention
 from tf_talking.layers.spectral_norm import power_iteration
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
-from tf_talking.served.frozen import (
-    RULES,
-    WINOGRAD_CHANNELS,
-    FrozenEmbedder,
-    FrozenGenerator,
-    _Ops,
-    get_rule,
-)
+from tf_talking.served.frozen import RULES, WINOGRAD_CHANNELS, FrozenEmbedder, FrozenGenerator, _Ops, get_rule
 
-CONFIG = ModelConfig(
-    image_size=64, min_channels=8, max_channels=16, generator_bottleneck=8, num_residual_blocks=1
-)
+CONFIG = ModelConfig(image_size=64, min_channels=8, max_channels=16, generator_bottleneck=8, num_residual_blocks=1)
 
 
 def off_start(layer):
@@ -58,10 +49,7 @@ def test_residual_block(device, resample, norm, channels):
     off_start(block)
     ops = _Ops(get_rule(device), "float32")
     x = tf.random.stateless_normal([1, 16, 16, channels], seed=[1, 2])
-    pairs = [
-        tuple(tf.random.stateless_normal([1, channels], seed=[i, j]) for j in range(2))
-        for i in range(2)
-    ]
+    pairs = [tuple(tf.random.stateless_normal([1, channels], seed=[i, j]) for j in range(2)) for i in range(2)]
     expected = block(x, pairs) if norm == "adaptive" else block(x)
     close(ops.residual_block(block, x, iter(pairs)), expected)
 

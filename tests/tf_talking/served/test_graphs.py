@@ -81,21 +81,11 @@ def loaded(networks, tmp_path_factory):
         "targets": landmarks,
         "drawn": to_uint8(landmark_images(CONFIG, tf.constant(landmarks))).numpy(),
         # Five people in one batch.
-        "psi": networks[1]
-        .project(tf.random.stateless_uniform([5, CONFIG.model.embedding_size], seed=[3, 4]))
-        .numpy(),
+        "psi": networks[1].project(tf.random.stateless_uniform([5, CONFIG.model.embedding_size], seed=[3, 4])).numpy(),
     }
     np.savez(folder / "inputs.npz", **inputs)
     subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-c",
-            LOADER,
-            str(folder),
-            str(folder / "inputs.npz"),
-            str(folder / "outputs.npz"),
-        ],
+        [sys.executable, "-I", "-c", LOADER, str(folder), str(folder / "inputs.npz"), str(folder / "outputs.npz")],
         check=True,
         cwd=folder,
         timeout=300,
@@ -115,9 +105,7 @@ def test_generator_equals_keras_within_one_level(networks, loaded):
 def test_embedder_equals_keras(networks, loaded):
     _, inputs, outputs = loaded
     embedder, generator = networks
-    embedding = embedder.embed(
-        to_float(inputs["frames"]), landmark_images(CONFIG, tf.constant(inputs["landmarks"]))
-    )
+    embedding = embedder.embed(to_float(inputs["frames"]), landmark_images(CONFIG, tf.constant(inputs["landmarks"])))
     bounds.assert_close(outputs["embedding"], embedding, fraction=bounds.NETWORK)
     adain_params = generator.project(embedding)
     bounds.assert_close(outputs["adain_params"], adain_params, fraction=bounds.NETWORK)
@@ -125,9 +113,7 @@ def test_embedder_equals_keras(networks, loaded):
 
 def test_animate_is_rasteriser_generator_and_jpeg(loaded):
     _, _, outputs = loaded
-    expected = np.stack(
-        [tf.io.decode_jpeg(tf.io.encode_jpeg(f, quality=95)) for f in outputs["frames"]]
-    )
+    expected = np.stack([tf.io.decode_jpeg(tf.io.encode_jpeg(f, quality=95)) for f in outputs["frames"]])
     np.testing.assert_array_equal(outputs["jpeg"], expected)
 
 
@@ -159,15 +145,12 @@ def test_rows_that_do_not_belong_together_are_refused(loaded):
     model = tf.saved_model.load(str(loaded[0] / "generator"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="different numbers of rows"):
         model.signatures["animate"](
-            landmarks=tf.constant(loaded[1]["targets"]),
-            adain_params=tf.constant(loaded[1]["psi"][:4]),
+            landmarks=tf.constant(loaded[1]["targets"]), adain_params=tf.constant(loaded[1]["psi"][:4])
         )
 
 
 def test_embed_jpeg_crops_as_preprocessing_does(networks, loaded):
-    photo, points = procedural.render_raw(
-        procedural.Identity.sample(3), procedural.Pose(yaw=10), 200
-    )
+    photo, points = procedural.render_raw(procedural.Identity.sample(3), procedural.Pose(yaw=10), 200)
     png = cv2.imencode(".png", photo[..., ::-1])[1].tobytes()
     model = tf.saved_model.load(str(loaded[0] / "embedder"))
     answer = model.signatures["embed_jpeg"](
@@ -176,8 +159,7 @@ def test_embed_jpeg_crops_as_preprocessing_does(networks, loaded):
     )
     frame, moved = crop_frame(photo, points, SIZE)
     expected = model.signatures["serving_default"](
-        frames=tf.constant(frame[np.newaxis, np.newaxis]),
-        landmarks=tf.constant(moved[np.newaxis, np.newaxis]),
+        frames=tf.constant(frame[np.newaxis, np.newaxis]), landmarks=tf.constant(moved[np.newaxis, np.newaxis])
     )
     np.testing.assert_allclose(
         answer["embedding"],
@@ -191,9 +173,7 @@ def test_embed_jpeg_crops_as_preprocessing_does(networks, loaded):
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 @pytest.mark.parametrize("dtype", [pytest.param("bfloat16", marks=pytest.mark.bfloat16), "float16"])
 def test_reduced_precision_is_measured_and_recorded(networks, tmp_path, device, dtype):
-    save_generator(
-        tmp_path / "1", CONFIG, networks[1], device=device, dtype=dtype, batch_sizes=(1, 2)
-    )
+    save_generator(tmp_path / "1", CONFIG, networks[1], device=device, dtype=dtype, batch_sizes=(1, 2))
     facts = json.loads((tmp_path / "1" / METADATA_FILE).read_text())
     assert (facts["dtype"], facts["device"]) == (dtype, device)
     assert 30 < facts["psnr_to_float32"] < 80
@@ -201,9 +181,7 @@ def test_reduced_precision_is_measured_and_recorded(networks, tmp_path, device, 
     landmarks = sample_landmarks(CONFIG, 2)
     psi = np.repeat(neutral_adain_params(CONFIG.model)[np.newaxis], 2, axis=0)
     drawn = landmark_images(CONFIG, tf.constant(landmarks))
-    answer = model.signatures["serving_default"](
-        landmark_images=to_uint8(drawn), adain_params=tf.constant(psi)
-    )
+    answer = model.signatures["serving_default"](landmark_images=to_uint8(drawn), adain_params=tf.constant(psi))
     exact = to_uint8(networks[1](drawn, tf.constant(psi))).numpy()
     assert registry.compute("psnr", exact, answer["frames"].numpy()) > 30
 
@@ -213,6 +191,4 @@ def test_landmarks_that_are_not_finite_are_refused(loaded):
     landmarks = loaded[1]["targets"].copy()
     landmarks[2, 5, 0] = np.nan
     with pytest.raises(tf.errors.InvalidArgumentError, match="landmarks"):
-        model.signatures["animate"](
-            landmarks=tf.constant(landmarks), adain_params=tf.constant(loaded[1]["psi"])
-        )
+        model.signatures["animate"](landmarks=tf.constant(landmarks), adain_params=tf.constant(loaded[1]["psi"]))

@@ -25,12 +25,7 @@ def nano(scheme: str = "ibug68"):
     """As small as the networks go: these tests are about files, not about pictures."""
     tiny = get_preset("tiny")
     model = dataclasses.replace(
-        tiny.model,
-        image_size=SIZE,
-        min_channels=8,
-        max_channels=16,
-        num_residual_blocks=1,
-        attention=False,
+        tiny.model, image_size=SIZE, min_channels=8, max_channels=16, num_residual_blocks=1, attention=False
     )
     landmarks = dataclasses.replace(tiny.landmarks, scheme=scheme)
     return dataclasses.replace(tiny, name="nano", model=model, landmarks=landmarks)
@@ -88,9 +83,7 @@ def _frames(inputs) -> int:
 
 def test_faces_are_inside_the_picture_and_psi_is_neutral(models):
     animate = [
-        request
-        for request in requests_in(models / "generator")
-        if request.model_spec.signature_name == "animate"
+        request for request in requests_in(models / "generator") if request.model_spec.signature_name == "animate"
     ]
     request = animate[warmup.BATCH_SIZES["gpu"].index(2)]
     landmarks = tf.make_ndarray(request.inputs["landmarks"])
@@ -129,9 +122,7 @@ def signature(**inputs):
 @pytest.mark.parametrize("scheme", ["ibug68", "ibug68_gaze"])
 def test_whole_photos_are_jpeg_files_with_landmarks_in_their_pixels(scheme):
     points = get_scheme(scheme).num_points
-    embed_jpeg = signature(
-        images=(tf.string, [None, None]), landmarks=(tf.float32, [None, None, points, 2])
-    )
+    embed_jpeg = signature(images=(tf.string, [None, None]), landmarks=(tf.float32, [None, None, points, 2]))
     requests = list(warmup.warmup_requests({"embed_jpeg": embed_jpeg}, nano(scheme), [1]))
     assert len(requests) == len(warmup.FRAMES_PER_PERSON)
     for request, count in zip(requests, warmup.FRAMES_PER_PERSON, strict=True):

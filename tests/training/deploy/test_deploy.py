@@ -82,12 +82,8 @@ def test_batch_can_be_split_over_all_gpus(job, container, script):
 def test_flags_exist(script, repo_root):
     used = re.findall(r"--(\w+)", script[script.index("training.meta_train") :])
     assert {"strategy", "dataset", "run", "preset"} <= set(used)
-    program = (
-        "import json, training.meta_train as m; m.define_flags(); print(json.dumps(list(m.FLAGS)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=repo_root, capture_output=True, text=True, timeout=120
-    )
+    program = "import json, training.meta_train as m; m.define_flags(); print(json.dumps(list(m.FLAGS)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=repo_root, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     known = set(json.loads(done.stdout.splitlines()[-1]))
     assert sorted(set(used) - known) == []
@@ -105,9 +101,7 @@ def test_start_script_makes_tf_config(manifests, pod, container, script, tmp_pat
         "NUM_WORKERS": str(workers),
         "JOB_COMPLETION_INDEX": str(index),
     }
-    process = subprocess.Popen(
-        ["/bin/bash", "-c", script], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(["/bin/bash", "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     number, config, *arguments = output.splitlines()
@@ -119,10 +113,7 @@ def test_start_script_makes_tf_config(manifests, pod, container, script, tmp_pat
     (port,) = (entry["port"] for entry in manifests[0]["spec"]["ports"])
     assert [entry["containerPort"] for entry in container["ports"]] == [port]
     hosts = [f"{job}-{i}.{service}:{port}" for i in range(workers)]
-    assert json.loads(config) == {
-        "cluster": {"worker": hosts},
-        "task": {"type": "worker", "index": index},
-    }
+    assert json.loads(config) == {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
 
 
 def test_script_stops_without_its_index(script, tmp_path):

@@ -47,9 +47,7 @@ def write(path, ff, videos=VIDEOS, methods=(NEAREST, FF), metrics=("l1",), holdo
     values = {NEAREST: NEAREST_L1, FF: ff, FT: ff}
     for video in videos:
         rows = [
-            make_row(facts, Measurement("l1", values[m][video] / t, 2), m, t, video)
-            for m in methods
-            for t in (1, 8)
+            make_row(facts, Measurement("l1", values[m][video] / t, 2), m, t, video) for m in methods for t in (1, 8)
         ]
         used = {
             "holdout": list(holdout),
@@ -84,10 +82,7 @@ def table_rows(text, heading):
 def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluations")
     methods = (NEAREST, FF, FT)
-    return {
-        "first": write(folder / "first", FIRST_L1),
-        "second": write(folder / "second", SECOND_L1, methods=methods),
-    }
+    return {"first": write(folder / "first", FIRST_L1), "second": write(folder / "second", SECOND_L1, methods=methods)}
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,7 @@ def folder(tmp_path):
     folder = EvaluationFolder(tmp_path)
     folder.start({})
     for video_id in "ab":
-        stop = {
-            "curves": {"ft": FT[video_id], "knee": KNEE[video_id]},
-            "best": {"knee": BEST[video_id]},
-        }
+        stop = {"curves": {"ft": FT[video_id], "knee": KNEE[video_id]}, "best": {"knee": BEST[video_id]}}
         seconds = {"ft": 10.0, "knee": 2.0 + 2 * (video_id == "b")}
         frames = {"stops": {8: stop}, "seconds": {8: seconds}}
         folder.write_video(video_id, [], frames, np.zeros((4, 4, 3), np.uint8), {})

@@ -49,9 +49,7 @@ def test_few_shot_frames_of_the_persons_next_video():
 
 
 def entry(video_id, identity, num_frames=100, position=0):
-    return ManifestEntry(
-        video_id, video_id, identity, ACCEPTED, shard="s", position=position, num_frames=num_frames
-    )
+    return ManifestEntry(video_id, video_id, identity, ACCEPTED, shard="s", position=position, num_frames=num_frames)
 
 
 @pytest.fixture

@@ -36,9 +36,7 @@ def test_a_line_says_what_was_measured_on_what(evaluation_facts):
     }
 
 
-@pytest.mark.parametrize(
-    "value, written", [(math.inf, "inf"), (-math.inf, "-inf"), (math.nan, None), (0.25, 0.25)]
-)
+@pytest.mark.parametrize("value, written", [(math.inf, "inf"), (-math.inf, "-inf"), (math.nan, None), (0.25, 0.25)])
 def test_infinite_and_missing_values_survive_the_file(evaluation_facts, value, written):
     measured = Measurement("psnr", value, 4)
     row = make_row(evaluation_facts, measured, "ff", 1, "a", low=math.nan, high=math.nan)

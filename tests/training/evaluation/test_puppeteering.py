@@ -55,14 +55,9 @@ def make(learned, methods, drivers, evaluation_facts, mean_colour):
     return puppeteering
 
 
-def test_each_photo_is_driven_by_all_and_a_killed_job_goes_on(
-    make, methods, mean_colour, drivers, people, tmp_path
-):
+def test_each_photo_is_driven_by_all_and_a_killed_job_goes_on(make, methods, mean_colour, drivers, people, tmp_path):
     folder = DatasetFolder.open(people)
-    faces = {
-        f"p{i}.jpg": Driver.read(folder, entry, np.arange(1))
-        for i, entry in enumerate(folder.accepted[3:5])
-    }
+    faces = {f"p{i}.jpg": Driver.read(folder, entry, np.arange(1)) for i, entry in enumerate(folder.accepted[3:5])}
     photos = [tmp_path / name for name in ("p0.jpg", "wall.jpg", "p1.jpg")]
     asked = []
 

@@ -75,10 +75,7 @@ def test_stopped_evaluation_goes_on_to_the_same_results(make, parts, tmp_path):
     assert kept.stat().st_mtime_ns == before
     assert len(list(resumed.output.videos.iterdir())) == 3
     for name in ("results.jsonl", "cross.jsonl"):
-        lines = [
-            [json.loads(line) for line in (tmp_path / folder / name).read_text().splitlines()]
-            for folder in "ab"
-        ]
+        lines = [[json.loads(line) for line in (tmp_path / folder / name).read_text().splitlines()] for folder in "ab"]
         for a, b in zip(*lines, strict=True):
             del a["time"], b["time"]
             assert a == b
@@ -112,9 +109,7 @@ def test_features_of_every_method_are_kept_for_fid(make, parts, tmp_path):
     np.testing.assert_allclose(found[REAL], evaluation.metrics.features(truth))
 
 
-def test_every_person_is_driven_by_all_others_and_ranked(
-    make, methods, mean_colour, parts, tmp_path
-):
+def test_every_person_is_driven_by_all_others_and_ranked(make, methods, mean_colour, parts, tmp_path):
     folder, videos = parts
     evaluation = make(tmp_path, with_fid=False)
     evaluation.run(videos)

@@ -51,9 +51,7 @@ def test_cell_of_a_difference_counts_who_is_better(metric, better):
     cell = difference_cell(metric, np.array([0.1, -0.2, math.nan, 0.4]), 0)
     assert cell.startswith("+0.1 [-0.2, +0.4], ") and cell.endswith(f" {better}/3")
     assert difference_cell(metric, np.array([math.nan]), 0) == "–"
-    assert (
-        difference_cell(metric, np.array([0.5]), 0) == "+0.5, " + ("0/1", "1/1")[metric == "ssim"]
-    )
+    assert difference_cell(metric, np.array([0.5]), 0) == "+0.5, " + ("0/1", "1/1")[metric == "ssim"]
 
 
 def test_differences_are_of_the_same_videos():

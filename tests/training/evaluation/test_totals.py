@@ -23,17 +23,13 @@ def test_means_and_intervals_over_videos(folder, evaluation_facts, write_video):
 
 def test_fid_is_taken_over_the_frames_of_all_videos(folder, evaluation_facts, write_video):
     generator = np.random.default_rng(0)
-    features = [
-        {key: generator.normal(size=(4, 3)) for key in (REAL, "ff 1", "ft 1")} for _ in range(3)
-    ]
+    features = [{key: generator.normal(size=(4, 3)) for key in (REAL, "ff 1", "ft 1")} for _ in range(3)]
     for number, own in enumerate(features):
         write_video(folder, f"v{number}", 0.5, own)
     rows = over_all_videos(folder.read(["v0", "v1", "v2"]), evaluation_facts, ["fid"])
     for row, key in zip(rows, ("ff 1", "ft 1"), strict=True):
         real, fake = (np.concatenate([f[k] for f in features]) for k in (REAL, key))
-        expected = fid.frechet_distance(
-            *fid.feature_statistics(real), *fid.feature_statistics(fake)
-        )
+        expected = fid.frechet_distance(*fid.feature_statistics(real), *fid.feature_statistics(fake))
         assert row["value"] == pytest.approx(expected)
         assert row["n"] == 12 and math.isnan(row["low"])
         assert row["source"] == "inception.npz"

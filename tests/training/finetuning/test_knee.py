@@ -37,9 +37,7 @@ def counted(values, **options):
     model = Counter()
     model.compile(run_eagerly=True)
     options = {"every": 1, "patience": 2, "tolerance": 0.01, **options}
-    callback = StopAtKnee(
-        lambda model: {"l1": values[int(model.epochs)]}, lambda model: [model.epochs], **options
-    )
+    callback = StopAtKnee(lambda model: {"l1": values[int(model.epochs)]}, lambda model: [model.epochs], **options)
     model.fit(np.zeros((1, 1)), epochs=len(values) - 1, verbose=0, callbacks=[callback])
     return model, callback
 
@@ -66,9 +64,7 @@ def test_where_the_knee_is(values, higher_is_better, past):
 def test_it_stops_and_gives_back_the_best_weights():
     model, callback = counted([5.0, 4.0, 3.0, 3.5, 3.6, 1.0, 1.0])
     assert callback.best_epoch == 2 and float(model.epochs) == 2.0
-    assert callback.curve == [
-        {"epoch": n, "l1": v} for n, v in enumerate([5.0, 4.0, 3.0, 3.5, 3.6])
-    ]
+    assert callback.curve == [{"epoch": n, "l1": v} for n, v in enumerate([5.0, 4.0, 3.0, 3.5, 3.6])]
 
 
 def test_best_weights_of_a_fit_that_goes_to_its_end():

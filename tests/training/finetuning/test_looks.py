@@ -42,9 +42,6 @@ def test_real_frames_are_recognised_once():
     held_out = PersonFrames(real, np.zeros((2, 68, 2), np.float32), "red")
     fakes = [np.full((2, 8, 8, 3), c, np.uint8) for c in ((200, 100, 100), (100, 200, 100))]
     measure = measure_on(held_out, ["csim"], {"recogniser": recogniser})
-    found = [
-        measure(types.SimpleNamespace(predict_on_batch=lambda _, f=fake: f))["csim"]
-        for fake in fakes
-    ]
+    found = [measure(types.SimpleNamespace(predict_on_batch=lambda _, f=fake: f))["csim"] for fake in fakes]
     assert found == [pytest.approx(1.0), pytest.approx(0.0)]
     assert seen == [real.mean(), fakes[0].mean(), fakes[1].mean()]

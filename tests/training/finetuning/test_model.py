@@ -71,10 +71,7 @@ def test_updates_touch_what_the_paper_says(learned, photos):
     def state(variables):
         return [v.numpy() for v in variables]
 
-    sides = (
-        [*model.generator.variables, model.adain_params],
-        [*model.features.variables, model.w, model.bias],
-    )
+    sides = ([*model.generator.variables, model.adain_params], [*model.features.variables, model.w, model.bias])
     before = [state(side) for side in sides]
     update = model._update.value
     result = update.first(batch_of(photos), tf.constant(1.0))
@@ -267,8 +264,7 @@ def test_killed_job_goes_on_to_the_same_weights(learned, photos, tmp_path):
     assert int(resumed.generator_optimizer.iterations) == 6
     optimizers = ("generator_optimizer", "discriminator_optimizer")
     variables = [
-        [*m.weights, *(v for o in optimizers for v in getattr(m, o).variables)]
-        for m in (undisturbed, resumed)
+        [*m.weights, *(v for o in optimizers for v in getattr(m, o).variables)] for m in (undisturbed, resumed)
     ]
     for a, b in zip(*variables, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=a.name)

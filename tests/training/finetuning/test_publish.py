@@ -45,9 +45,7 @@ def test_own_generator_is_exported_as_the_shared_one_was(tmp_path, person):
     folder = ServingFolder(tmp_path)
     folder.publish(
         "generator",
-        lambda path: save_generator(
-            path, person.config, person.generator, 80, device="gpu", dtype="bfloat16"
-        ),
+        lambda path: save_generator(path, person.config, person.generator, 80, device="gpu", dtype="bfloat16"),
     )
     publish_person(folder, "ann", person)
     facts = read_metadata(tmp_path / "person_ann/1")
@@ -63,9 +61,7 @@ def test_feed_forward_person_is_a_card_only(tmp_path, person):
 
 def test_source_picture_lies_beside_the_card(tmp_path, person):
     frame = np.full((8, 8, 3), (250, 20, 0), np.uint8)
-    card = publish_person(
-        ServingFolder(tmp_path), "ann", dataclasses.replace(person, source_frame=frame)
-    )
+    card = publish_person(ServingFolder(tmp_path), "ann", dataclasses.replace(person, source_frame=frame))
     assert cv2.imread(str(card.with_suffix(".png")))[0, 0].tolist() == [0, 20, 250]
 
 

@@ -89,9 +89,7 @@ def undisturbed(flags, tmp_path_factory):
     return folder / "run"
 
 
-def test_two_workers_give_the_update_of_one_process(
-    flags, undisturbed, tmp_path, assert_same_weights, pico_config
-):
+def test_two_workers_give_the_update_of_one_process(flags, undisturbed, tmp_path, assert_same_weights, pico_config):
     command = [sys.executable, "-m", "training.meta_train", *flags, f"--run={tmp_path / 'one'}"]
     subprocess.run([*command, "--steps=1", "--strategy=one_device"], check=True, timeout=240)
     assert_same_weights(
@@ -111,9 +109,7 @@ def test_files_are_written_once(undisturbed):
     assert json.loads(start)["replicas"] == 2
 
 
-def test_killed_worker_ends_the_other_and_both_resume_exactly(
-    flags, undisturbed, tmp_path, assert_same_weights
-):
+def test_killed_worker_ends_the_other_and_both_resume_exactly(flags, undisturbed, tmp_path, assert_same_weights):
     run = tmp_path / "run"
     processes = start_workers(flags, run, 1000, tmp_path)
     wait_for_step(run, 3, processes)
@@ -136,9 +132,7 @@ def test_killed_worker_ends_the_other_and_both_resume_exactly(
 
     if stopped < STEPS:
         assert wait(start_workers(flags, run, STEPS, tmp_path)) == [0, 0]
-    assert_same_weights(
-        run / "checkpoints" / f"ckpt-{STEPS}", undisturbed / "checkpoints" / f"ckpt-{STEPS}"
-    )
+    assert_same_weights(run / "checkpoints" / f"ckpt-{STEPS}", undisturbed / "checkpoints" / f"ckpt-{STEPS}")
 
 
 @pytest.mark.parametrize(

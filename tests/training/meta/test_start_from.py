@@ -80,8 +80,7 @@ def test_networks_come_along_and_steps_begin_anew(old, other_losses, nano_batch)
 
 
 @pytest.mark.parametrize(
-    ("change", "num_videos"),
-    [({"data_hash": "def"}, 5), ({"num_videos": 3}, 3), ({"excluded_identities": ["bob"]}, 5)],
+    ("change", "num_videos"), [({"data_hash": "def"}, 5), ({"num_videos": 3}, 3), ({"excluded_identities": ["bob"]}, 5)]
 )
 def test_w_begins_anew_with_other_videos(old, pico_config, change, num_videos):
     run, before = old
@@ -139,9 +138,7 @@ def test_other_networks_are_refused(old, pico_config):
         StartFrom.find(str(old[0].path), thicker, FACTS)
 
 
-def test_the_program_starts_from_a_run_and_goes_on_without_it(
-    old, pico_config_file, people, tmp_path
-):
+def test_the_program_starts_from_a_run_and_goes_on_without_it(old, pico_config_file, people, tmp_path):
     """E hardly moves at so small a rate; the resumed run needs the old one no more."""
     source = tmp_path / "source"
     source.mkdir()
@@ -180,11 +177,7 @@ def test_the_program_starts_from_a_run_and_goes_on_without_it(
 
     def kernel(prefix):
         reader = tf.train.load_checkpoint(str(prefix))
-        names = sorted(
-            n
-            for n in reader.get_variable_to_shape_map()
-            if n.startswith("embedder/") and "kernel" in n
-        )
+        names = sorted(n for n in reader.get_variable_to_shape_map() if n.startswith("embedder/") and "kernel" in n)
         return [reader.get_tensor(name) for name in names]
 
     ours, theirs = kernel(run / "checkpoints/ckpt-1"), kernel(source / "ckpt-2")

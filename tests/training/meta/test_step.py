@@ -19,9 +19,7 @@ ONE = tf.constant(1.0)
 
 def make_trainer(config, strategy=None, **options):
     keras.utils.set_random_seed(7)
-    return MetaTrainer(
-        config, NUM_VIDEOS, dict, strategy or tf.distribute.get_strategy(), StepOptions(**options)
-    )
+    return MetaTrainer(config, NUM_VIDEOS, dict, strategy or tf.distribute.get_strategy(), StepOptions(**options))
 
 
 def values(variables):
@@ -81,8 +79,7 @@ def test_gradients_equal_those_of_the_losses_as_written(nano_config, nano_batch)
             losses.content_pixel * tf.reduce_mean(tf.abs(target - fake))
             - losses.adversarial * tf.reduce_mean(score)
             + losses.feature_matching * tf.reduce_mean(matching)
-            + losses.match
-            * tf.reduce_mean(tf.abs(embedding - tf.gather(discriminator.head.w, index)))
+            + losses.match * tf.reduce_mean(tf.abs(embedding - tf.gather(discriminator.head.w, index)))
         )
     expected = tape.gradient(loss, trainer.generator_variables)
     with tf.GradientTape() as tape:
@@ -108,9 +105,7 @@ def test_gradients_equal_those_of_the_losses_as_written(nano_config, nano_batch)
 
 
 def test_match_loss_moves_the_embedder_only(nano_config, nano_batch):
-    losses = dataclasses.replace(
-        nano_config.losses, content_pixel=0.0, adversarial=0.0, feature_matching=0.0
-    )
+    losses = dataclasses.replace(nano_config.losses, content_pixel=0.0, adversarial=0.0, feature_matching=0.0)
     config = dataclasses.replace(nano_config, losses=losses)
     trainer = make_trainer(config)
     networks = (trainer.embedder, trainer.generator, trainer.discriminator)
@@ -156,11 +151,7 @@ def test_checkpoint_has_the_names_that_it_always_had(nano_config, tmp_path):
     optimizers = {f"{side}_optimizer" for side in ("generator", "discriminator", "w")}
     rest = {"step", "episodes", "updates", "config", "_CHECKPOINTABLE_OBJECT_GRAPH"}
     assert {path[0] for path in paths} == networks | optimizers | rest
-    assert {tuple(path[1:2]) for path in paths if path[0] in optimizers} == {
-        ("iterations",),
-        ("m",),
-        ("v",),
-    }
+    assert {tuple(path[1:2]) for path in paths if path[0] in optimizers} == {("iterations",), ("m",), ("v",)}
     assert {"/".join(path[1:]) for path in paths if path[0] == "updates"} == {
         "loss_scale/finite_updates",
         "loss_scale/value",
@@ -208,10 +199,7 @@ def test_ema_follows(stepped):
     trainer, start, _ = stepped
     decay = trainer.config.train.ema_decay
     for before, ema, now in zip(
-        start,
-        trainer.ema_generator.trainable_variables,
-        trainer.generator.trainable_variables,
-        strict=True,
+        start, trainer.ema_generator.trainable_variables, trainer.generator.trainable_variables, strict=True
     ):
         np.testing.assert_allclose(ema, decay * before + (1 - decay) * now, atol=1e-6)
 
@@ -223,9 +211,7 @@ def test_overfits_one_batch(stepped, nano_batch):
     batch = dict(nano_batch)
     for name in ("source_frames", "target_frame"):
         shape = nano_batch[name].shape
-        batch[name] = tf.constant(
-            np.broadcast_to(colours.reshape(4, *[1] * (len(shape) - 2), 3), shape)
-        )
+        batch[name] = tf.constant(np.broadcast_to(colours.reshape(4, *[1] * (len(shape) - 2), 3), shape))
     first = float(trainer.train_step(batch)["error/l1"])
     for _ in range(150):
         last = float(trainer.train_step(batch)["error/l1"])
@@ -336,9 +322,7 @@ def test_recomputation_equals_the_plain_step(eager_step, nano_config, nano_batch
     assert_same_state(ours, fresh)
 
 
-@pytest.mark.parametrize(
-    "precision", [pytest.param("bfloat16", marks=pytest.mark.bfloat16), "float16"]
-)
+@pytest.mark.parametrize("precision", [pytest.param("bfloat16", marks=pytest.mark.bfloat16), "float16"])
 def test_half_precision_stays_close(eager_step, nano_config, nano_batch, precision):
     """Losses of the first pass within 2 %; every weight and loss stays float32."""
     plain = make_trainer(nano_config)
@@ -358,9 +342,7 @@ def test_half_precision_stays_close(eager_step, nano_config, nano_batch, precisi
 
 def test_several_steps_in_one_call_equal_single_ones(nano_config, nano_batch):
     shifted = {k: tf.roll(v, 1, axis=0) for k, v in nano_batch.items()}
-    data = tf.data.Dataset.from_tensors(nano_batch).concatenate(
-        tf.data.Dataset.from_tensors(shifted)
-    )
+    data = tf.data.Dataset.from_tensors(nano_batch).concatenate(tf.data.Dataset.from_tensors(shifted))
     single, several = make_trainer(nano_config), make_trainer(nano_config)
     for batch in data:
         last = single.train_step(batch)
@@ -400,12 +382,7 @@ def test_xla_equals_the_plain_step(nano_config, nano_batch):
     """As one program on one device; on two replicas pass by pass. On a smaller network still: XLA
     compiles for minutes on a CPU."""
     model = dataclasses.replace(
-        nano_config.model,
-        image_size=16,
-        generator_bottleneck=8,
-        embedder_bottleneck=8,
-        max_channels=8,
-        attention=False,
+        nano_config.model, image_size=16, generator_bottleneck=8, embedder_bottleneck=8, max_channels=8, attention=False
     )
     train = dataclasses.replace(nano_config.train, discriminator_steps=1)
     config = dataclasses.replace(nano_config, model=model, train=train)

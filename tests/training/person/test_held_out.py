@@ -17,9 +17,7 @@ def face():
 
 
 def several(count):
-    frames = np.zeros((count, 8, 8, 3), np.uint8) + np.arange(count, dtype=np.uint8).reshape(
-        -1, 1, 1, 1
-    )
+    frames = np.zeros((count, 8, 8, 3), np.uint8) + np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1)
     landmarks = np.zeros((count, 68, 2), np.float32) + np.arange(count).reshape(-1, 1, 1)
     return PersonFrames(frames, landmarks.astype(np.float32), "several")
 

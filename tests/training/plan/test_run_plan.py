@@ -16,13 +16,7 @@ from tf_talking.networks.generator import Generator
 from tf_talking.networks.parameters import count_parameters
 from training.meta.options import StepOptions
 from training.meta.step import MetaTrainer
-from training.plan.activations import (
-    Kept,
-    activation_bytes,
-    down_blocks,
-    generator_blocks,
-    vgg_kept,
-)
+from training.plan.activations import Kept, activation_bytes, down_blocks, generator_blocks, vgg_kept
 from training.plan.memory import estimate_memory
 from training.plan.run_plan import describe, plan_run
 
@@ -115,18 +109,14 @@ def image(config):
 
 def test_kept_by_the_embedder(tiny):
     network = Embedder(tiny)
-    found = kept_by(
-        lambda x, y: ([network(x, y)], network.trainable_weights), image(tiny), image(tiny)
-    )
+    found = kept_by(lambda x, y: ([network(x, y)], network.trainable_weights), image(tiny), image(tiny))
     estimate = sum((block.kept for block in down_blocks(tiny)), Kept()).bytes("float32")
     assert estimate == pytest.approx(found, rel=0.05)
 
 
 def test_kept_by_the_discriminator_features(tiny):
     network = DiscriminatorFeatures(tiny)
-    found = kept_by(
-        lambda x, y: ([network(x, y)[0]], network.trainable_weights), image(tiny), image(tiny)
-    )
+    found = kept_by(lambda x, y: ([network(x, y)[0]], network.trainable_weights), image(tiny), image(tiny))
     estimate = sum((block.kept for block in down_blocks(tiny)), Kept()).bytes("float32")
     assert estimate == pytest.approx(found, rel=0.05)
 
@@ -136,9 +126,7 @@ def test_kept_by_the_generator(tiny, attention):
     config = dataclasses.replace(tiny, attention=attention)
     network = Generator(config)
     psi = tf.TensorSpec([1, config.adain_size])
-    found = kept_by(
-        lambda y, psi: ([network(y, psi)], network.trainable_weights), image(config), psi
-    )
+    found = kept_by(lambda y, psi: ([network(y, psi)], network.trainable_weights), image(config), psi)
     estimate = sum((block.kept for block in generator_blocks(config)), Kept()).bytes("float32")
     assert estimate == pytest.approx(found, rel=0.05)
 
@@ -168,10 +156,7 @@ def test_options_change_what_they_should():
     assert sum(estimate(replicas=8).estimated.values()) == pytest.approx(kept / 8, rel=0.01)
     half = sum(estimate(precision="bfloat16").estimated.values())
     assert 0.5 * kept < half < 0.75 * kept  # norms, frames and L_FM stay float32
-    assert (
-        estimate(precision="bfloat16").exact["weights of E, G, D"]
-        == (plain.exact["weights of E, G, D"])
-    )
+    assert estimate(precision="bfloat16").exact["weights of E, G, D"] == (plain.exact["weights of E, G, D"])
     assert sum(estimate(recompute=True).estimated.values()) < 0.8 * kept
     more = estimate_memory(config, 2000, counts)
     assert more.device - plain.device == 1000 * config.model.embedding_size * 4 * 3

@@ -169,8 +169,6 @@ def test_failing_job_says_why(voxceleb, direct, preprocess, tmp_path):
 def test_without_beam_the_error_says_what_to_install(voxceleb, preprocess, repo_root, tmp_path):
     (tmp_path / "apache_beam.py").write_text("raise ImportError('No module named apache_beam')\n")
     path = os.pathsep.join([str(tmp_path), str(pathlib.Path(repo_root))])
-    result = preprocess(
-        voxceleb, tmp_path / "data", "--runner", "flink", env=os.environ | {"PYTHONPATH": path}
-    )
+    result = preprocess(voxceleb, tmp_path / "data", "--runner", "flink", env=os.environ | {"PYTHONPATH": path})
     assert result.returncode == 2
     assert "pip install -r requirements.txt" in result.stderr

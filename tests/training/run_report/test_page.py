@@ -39,12 +39,10 @@ def run(tmp_path, nano_config):
     (run / "config.json").write_text(to_json(nano_config))
     (run / "run.json").write_text(json.dumps({"data_hash": "abc123", "seed": 7}))
     write_lines(
-        run / "metrics.jsonl",
-        [{"step": s, "loss/generator": 1.0 / s, "score/real": 0.5} for s in range(1, 31)],
+        run / "metrics.jsonl", [{"step": s, "loss/generator": 1.0 / s, "score/real": 0.5} for s in range(1, 31)]
     )
     rows = [
-        {"identity": f"<person {i}>", "video_id": "v", "other_video_id": "w", "other_person": "p"}
-        for i in range(2)
+        {"identity": f"<person {i}>", "video_id": "v", "other_video_id": "w", "other_person": "p"} for i in range(2)
     ]
     heading = heading_height(CELL)
     layout = {"cell": CELL, "heading": heading, "columns": GRID_COLUMNS, "rows": rows}
@@ -223,12 +221,7 @@ def test_moving_average_starts_at_the_first_value():
 
 
 def test_axes_and_groups():
-    assert list(group_metrics(["zeta/a", "score/b", "loss/c", "plain"])) == [
-        "loss",
-        "score",
-        "other",
-        "zeta",
-    ]
+    assert list(group_metrics(["zeta/a", "score/b", "loss/c", "plain"])) == ["loss", "score", "other", "zeta"]
 
     def curve(*values):
         return thin(np.arange(len(values)), np.array(values, float), 500, 0.0)

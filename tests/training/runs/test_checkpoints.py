@@ -84,9 +84,7 @@ def damage(prefix, how):
         os.truncate(index, os.path.getsize(index) // 2)
 
 
-@pytest.mark.parametrize(
-    "how", ["truncated data", "flipped byte", "missing data", "missing index", "truncated index"]
-)
+@pytest.mark.parametrize("how", ["truncated data", "flipped byte", "missing data", "missing index", "truncated index"])
 def test_damaged_newest_falls_back_to_the_one_before(tmp_path, how, caplog):
     save_steps(make(tmp_path), 5, 9)
     damage(str(tmp_path / "ckpt-9"), how)
@@ -228,10 +226,7 @@ t.check_full_disk(sys.argv[1], t.limit_file_size)
 print("passed")
 """
     result = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "checkpoints")],
-        capture_output=True,
-        text=True,
-        timeout=120,
+        [sys.executable, "-c", program, str(tmp_path / "checkpoints")], capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 0 and "passed" in result.stdout, result.stderr
 

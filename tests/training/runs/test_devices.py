@@ -34,9 +34,7 @@ def test_chief(task_type, task_id, cluster, chief):
     strategy = strategy_of(task_type, task_id, cluster)
     assert is_chief(strategy) is chief
     folder = checkpoint_folder(strategy, "gs://bucket/run")
-    assert folder == (
-        "gs://bucket/run" if chief else f"gs://bucket/run/worker_{task_type}_{task_id}"
-    )
+    assert folder == ("gs://bucket/run" if chief else f"gs://bucket/run/worker_{task_type}_{task_id}")
 
 
 def test_one_machine_is_its_own_chief():
@@ -47,14 +45,10 @@ def test_one_machine_is_its_own_chief():
 
 def test_other_workers_save_along_and_leave_nothing(tmp_path):
     value = tf.Variable(3.0)
-    chief = SafeCheckpoints(
-        tf.train.Checkpoint(x=value), tmp_path, strategy=strategy_of("worker", 0, TWO)
-    )
+    chief = SafeCheckpoints(tf.train.Checkpoint(x=value), tmp_path, strategy=strategy_of("worker", 0, TWO))
     assert chief.save(5)
     before = sorted(tmp_path.rglob("*"))
-    other = SafeCheckpoints(
-        tf.train.Checkpoint(x=tf.Variable(0.0)), tmp_path, strategy=strategy_of("worker", 1, TWO)
-    )
+    other = SafeCheckpoints(tf.train.Checkpoint(x=tf.Variable(0.0)), tmp_path, strategy=strategy_of("worker", 1, TWO))
     assert other.restore_newest().endswith("ckpt-5")
     assert float(other.checkpoint.x) == 3.0
     assert other.save(9) is None and other.unsaved == ""

@@ -21,9 +21,7 @@ def test_start_then_continue(tmp_path, nano_config):
 def test_other_config_or_data_is_refused(tmp_path, nano_config):
     folder = RunFolder(tmp_path / "run")
     folder.start(nano_config, {"data_hash": "a"})
-    other = dataclasses.replace(
-        nano_config, losses=dataclasses.replace(nano_config.losses, match=1.0)
-    )
+    other = dataclasses.replace(nano_config, losses=dataclasses.replace(nano_config.losses, match=1.0))
     with pytest.raises(ValueError, match=r"losses.match is 10.0, asked for is 1.0"):
         folder.start(other, {"data_hash": "a"})
     with pytest.raises(ValueError, match="data_hash is 'a', asked for is 'b'"):
@@ -31,9 +29,7 @@ def test_other_config_or_data_is_refused(tmp_path, nano_config):
 
 
 def test_overrides(nano_config):
-    changed = apply_overrides(
-        nano_config, ["train.k_shot=5", "losses.vgg_pooling=average", "model.attention=false"]
-    )
+    changed = apply_overrides(nano_config, ["train.k_shot=5", "losses.vgg_pooling=average", "model.attention=false"])
     assert (changed.train.k_shot, changed.losses.vgg_pooling) == (5, "average")
     assert changed.model.attention is False
     for wrong in ("train.k_shot", "nothing.k_shot=1", "train.k=1", "train.k_shot=many"):

@@ -27,18 +27,11 @@ class Trainer:
         self.step, self.episodes = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
         self.skipped, self.bad_from, self.break_weights_at = 0, None, None
         self.checkpoints = SafeCheckpoints(
-            tf.train.Checkpoint(x=self.x, step=self.step, episodes=self.episodes),
-            folder,
-            max_to_keep=2,
+            tf.train.Checkpoint(x=self.x, step=self.step, episodes=self.episodes), folder, max_to_keep=2
         )
         self.messages = []
         self.hook = Survival(
-            self.checkpoints,
-            every=10,
-            restored=self.restored,
-            keep=(self.episodes,),
-            check_every=1,
-            **options,
+            self.checkpoints, every=10, restored=self.restored, keep=(self.episodes,), check_every=1, **options
         )
         self.batches = iter(range(10_000))
 
@@ -83,11 +76,7 @@ def test_goes_back_and_on_with_the_next_episodes(tmp_path):
     # 40 steps, less the 3 more of the 8 bad episodes that were skipped after going back.
     assert float(trainer.x) == pytest.approx(0.99**37, rel=1e-5)
     assert trainer.messages == [
-        (
-            17,
-            f"5 updates in a row were not finite; went back from step 17 to step 10 "
-            f"({tmp_path}/ckpt-10)",
-        )
+        (17, f"5 updates in a row were not finite; went back from step 17 to step 10 ({tmp_path}/ckpt-10)")
     ]
 
 

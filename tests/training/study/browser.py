@@ -37,9 +37,7 @@ class Browser:
         options.binary_location = program
         for flag in (*_FLAGS, f"--user-data-dir={folder / 'profile'}"):
             options.add_argument(flag)
-        options.add_experimental_option(
-            "prefs", {"download.default_directory": str(self.downloads)}
-        )
+        options.add_experimental_option("prefs", {"download.default_directory": str(self.downloads)})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         # With its path given, Selenium looks for no driver and downloads none.
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(driver))
@@ -59,9 +57,7 @@ class Browser:
 
     def wait(self, condition: str) -> None:
         """Returns as soon as a JavaScript expression is true."""
-        WebDriverWait(self.driver, _TIMEOUT, 0.02).until(
-            lambda _: self.run(condition), f"never true: {condition}"
-        )
+        WebDriverWait(self.driver, _TIMEOUT, 0.02).until(lambda _: self.run(condition), f"never true: {condition}")
 
     def click(self, selector: str) -> None:
         """Clicks with the mouse in the middle of an element, as a person would."""

@@ -24,10 +24,7 @@ def key(keys):
 def test_user_is_the_fraction_of_fakes_found(key, keys, tmp_path):
     """One finds every fake, one those with T = 8, one none."""
     people = {"a": lambda t: True, "b": lambda t: t["t"] == 8, "c": lambda t: False}
-    files = [
-        write_json(tmp_path / f"{name}.json", answers_of(key, name, right))
-        for name, right in people.items()
-    ]
+    files = [write_json(tmp_path / f"{name}.json", answers_of(key, name, right)) for name, right in people.items()]
     answers, refused, copies = collect(files, keys)
     assert not refused and not copies
     rows = {(row["method"], row["t"]): row for row in score(answers, keys)}
@@ -75,14 +72,8 @@ BAD = {
     "a list": (lambda key: "[]", "expected a JSON object"),
     "another program's": (lambda key: '{"format": "x"}', "format: got 'x'"),
     "the key itself": (lambda key: json.dumps(key), "format: got 'tf_talking user study key"),
-    "another study": (
-        lambda key: changed(key, lambda a: a.update(study="0123")),
-        "study: got '0123', the keys",
-    ),
-    "no participant": (
-        lambda key: changed(key, lambda a: a.pop("participant")),
-        "participant: got None",
-    ),
+    "another study": (lambda key: changed(key, lambda a: a.update(study="0123")), "study: got '0123', the keys"),
+    "no participant": (lambda key: changed(key, lambda a: a.pop("participant")), "participant: got None"),
     "no answers": (lambda key: changed(key, lambda a: a.update(answers=[])), "answers: there are"),
     "answers of another kind": (
         lambda key: changed(key, lambda a: a.update(answers=[1])),
@@ -93,9 +84,7 @@ BAD = {
         r"answers\[3\].triplet: 'zz' is not in the key",
     ),
     "picture of another triplet": (
-        lambda key: changed(
-            key, lambda a: a["answers"][1].update(chosen=a["answers"][0]["chosen"])
-        ),
+        lambda key: changed(key, lambda a: a["answers"][1].update(chosen=a["answers"][0]["chosen"])),
         r"answers\[1\].chosen: .* is not of triplet",
     ),
     "a triplet twice": (

@@ -45,9 +45,7 @@ def test_name_of_a_folder_tells_method_and_t(name, condition):
 
 def test_triplet_is_one_person_in_three_sequences(frames):
     triplets = draw_triplets(read_people(frames), 6, seed=0)
-    assert Counter(t.condition for t in triplets) == dict.fromkeys(
-        conditions_of(read_people(frames)), 6
-    )
+    assert Counter(t.condition for t in triplets) == dict.fromkeys(conditions_of(read_people(frames)), 6)
     for triplet in triplets:
         places = [where(file) for file in (triplet.fake, *triplet.real)]
         assert {person for person, _, _ in places} == {triplet.person}

@@ -37,9 +37,7 @@ def test_in_a_graph_of_two_replicas():
         copies, weights = variables([1.0]), variables([3.0])
 
     def step():
-        tf.distribute.get_replica_context().merge_call(
-            lambda strategy: ema.follow(strategy, copies, weights, 0.5)
-        )
+        tf.distribute.get_replica_context().merge_call(lambda strategy: ema.follow(strategy, copies, weights, 0.5))
 
     tf.function(lambda: strategy.run(step), autograph=False)()
     for copy in strategy.experimental_local_results(copies[0]):

@@ -20,8 +20,7 @@ def compute(batch, with_rows=True):
 def test_parts_equal_the_whole(parts, with_rows):
     x = tf.constant([1.0, 2.0, 3.0, 10.0])
     function = tf.function(
-        lambda x: accumulate_parts({"x": x}, parts, lambda part: compute(part, with_rows)),
-        autograph=False,
+        lambda x: accumulate_parts({"x": x}, parts, lambda part: compute(part, with_rows)), autograph=False
     )
     result = function(x)
     assert [float(g) for g in (*result.generator, *result.discriminator)] == [16.0, 32.0]
@@ -35,9 +34,7 @@ def test_parts_equal_the_whole(parts, with_rows):
 
 def test_the_graph_does_not_grow_with_the_parts():
     def size(parts):
-        function = tf.function(
-            lambda x: accumulate_parts({"x": x}, parts, compute), autograph=False
-        )
+        function = tf.function(lambda x: accumulate_parts({"x": x}, parts, compute), autograph=False)
         return len(function.get_concrete_function(tf.TensorSpec([16])).graph.get_operations())
 
     assert size(16) == size(2)

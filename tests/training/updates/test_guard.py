@@ -108,9 +108,7 @@ def test_poisoned_run_goes_back_to_its_checkpoint_and_finishes(pico_config, nano
         trainer.guard.counters.skipped_in_a_row.assign(0)
         return int(trainer.step.numpy())
 
-    survival = Survival(
-        checkpoints, 5, restored, keep=(trainer.episodes,), policy=SkipPolicy(3), check_every=1
-    )
+    survival = Survival(checkpoints, 5, restored, keep=(trainer.episodes,), policy=SkipPolicy(3), check_every=1)
     with StopRequest() as stop:
         assert run_loop(train, 0, 10, [survival], stop) == 10
     assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 6, 7, 8, 9, 10]

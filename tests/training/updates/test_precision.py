@@ -41,9 +41,7 @@ def test_the_paper_and_what_is_asked_for_stay(monkeypatch, lines):
     assert not any("mixed precision" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("capability", "chosen"), [((9, 0), "bfloat16"), ((7, 5), "float32"), (None, "float32")]
-)
+@pytest.mark.parametrize(("capability", "chosen"), [((9, 0), "bfloat16"), ((7, 5), "float32"), (None, "float32")])
 def test_gpus_of_compute_capability_8_multiply_it(monkeypatch, lines, capability, chosen):
     details = {"compute_capability": capability} if capability else {}
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"])

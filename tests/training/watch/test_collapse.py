@@ -65,9 +65,7 @@ class Run:
             optimizer.rate = tf.Variable(optimizer.rate)
         watched = next(episodes(people, config, 99, batch_size=4))
         networks = (config, trainer.embedder, trainer.generator)
-        self.measure = tf.function(
-            functools.partial(measure, *networks, watched, discriminator=trainer.discriminator)
-        )
+        self.measure = tf.function(functools.partial(measure, *networks, watched, discriminator=trainer.discriminator))
         self._variables = variables_of(trainer.checkpoint)
         self._start = [v.numpy() for v in self._variables]
 
@@ -128,9 +126,7 @@ def test_discriminator_wins_over_a_generator_that_lags_behind(run):
 
 
 def test_discriminator_is_killed_by_its_learning_rate(run):
-    run.trainer.discriminator_optimizer.rate.assign(
-        200 * run.config.train.discriminator_learning_rate
-    )
+    run.trainer.discriminator_optimizer.rate.assign(200 * run.config.train.discriminator_learning_rate)
     watchdog = run.train(60)
     assert "discriminator_useless" in watchdog.raised, watchdog.values
     assert "discriminator_saturated" not in watchdog.raised
@@ -168,12 +164,9 @@ def test_w_started_around_zero_kills_the_embedding(frozen):
     w = frozen.trainer.discriminator.head.w
     w.assign(np.random.default_rng(0).uniform(-0.1, 0.1, w.shape))
     watchdog = frozen.train(60)
-    assert {
-        "embedding_dead",
-        "embedding_vanishing",
-        "embedding_same",
-        "embedder_ignored",
-    } <= watchdog.raised, watchdog.values
+    assert {"embedding_dead", "embedding_vanishing", "embedding_same", "embedder_ignored"} <= watchdog.raised, (
+        watchdog.values
+    )
     assert not watchdog.raised & {"output_black", "output_flat", "discriminator_useless"}
 
 

@@ -105,9 +105,7 @@ def test_persons_are_swapped_with_another_video_only(run):
 def test_a_batch_of_one_leaves_out_what_needs_two(run):
     values = run([LIGHT[0]], [0])
     assert not any(n.startswith(("swap", "spread", "embedding_between")) for n in values)
-    assert {"error", "black_fake", "contrast_fake", "embedding_rms", "embedding_within"} <= set(
-        values
-    )
+    assert {"error", "black_fake", "contrast_fake", "embedding_rms", "embedding_within"} <= set(values)
     assert all(np.isfinite(v) for v in values.values())
 
 

@@ -121,11 +121,7 @@ def test_said_once_cleared_and_said_again(tmp_path, caplog):
         judge(watchdog, HEALTHY, 4, start=11)  # cleared at 12
         judge(watchdog, bad, 4, start=15)  # raised again at 16
     lines = [json.loads(line) for line in (tmp_path / "alarms.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["state"]) for line in lines] == [
-        (2, "raised"),
-        (12, "cleared"),
-        (16, "raised"),
-    ]
+    assert [(line["step"], line["state"]) for line in lines] == [(2, "raised"), (12, "cleared"), (16, "raised")]
     assert set(lines[0]) == {"step", "alarm", "state", "message", "value", "threshold"}
     assert lines[0]["alarm"] == "embedder_ignored"
     assert (lines[0]["value"], lines[0]["threshold"]) == (0.001, EAGER.swap)
@@ -200,9 +196,7 @@ def test_hook_looks_every_so_many_steps_at_means():
         looks.append(True)
         return {"watch/swap_to_real": tf.constant(0.5), "watch/swap": tf.constant(float("nan"))}
 
-    watchdog = Watchdog(
-        measure, every=10, thresholds=EAGER, log=lambda step, values: logged.append((step, values))
-    )
+    watchdog = Watchdog(measure, every=10, thresholds=EAGER, log=lambda step, values: logged.append((step, values)))
     for step in range(1, 25):
         active = float("nan") if step == 3 else float(step % 2)  # step 3 was skipped
         watchdog.after_step(step, {"score/active_real": tf.constant(active)})

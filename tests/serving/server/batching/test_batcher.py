@@ -77,12 +77,7 @@ def test_requests_are_put_together_and_taken_apart(make):
 
 
 def test_a_batch_that_is_not_full_starts_after_its_timeout_padded(make):
-    servable = Doubler(
-        max_batch_size=8,
-        max_execution_batch_size=8,
-        allowed_batch_sizes=(4, 8),
-        timeout_seconds=0.02,
-    )
+    servable = Doubler(max_batch_size=8, max_execution_batch_size=8, allowed_batch_sizes=(4, 8), timeout_seconds=0.02)
     submit, _ = make(servable)
     assert values(submit([5, 6])) == [10, 12]
     assert servable.runs == [[5, 6, 5, 5]]  # padded with a row that is known to fit
@@ -97,9 +92,7 @@ def test_a_request_that_does_not_fit_closes_the_open_batch(make):
 
 
 def test_large_requests_are_split(make):
-    servable = Doubler(
-        max_batch_size=10, max_execution_batch_size=4, splitting=True, timeout_seconds=0.02
-    )
+    servable = Doubler(max_batch_size=10, max_execution_batch_size=4, splitting=True, timeout_seconds=0.02)
     submit, _ = make(servable)
     futures = [submit([1]), submit(range(2, 11)), submit([11])]
     assert values(futures[1]) == [2 * x for x in range(2, 11)]
