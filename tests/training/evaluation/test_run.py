@@ -100,7 +100,7 @@ def test_few_shot_frames_of_another_video(make, parts, tmp_path):
 
 
 def test_features_of_every_method_are_kept_for_fid(make, parts, tmp_path):
-    evaluation = make(make, parts, tmp_path)
+    evaluation = make(tmp_path)
     evaluation.run(parts[1][:1])
     video = parts[1][0]
     found = evaluation.output.read([video.entry.video_id])[0].features()
