@@ -17,6 +17,10 @@ def _require(field: str, value: object, known: tuple) -> None:
         raise ValueError(f"config field {field}: got {value!r}, expected one of {list(known)}")
 
 
+# Recognisers whose embedding can stand beside ê → its length.
+IDENTITY_SIZES = {"none": 0, "sface": 128}
+
+
 def _is_power_of_two(n: int) -> bool:
     return n > 0 and n & (n - 1) == 0
 
@@ -43,9 +47,12 @@ class ModelConfig:
     spectral_norm: bool = True
     spectral_norm_on_projection: bool = True  # False: P moves ψ̂ as far as the losses want
     spectral_norm_on_w: bool = False  # makes the gradient of W dense: cost grows with M
+    # A recogniser's embedding of the source frames beside ê, before P; not in the paper.
+    borrowed_identity: str = "none"
 
     def __post_init__(self):
         _require("model.pooling", self.pooling, ("sum_relu", "relu_sum"))
+        _require("model.borrowed_identity", self.borrowed_identity, tuple(IDENTITY_SIZES))
         for field in ("image_size", "embedder_bottleneck", "generator_bottleneck"):
             if not _is_power_of_two(getattr(self, field)):
                 raise ValueError(
@@ -67,6 +74,11 @@ class ModelConfig:
     def embedding_size(self) -> int:
         """N: length of ê, of W's rows and of V's output."""
         return self.plan().last.outputs
+
+    @property
+    def person_size(self) -> int:
+        """Length of what P projects: ê, and behind it the borrowed identity."""
+        return self.embedding_size + IDENTITY_SIZES[self.borrowed_identity]
 
     @property
     def adain_channels(self) -> tuple[int, ...]:
@@ -102,6 +114,7 @@ class LossConfig:
     content_vgg19: float = 1e-2  # for Caffe inputs: 0..255, BGR, mean subtracted
     content_face: float = 2e-3
     content_pixel: float = 0.0  # plain L1 on [-1, 1]; not in the paper, for data without VGG files
+    content_identity: float = 0.0  # 1 - cosine of the face network's embeddings; not in the paper
     face_features: str = "vggface"
     vgg_layers: str = "five"
     vgg_pooling: str = "max"
@@ -112,6 +125,12 @@ class LossConfig:
     match_detach_w: bool = True  # L_MCH moves E only; otherwise W too, in the D update
 
     def __post_init__(self):
+        if self.content_identity and self.face_features != "mobilefacenet":
+            raise ValueError(
+                f"config field losses.content_identity: got {self.content_identity} with "
+                f"face_features {self.face_features!r}, expected 'mobilefacenet': only a "
+                "recogniser gives an embedding to compare"
+            )
         _require("losses.face_features", self.face_features, ("vggface", "mobilefacenet", "none"))
         _require("losses.vgg_layers", self.vgg_layers, ("five", "all"))
         _require("losses.vgg_pooling", self.vgg_pooling, ("max", "average"))
@@ -130,10 +149,15 @@ class TrainConfig:
     adam_beta_2: float = 0.999
     adam_epsilon: float = 1e-5
     ema_decay: float = 0.999
+    ema_warm_up: bool = False  # decay min(ema_decay, (1 + n) / (10 + n)) at the n-th update
     decay_steps: int = 0  # E+G's rate falls to 0 along a cosine over so many updates; 0: constant
+    decay_discriminator: bool = False  # D's rate falls along with it
     mirror: bool = False  # every second episode is mirrored; not in the paper
     stretch: float = 0.0  # see data/augmentation.py; not in the paper
     color_jitter: float = 0.0  # see data/augmentation.py; not in the paper
+    # Not in the paper, whose people all have videos: the share of episodes that are drawn from
+    # people of whom there are only photos, whose sources are changed copies of the target.
+    photo_share: float = 0.0
 
     def __post_init__(self):
         for field in ("k_shot", "batch_size", "discriminator_steps"):
@@ -142,7 +166,7 @@ class TrainConfig:
         for field in ("learning_rate", "discriminator_learning_rate"):
             if not getattr(self, field) > 0.0:
                 raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected above 0")
-        for field, most in (("color_jitter", 1.0), ("stretch", 0.5)):
+        for field, most in (("color_jitter", 1.0), ("stretch", 0.5), ("photo_share", 1.0)):
             if not 0.0 <= getattr(self, field) <= most:
                 raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected 0 to {most:g}")
 
@@ -187,8 +211,10 @@ class Config:
 def config_hash(config: Config) -> str:
     """12 hexadecimal digits over what changes the served graph: the networks and the landmarks."""
     served = {"model": dataclasses.asdict(config.model), "landmarks": dataclasses.asdict(config.landmarks)}
-    # Came later, and is folded at export: people's cards from before stay valid.
+    # Came later; people's cards from before stay valid. The first is folded at export.
     served["model"].pop("spectral_norm_on_projection")
+    if config.model.borrowed_identity == "none":
+        served["model"].pop("borrowed_identity")
     text = json.dumps(served, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

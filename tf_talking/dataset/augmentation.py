@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_talking.landmarks.mirror import mirror as mirrored
 
 # Streams of random numbers beside the one that samples frames.
-_MIRROR, _COLOR, _STRETCH = 1, 2, 3
+_MIRROR, _COLOR, _STRETCH, _COPIES = 1, 2, 3, 4
 
 
 def augment(
@@ -58,6 +58,38 @@ def augment(
     }
 
 
+def change_copies(episode: dict[str, tf.Tensor], number: tf.Tensor, seed: int) -> dict[str, tf.Tensor]:
+    """Sources of a person of one photo: each a copy of it, changed by itself.
+
+    Mirrored or not, turned by up to 0.2 rad, moved by up to 8 % of S, larger or smaller by up to
+    e^0.15, a little recoloured; landmarks likewise. So no source is the target as it is, and what
+    all of them show is the person.
+
+    Args:
+      episode: its sources are the target.
+      number, seed: see `augment`.
+    """
+    frames, landmarks = [], []
+    for index in range(episode["source_frames"].shape[0]):
+        frame = episode["source_frames"][index : index + 1]
+        points = episode["source_landmarks"][index : index + 1]
+        stream = _stream(seed, number, _COPIES + index)
+        draw = tf.random.stateless_uniform([5], stream, -1.0, 1.0)
+        frame, points = tf.cond(
+            draw[0] < 0.0,
+            lambda frame=frame, points=points: mirrored(frame, points),
+            lambda frame=frame, points=points: (frame, points),
+        )
+        size, angle = tf.exp(0.15 * draw[1]), 0.2 * draw[2]
+        a, b = size * tf.cos(angle), size * tf.sin(angle)
+        matrix = tf.stack([[a, -b, 0.16 * draw[3]], [b, a, 0.16 * draw[4]], [0.0, 0.0, 1.0]])
+        frame, points = _transformed(frame, points, matrix)
+        frames.append(_recolored(frame, stream + tf.constant([0, 1 << 40], tf.int64), 0.1))
+        landmarks.append(points)
+    frames = tf.ensure_shape(tf.concat(frames, 0), episode["source_frames"].shape)
+    return episode | {"source_frames": frames, "source_landmarks": tf.concat(landmarks, 0)}
+
+
 def _stream(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
     return tf.stack([tf.constant(seed + (stream << 32), tf.int64), tf.cast(number, tf.int64)])
 
@@ -65,9 +97,14 @@ def _stream(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
 def _stretched(frames: tf.Tensor, landmarks: tf.Tensor, seed: tf.Tensor, limit: float) -> tuple[tf.Tensor, tf.Tensor]:
     draw = tf.random.stateless_uniform([3], seed, -limit, limit)
     width = tf.exp(draw[0])
-    middle = tf.cast(tf.shape(frames)[1] - 1, tf.float32) / 2
-    # Homography of points [x, y, 1] about the middle: width changes by draw[2] between the borders.
+    # Width changes by draw[2] between the borders.
     matrix = tf.stack([[width, draw[1] / 2, 0.0], [0.0, 1 / width, 0.0], [0.0, draw[2] / 4, 1.0]])
+    return _transformed(frames, landmarks, matrix)
+
+
+def _transformed(frames: tf.Tensor, landmarks: tf.Tensor, matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """By a homography [3, 3] of points [x, y, 1] about the middle, ±1 at the borders."""
+    middle = tf.cast(tf.shape(frames)[1] - 1, tf.float32) / 2
     points = tf.pad((landmarks - middle) / middle, [[0, 0], [0, 0], [0, 1]], constant_values=1.0)
     points = tf.linalg.matmul(points, matrix, transpose_b=True)
     points = middle * points[..., :2] / points[..., 2:] + middle

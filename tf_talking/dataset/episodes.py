@@ -15,9 +15,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_talking.dataset.augmentation import augment
+from tf_talking.config.config import IDENTITY_SIZES
+from tf_talking.dataset.augmentation import augment, change_copies
 from tf_talking.dataset.episode_reader import EpisodeReader
-from tf_talking.dataset.videos import leave_out, locate, long_enough, open_alike
+from tf_talking.dataset.videos import check_kinds, leave_out, locate, long_enough, open_alike
 
 MAX_SKIPPED = 99  # damaged records passed over for one episode: more means that hardly any is sound
 
@@ -43,6 +44,8 @@ class EpisodeDataset:
         mirror: bool = False,
         stretch: float = 0.0,
         color_jitter: float = 0.0,
+        photo_share: float = 0.0,
+        borrowed_identity: str = "none",
     ):
         """Opens the folders; shards must be there, and local ones as long as they should be.
 
@@ -59,6 +62,10 @@ class EpisodeDataset:
             epoch's order in its place, and batches tell how many were passed over. A damaged
             video keeps its index either way.
           mirror, stretch, color_jitter: see augmentation.augment.
+          photo_share: of the episodes, from people of whom there are photos instead of a video.
+            One photo is enough: it is the target, and the sources are changed copies of it
+            (augmentation.change_copies). 0: photos are taken for frames of a video.
+          borrowed_identity: the recogniser whose stored embeddings come along.
 
         Raises:
           ValueError: folders do not match, a named identity does not exist, a video is too
@@ -79,10 +86,14 @@ class EpisodeDataset:
         self.data_hash = "+".join(folder.data_hash for folder in opened)
         self.k_shot, self.batch_size, self.seed = k_shot, batch_size, seed
         videos = [(folder, entry) for folder in opened for entry in folder.accepted]
-        videos = long_enough(leave_out(videos, exclude_identities), k_shot + 1, skip_short)
+        videos = leave_out(videos, exclude_identities)
+        videos = long_enough(videos, k_shot + 1, skip_short, copy_photos=photo_share > 0)
+        check_kinds(videos, photo_share)
         self.entries = [entry for _, entry in videos]
         self.on_damage = on_damage
         self._augmentation = {"mirror": mirror, "stretch": stretch, "color_jitter": color_jitter}
+        self._photo_share = photo_share
+        self._identity_size = IDENTITY_SIZES[borrowed_identity]
         self._reader = EpisodeReader(
             locate(videos, skip_damage=on_damage == "skip"),
             k_shot,
@@ -90,6 +101,8 @@ class EpisodeDataset:
             self.info.image_size,
             self.info.num_points,
             max_skipped=MAX_SKIPPED if on_damage == "skip" else 0,
+            identity_size=self._identity_size,
+            photo_share=photo_share,
         )
 
     @property
@@ -137,7 +150,8 @@ class EpisodeDataset:
         Yields dicts, where b = B / num_replicas:
             source_frames uint8 [b, K, S, S, 3], source_landmarks float32 [b, K, P, 2],
             target_frame uint8 [b, S, S, 3], target_landmarks float32 [b, P, 2],
-            video_index int32 [b]; with on_damage="skip" also
+            video_index int32 [b]; with borrowed_identity also
+            source_identity float32 [b, K, I]; with on_damage="skip" also
             skipped int32 [b], the damaged records that were passed over to make the episode.
 
         Raises:
@@ -155,6 +169,11 @@ class EpisodeDataset:
             episode = self._reader.decode(number, draft)
             if self.on_damage == "raise":
                 del episode["skipped"]
+            photos = episode.pop("photos")
+            if not self._identity_size:
+                del episode["source_identity"]
+            if self._photo_share:
+                episode = tf.cond(photos, lambda: change_copies(episode, number, self.seed), lambda: episode)
             return augment(episode, number, seed=self.seed, **self._augmentation)
 
         dataset = tf.data.Dataset.range(np.iinfo(np.int64).max // self.batch_size).map(number)

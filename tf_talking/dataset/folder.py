@@ -31,6 +31,7 @@ class DatasetInfo:
     scheme: str
     num_points: int
     format_version: int = records.FORMAT_VERSION
+    borrowed_identity: str = "none"  # the recogniser whose embeddings stand beside the frames
 
     def check_made_for(self, config: Config) -> None:
         """Raises ValueError, naming the field, where a model of `config` can not take them."""
@@ -44,6 +45,12 @@ class DatasetInfo:
                     f"dataset: its {name} is {found!r}, the model's config has {wanted!r}; "
                     f"preprocess with {name}={wanted}, or take a config with {found!r}"
                 )
+        wanted = config.model.borrowed_identity
+        if wanted not in ("none", self.borrowed_identity):
+            raise ValueError(
+                f"--dataset: it holds no embeddings of {wanted!r}, from which the model's config "
+                f"borrows identity; preprocess again with --borrowed_identity={wanted}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +68,7 @@ class ManifestEntry:
     num_frames: int = 0
     rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)  # reason: count
     rejected_clips: dict[str, str] = dataclasses.field(default_factory=dict)  # file: reason
+    kind: str = records.VIDEO  # or PHOTOS
 
 
 def rejected_entry(
@@ -92,6 +100,7 @@ def accepted_entry(record: records.VideoRecord, shard: str, position: int, offse
         record.num_frames,
         dict(record.rejected_frames),
         dict(record.rejected_clips),
+        record.kind,
     )
 
 

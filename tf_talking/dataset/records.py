@@ -13,6 +13,10 @@
     rejected_frames  bytes           JSON {reason: count}: frames of the source that are not here
     rejected_clips   bytes           JSON {file: reason}: clips of the video that are not here;
                                      may be missing
+    kind             bytes           "video", or "photos": of one person, of different days;
+                                     missing: "video"
+    identity_vectors float [N*I]     a recogniser's embedding of each frame's face (dataset.json
+                                     says whose); may be missing
 
 Records hold landmarks, never drawn images: the one rasteriser draws them in training and in the
 served graph alike. TensorFlow is imported by the functions that need it and not by this module.
@@ -26,6 +30,7 @@ import numpy as np
 from tf_talking.media import jpeg
 
 FORMAT_VERSION = 1
+VIDEO, PHOTOS = "video", "photos"
 
 _TEXTS = ("video_id", "identity", "source", "detector", "scheme")
 _NUMBERS = ("format_version", "image_size", "num_points")
@@ -40,6 +45,8 @@ class VideoRecord:
       landmarks: float32 [N, P, 2], (x, y) in pixels of the frames.
       rejected_frames: reason -> number of frames of the source that were left out.
       rejected_clips: of a video in several clips, file name -> why it was left out.
+      kind: "video" or "photos".
+      identity_vectors: float32 [N, I], None where no recogniser looked at the frames.
     """
 
     video_id: str
@@ -52,6 +59,8 @@ class VideoRecord:
     source: str
     rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)
     rejected_clips: dict[str, str] = dataclasses.field(default_factory=dict)
+    kind: str = VIDEO
+    identity_vectors: np.ndarray | None = None
 
     @property
     def num_frames(self) -> int:
@@ -82,6 +91,13 @@ def check_record(record: VideoRecord) -> None:
         )
     if not np.isfinite(landmarks).all():
         raise ValueError(f"{where}, landmarks: not all of them are finite")
+    if record.kind not in (VIDEO, PHOTOS):
+        raise ValueError(f"{where}, kind: got {record.kind!r}, expected {VIDEO!r} or {PHOTOS!r}")
+    vectors = record.identity_vectors
+    if vectors is not None and (vectors.ndim != 2 or len(vectors) != record.num_frames):
+        raise ValueError(
+            f"{where}, identity_vectors: got {vectors.shape}, expected one row a frame ({record.num_frames})"
+        )
 
 
 def serialize(record: VideoRecord) -> bytes:
@@ -94,6 +110,10 @@ def serialize(record: VideoRecord) -> bytes:
     if record.rejected_clips:
         feature["rejected_clips"] = _bytes_feature(tf, [json.dumps(record.rejected_clips).encode()])
     feature["frames"] = _bytes_feature(tf, record.frames)
+    feature["kind"] = _bytes_feature(tf, [record.kind.encode()])
+    if record.identity_vectors is not None:
+        vectors = tf.train.FloatList(value=record.identity_vectors.ravel())
+        feature["identity_vectors"] = tf.train.Feature(float_list=vectors)
     feature["landmarks"] = tf.train.Feature(float_list=tf.train.FloatList(value=record.landmarks.ravel()))
     numbers = (FORMAT_VERSION, record.image_size, record.num_points)
     for name, value in zip(_NUMBERS, numbers, strict=True):
@@ -112,8 +132,9 @@ def parse_example(serialized) -> dict:
       serialized: string scalar tensor.
 
     Returns:
-      Tensors by field name: `frames` string [N], `landmarks` float32 [N, P, 2], the others
-      scalars (string or int64).
+      Tensors by field name: `frames` string [N], `landmarks` float32 [N, P, 2],
+      `identity_vectors` float32 [N, I] (I = 0 where there are none), the others scalars (string
+      or int64).
     """
     import tensorflow as tf
 
@@ -122,10 +143,15 @@ def parse_example(serialized) -> dict:
     features["rejected_clips"] = tf.io.FixedLenFeature([], tf.string, default_value="{}")
     features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in _NUMBERS}
     features["frames"] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
-    features["landmarks"] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
+    features["kind"] = tf.io.FixedLenFeature([], tf.string, default_value=VIDEO)
+    for name in ("landmarks", "identity_vectors"):
+        features[name] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
     parsed = tf.io.parse_single_example(serialized, features)
     shape = tf.stack([tf.size(parsed["frames"], tf.int64), parsed["num_points"], 2])
     parsed["landmarks"] = tf.reshape(parsed["landmarks"], shape)
+    rows, vectors = tf.size(parsed["frames"]), parsed["identity_vectors"]
+    columns = tf.size(vectors) // tf.maximum(rows, 1)
+    parsed["identity_vectors"] = tf.reshape(vectors, tf.stack([rows, columns]))
     return parsed
 
 
@@ -150,4 +176,6 @@ def deserialize(serialized: bytes) -> VideoRecord:
         image_size=int(parsed["image_size"]),
         rejected_frames=json.loads(parsed["rejected_frames"]),
         rejected_clips=json.loads(parsed["rejected_clips"]),
+        kind=parsed["kind"].decode(),
+        identity_vectors=parsed["identity_vectors"] if parsed["identity_vectors"].size else None,
     )

@@ -9,6 +9,7 @@ from absl import logging
 from tf_talking.dataset import shards
 from tf_talking.dataset.episode_reader import VideoTable
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
+from tf_talking.dataset.records import PHOTOS, VIDEO
 
 _SHORT_NAMED = 5  # videos named in the message about short ones
 _NAMED_DAMAGE = 3  # shards described in the message about damage
@@ -41,13 +42,17 @@ def leave_out(videos: list[Video], people: Collection[str]) -> list[Video]:
     return [video for video in videos if video[1].identity not in people]
 
 
-def long_enough(videos: list[Video], needed: int, skip_short: bool) -> list[Video]:
-    """The videos of at least `needed` = K+1 frames.
+def long_enough(videos: list[Video], needed: int, skip_short: bool, copy_photos: bool = False) -> list[Video]:
+    """The videos of at least `needed` = K+1 frames; of photos one is enough if `copy_photos`.
 
     Raises:
       ValueError: none is left, or there are shorter ones and `skip_short` is not set.
     """
-    short = [entry for _, entry in videos if entry.num_frames < needed]
+
+    def is_short(entry: ManifestEntry) -> bool:
+        return entry.num_frames < needed and not (copy_photos and entry.kind == PHOTOS)
+
+    short = [entry for _, entry in videos if is_short(entry)]
     names = ", ".join(f"{e.video_id} ({e.num_frames})" for e in short[:_SHORT_NAMED])
     names += ", ..." if len(short) > _SHORT_NAMED else ""
     if short and not skip_short:
@@ -57,10 +62,18 @@ def long_enough(videos: list[Video], needed: int, skip_short: bool) -> list[Vide
         )
     if short:
         logging.warning("%d of %d videos skipped: fewer than %d frames (%s)", len(short), len(videos), needed, names)
-    videos = [video for video in videos if video[1].num_frames >= needed]
+    videos = [video for video in videos if not is_short(video[1])]
     if not videos:
         raise ValueError(f"no video with at least K+1 = {needed} frames is left to sample episodes from")
     return videos
+
+
+def check_kinds(videos: list[Video], photo_share: float) -> None:
+    """Raises ValueError where episodes of photos, or of videos, are wanted and there are none."""
+    kinds = {entry.kind for _, entry in videos}
+    missing = [kind for kind in (VIDEO, PHOTOS) if kind not in kinds]
+    if photo_share and (PHOTOS in missing or (VIDEO in missing and photo_share < 1)):
+        raise ValueError(f"config field train.photo_share: got {photo_share}, but the data holds no {missing[0]}")
 
 
 def locate(videos: list[Video], skip_damage: bool) -> VideoTable:
@@ -86,4 +99,5 @@ def locate(videos: list[Video], skip_damage: bool) -> VideoTable:
         shard=np.array([numbers[shard] for shard, _ in locations], np.int32),
         offset=np.array([offset for _, offset in locations], np.int64),
         num_frames=np.array([entry.num_frames for _, entry in videos], np.int32),
+        photos=np.array([entry.kind == PHOTOS for _, entry in videos]),
     )

@@ -52,7 +52,15 @@ class DatasetWriter:
       entries: manifest entries so far (those of earlier runs included).
     """
 
-    def __init__(self, path: str | os.PathLike, image_size: int, detector: str, scheme: str, num_points: int):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        image_size: int,
+        detector: str,
+        scheme: str,
+        num_points: int,
+        borrowed_identity: str = "none",
+    ):
         """Raises ValueError if the folder holds data of another size, detector or scheme."""
         if paths.is_remote(path):
             raise ValueError(
@@ -60,7 +68,7 @@ class DatasetWriter:
                 "write to a local folder, then copy it"
             )
         self.path = pathlib.Path(path)
-        self.info = DatasetInfo(image_size, detector, scheme, num_points)
+        self.info = DatasetInfo(image_size, detector, scheme, num_points, borrowed_identity=borrowed_identity)
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / INFO_FILE).is_file():
             existing = dataclasses.asdict(read_info(self.path))
@@ -117,6 +125,12 @@ class DatasetWriter:
                     f"record {record.video_id!r}, {field}: got {got!r}, expected {expected!r} "
                     f"as in {self.path / INFO_FILE}"
                 )
+        wanted = self.info.borrowed_identity
+        if (wanted != "none") != (record.identity_vectors is not None):
+            raise ValueError(
+                f"record {record.video_id!r}, identity_vectors: expected those of {wanted!r}, as "
+                f"in {self.path / INFO_FILE}"
+            )
         if record.video_id in known:
             raise ValueError(f"{self.path} already holds a video {record.video_id!r}")
 

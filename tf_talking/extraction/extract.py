@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from tf_talking.dataset.folder import ManifestEntry, rejected_entry
-from tf_talking.dataset.records import VideoRecord
+from tf_talking.dataset.records import PHOTOS, VIDEO, VideoRecord
 from tf_talking.extraction.clips import ReadFrame, open_clips, without_name
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks import crop
@@ -35,6 +35,7 @@ class ExtractSettings:
       min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
       min_face: pixels, longer side of the landmarks' box in the original frame.
       detection_batch: frames that the detector gets at once.
+      borrowed_identity: the recogniser whose embeddings are stored beside the frames, or "none".
     """
 
     image_size: int = 256
@@ -43,6 +44,7 @@ class ExtractSettings:
     min_frames: int = 9
     min_face: int = 64
     detection_batch: int = 1
+    borrowed_identity: str = "none"
 
 
 class _Frames:
@@ -150,7 +152,11 @@ def _do_clips(item: InputItem, detector, settings: ExtractSettings, on_frame) ->
 
 
 def extract(
-    item: InputItem, detector: LandmarkDetector, settings: ExtractSettings, on_frame: Callable[[], None] = lambda: None
+    item: InputItem,
+    detector: LandmarkDetector,
+    settings: ExtractSettings,
+    on_frame: Callable[[], None] = lambda: None,
+    recogniser: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> VideoRecord | ManifestEntry:
     """Makes the record of one input.
 
@@ -160,6 +166,8 @@ def extract(
         faces from frame to frame.
       settings: see there.
       on_frame: called after each frame.
+      recogniser: frames uint8 [N, S, S, 3] and landmarks [N, P, 2] → embeddings [N, I], which
+        are stored beside the frames.
 
     Returns:
       VideoRecord, or the ManifestEntry that says why there is none. Whatever goes wrong with one
@@ -188,15 +196,22 @@ def extract(
     rejected = dict(frames.rejected)
     if complaint is not None:
         return rejected_entry(item.source, item.video_id, item.identity, complaint, rejected, rejected_clips)
+    landmarks = np.stack(frames.landmarks)
+    vectors = None
+    if recogniser:
+        stored = np.stack([jpeg.decode(frame) for frame in frames.jpegs])
+        vectors = recogniser(stored, landmarks).astype(np.float32)
     return VideoRecord(
         video_id=item.video_id,
         identity=item.identity,
         frames=frames.jpegs,
-        landmarks=np.stack(frames.landmarks),
+        landmarks=landmarks,
         image_size=settings.image_size,
         detector=detector.name,
         scheme=detector.scheme,
         source=item.source,
         rejected_frames=rejected,
         rejected_clips=rejected_clips,
+        kind=PHOTOS if item.kind == "photos" else VIDEO,
+        identity_vectors=vectors,
     )

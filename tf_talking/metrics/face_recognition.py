@@ -55,8 +55,9 @@ def load_recogniser(name: str | pathlib.Path, batch_size: int = 32) -> Recognise
     """The function that `csim` needs: frames uint8 [N, H, W, 3], landmarks -> embeddings [N, D].
 
     Args:
-      name: path of a `.keras` or `.onnx` file, or the name of an InsightFace pack ("buffalo_l"),
-        which needs the package `insightface` and downloads the pack on first use.
+      name: path of a `.keras` or `.onnx` file; "sface", which the project brings; or the name of
+        an InsightFace pack ("buffalo_l"), which needs the package `insightface` and downloads the
+        pack on first use.
       batch_size: faces that the network gets at once.
 
     Raises:
@@ -66,7 +67,9 @@ def load_recogniser(name: str | pathlib.Path, batch_size: int = 32) -> Recognise
     """
     path = pathlib.Path(name)
     loaders = {".keras": _load_keras, ".onnx": _load_onnx}
-    if path.suffix not in loaders:
+    if str(name) == "sface":
+        width, embed = _load_sface()
+    elif path.suffix not in loaders:
         width, embed = _load_insightface(str(name))
     elif not path.is_file():
         raise FileNotFoundError(f"recogniser: no file at {path}")
@@ -94,7 +97,7 @@ def _load_keras(path: pathlib.Path):
     return shape[2], lambda faces: model(faces.astype(np.float32), training=False).numpy()
 
 
-def _load_onnx(path: pathlib.Path):
+def _load_onnx(path: pathlib.Path, scale: float = 1 / 127.5, mean: float = 127.5):
     try:
         network = cv2.dnn.readNetFromONNX(str(path))
     except cv2.error as error:
@@ -104,11 +107,17 @@ def _load_onnx(path: pathlib.Path):
         # One by one: published files are often fixed to a batch of one.
         rows = []
         for face in faces:
-            network.setInput(cv2.dnn.blobFromImage(face, 1 / 127.5, mean=(127.5,) * 3))
+            network.setInput(cv2.dnn.blobFromImage(face, scale, mean=(mean,) * 3))
             rows.append(network.forward().reshape(-1).copy())
         return np.stack(rows)
 
     return SIDE, embed
+
+
+def _load_sface():
+    from tf_talking.content import sface  # its file alone: no TensorFlow
+
+    return _load_onnx(sface.FILE, scale=1.0, mean=0.0)  # scaling is inside
 
 
 def _load_insightface(name: str):

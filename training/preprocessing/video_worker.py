@@ -15,6 +15,7 @@ from tf_talking.extraction.extract import ExtractSettings, extract
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.landmarks.detector import LandmarkDetector
 from tf_talking.landmarks.detectors import get_detector
+from tf_talking.metrics.face_recognition import load_recogniser
 
 # VoxCeleb2's development part: 145,520 videos, 2,360 hours at 25 frames a second.
 VOXCELEB2_VIDEOS = 145_520
@@ -39,6 +40,9 @@ class VideoWorker:
         self._spec, self._settings = detector_spec, settings
         self._detectors: dict[bool, LandmarkDetector] = {}
         self.seconds = 0.0
+        self._recogniser = None
+        if settings.borrowed_identity != "none":
+            self._recogniser = load_recogniser(settings.borrowed_identity)
 
     def __call__(self, item: InputItem, on_frame: Callable[[], None] = lambda: None) -> VideoRecord | ManifestEntry:
         """One input -> its record, or the rejected ManifestEntry; see `extract`."""
@@ -46,7 +50,7 @@ class VideoWorker:
         if follow not in self._detectors:
             self._detectors[follow] = get_detector(video=follow, **self._spec)
         start = time.perf_counter()
-        result = extract(item, self._detectors[follow], self._settings, on_frame)
+        result = extract(item, self._detectors[follow], self._settings, on_frame, self._recogniser)
         self.seconds += time.perf_counter() - start
         return result
 

@@ -67,3 +67,19 @@ def test_import_does_not_load_tensorflow(repo_root):
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=repo_root, check=True)
+
+
+def test_kind_and_identity_vectors_come_back():
+    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
+    record = make_record("v", kind=records.PHOTOS, identity_vectors=vectors)
+    back = records.deserialize(records.serialize(record))
+    assert back.kind == "photos"
+    np.testing.assert_array_equal(back.identity_vectors, vectors)
+    plain = records.deserialize(records.serialize(make_record("v")))
+    assert plain.kind == "video" and plain.identity_vectors is None
+
+
+@pytest.mark.parametrize("field, value", [("kind", "film"), ("identity_vectors", np.zeros((3, 4), np.float32))])
+def test_wrong_kind_or_number_of_vectors_names_the_field(field, value):
+    with pytest.raises(ValueError, match=f"record 'v', {field}: got"):
+        records.serialize(make_record("v", **{field: value}))
