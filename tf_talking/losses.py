@@ -72,6 +72,15 @@ def content_loss(real_features: Sequence[tf.Tensor], fake_features: Sequence[tf.
     return _sum_of_l1(real_features, fake_features)
 
 
+def identity_loss(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """1 − cosine of a recogniser's embeddings [B, I], mean; no gradient flows into the real one.
+
+    Not in the paper. The metric is never taken from the same recogniser.
+    """
+    real, fake = (tf.math.l2_normalize(x, axis=-1) for x in (tf.stop_gradient(real), fake))
+    return 1.0 - tf.reduce_mean(tf.reduce_sum(real * fake, axis=-1))
+
+
 def _sum_of_l1(reals: Sequence[tf.Tensor], fakes: Sequence[tf.Tensor]) -> tf.Tensor:
     """Σ mean |real − fake| over pairs, in float32; no gradient flows into the real side."""
 
@@ -83,18 +92,29 @@ def _sum_of_l1(reals: Sequence[tf.Tensor], fakes: Sequence[tf.Tensor]) -> tf.Ten
 
 
 def image_terms(
-    config: LossConfig, content: Mapping[str, Features], real: tf.Tensor, fake: tf.Tensor
+    config: LossConfig,
+    content: Mapping[str, Features],
+    real: tf.Tensor,
+    fake: tf.Tensor,
+    landmarks: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """L_CNT, one entry a network (`content_vgg19`, `content_face`), plus `content_pixel`.
 
     Args:
       config: terms of weight 0 are left out, not computed.
-      content: network name ("vgg19", "face") → function from images to a list of features.
+      content: network name ("vgg19", "face") → function from images to a list of features;
+        "identity" → function from images and landmarks to features, the embedding last.
       real, fake: float32 [B, S, S, 3] in [-1, 1].
+      landmarks: float32 [B, P, 2], of both; "identity" needs them.
     """
     terms = {}
     for name, features in content.items():
-        if getattr(config, f"content_{name}"):
+        if name == "identity":
+            (*reals, known), (*fakes, seen) = features(real, landmarks), features(fake, landmarks)
+            terms["content_identity"] = identity_loss(known, seen)
+            if config.content_face:
+                terms["content_face"] = content_loss(reals, fakes)
+        elif getattr(config, f"content_{name}"):
             terms[f"content_{name}"] = content_loss(features(real), features(fake))
     if config.content_pixel:
         terms["content_pixel"] = tf.reduce_mean(tf.abs(tf.stop_gradient(real) - fake))

@@ -48,6 +48,7 @@ _COUNTS = {
     "checkpoint_every": (1000, "Steps between checkpoints."),
     "watch_every": (500, "Steps between two looks for collapse."),
     "keep_checkpoints": (3, "Newest checkpoints kept."),
+    "held_out_people": (8, "People kept out who are looked at."),
     "max_skipped": (20, "Steps in a row with an update left out, then back to a checkpoint."),
 }
 
@@ -75,6 +76,14 @@ def define_flags() -> None:
         flags.DEFINE_integer(name, default, meaning, lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Seed of weights and episodes.", lower_bound=0)
     flags.DEFINE_list("exclude_identities", [], "People kept out of training; shown in previews.")
+    flags.DEFINE_integer(
+        "held_out_every",
+        0,
+        "Steps between two looks at how feed-forward does on people kept out (of the first "
+        "--dataset); the best checkpoint is kept in the run's best/. 0: none.",
+        lower_bound=0,
+    )
+    flags.DEFINE_string("recogniser", None, "For CSIM in those looks: see training.evaluate. Never the loss's own.")
     flags.DEFINE_bool("dry_run", False, "Print config, parameters, memory and steps; do not train.")
     flags.DEFINE_enum(
         "strategy", "mirrored", STRATEGIES, "Devices: one; all GPUs of this machine; several machines (TF_CONFIG)."

@@ -25,6 +25,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_talking.content.alignment import align_faces
+
 FACE_HEIGHT, FACE_WIDTH = 112, 96
 FACE_REGION = (0.2182, 0.1246, 0.5633, 0.6572)  # x, y, width, height as fractions of S
 FEATURE_LAYERS = ("dw_conv1_prelu", "block4_add", "block11_add", "block14_add", "conv2_prelu")
@@ -84,6 +86,39 @@ def build_mobilefacenet(path: pathlib.Path, image_size: int) -> keras.Model:
     Raises:
       ValueError: the file is no Keras model, or one without the expected input or layers.
     """
+    body = _read_body(path)
+    image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
+    face = FaceRegion(image_size, name="face_region", dtype="float32")(image)
+    # Inference mode: statistics of the batch norms are part of the trained network.
+    features = [feature * FEATURE_SCALE for feature in body(face, training=False)[:-1]]
+    model = keras.Model(image, features, name="mobilefacenet")
+    model.trainable = False
+    return model
+
+
+class AlignedFaces:
+    """The same network on faces that their landmarks align: five activations and the embedding.
+
+    Args:
+      path: the recogniser as a `.keras` file.
+
+    Raises:
+      ValueError: as `build_mobilefacenet` does.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.body = _read_body(path)
+        self.body.trainable = False
+
+    def __call__(self, images: tf.Tensor, landmarks: tf.Tensor) -> list[tf.Tensor]:
+        """RGB float32 [B, S, S, 3] in [-1, 1], landmarks [B, P, 2] → activations, embedding."""
+        faces = align_faces((images + 1.0) * 127.5, landmarks, FACE_WIDTH)
+        *features, embedding = self.body(faces, training=False)
+        return [*(feature * FEATURE_SCALE for feature in features), embedding]
+
+
+def _read_body(path: pathlib.Path) -> keras.Model:
+    """Aligned faces [B, 112, 96, 3], RGB 0..255 → five activations and the embedding."""
     try:
         recogniser = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras reports damaged files by many types of exception
@@ -96,12 +131,4 @@ def build_mobilefacenet(path: pathlib.Path, image_size: int) -> keras.Model:
     if missing:
         raise ValueError(f"{path}: layer missing: {missing[0]}; expected a MobileFaceNet")
     outputs = [recogniser.get_layer(name).output for name in FEATURE_LAYERS]
-    body = keras.Model(recogniser.input, outputs)
-
-    image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
-    face = FaceRegion(image_size, name="face_region", dtype="float32")(image)
-    # Inference mode: statistics of the batch norms are part of the trained network.
-    features = [feature * FEATURE_SCALE for feature in body(face, training=False)]
-    model = keras.Model(image, features, name="mobilefacenet")
-    model.trainable = False
-    return model
+    return keras.Model(recogniser.input, [*outputs, recogniser.output])

@@ -8,6 +8,7 @@ says where its weights came from, for the run's log.
 """
 
 import dataclasses
+import pathlib
 
 import keras
 import tensorflow as tf
@@ -22,14 +23,19 @@ _PUBLISHED = {"vgg19": content_weights.VGG19_FILE, "vggface": content_weights.VG
 
 @dataclasses.dataclass(frozen=True)
 class ContentNetwork:
-    """A frozen feature network. Calling it gives a list of activations, shallow first."""
+    """A frozen feature network. Calling it gives a list of activations, shallow first.
+
+    One that aligns faces takes their landmarks too, and gives the embedding last.
+    """
 
     name: str
-    model: keras.Model
+    model: keras.Model | face_features.AlignedFaces
     weights_source: str  # path and sha256 prefix, or "random"
 
-    def __call__(self, images: tf.Tensor) -> list[tf.Tensor]:
+    def __call__(self, images: tf.Tensor, landmarks: tf.Tensor | None = None) -> list[tf.Tensor]:
         """float32 [B, S, S, 3] in [-1, 1] → list of [B, h, w, c] in the network's precision."""
+        if landmarks is not None:
+            return self.model(images, landmarks)
         return list(self.model(images, training=False))
 
 
@@ -81,15 +87,23 @@ def content_networks_of(
 ) -> dict[str, ContentNetwork]:
     """The networks that have a weight in `config.losses`; see `build_content_networks`."""
     losses = config.losses
-    return build_content_networks(
+    # The recogniser that compares identities sees aligned faces, once for both terms.
+    aligned = losses.content_identity > 0
+    networks = build_content_networks(
         vgg19=vgg19 if losses.content_vgg19 else None,
-        face=losses.face_features if losses.content_face else "none",
+        face=losses.face_features if losses.content_face and not aligned else "none",
         face_weights=face_weights,
         vgg_layers=losses.vgg_layers,
         vgg_pooling=losses.vgg_pooling,
         image_size=config.model.image_size,
         precision=precision,
     )
+    if aligned:
+        path = _recogniser_file(face_weights)
+        source = content_weights.describe(path)
+        model = face_features.AlignedFaces(path)
+        networks["identity"] = ContentNetwork("mobilefacenet", model, source)
+    return networks
 
 
 def _build_vgg(
@@ -108,11 +122,15 @@ def _build_vgg(
 
 
 def _build_mobilefacenet(weights: str | None, image_size: int) -> ContentNetwork:
+    path = _recogniser_file(weights)
+    model = face_features.build_mobilefacenet(path, image_size)
+    return ContentNetwork("mobilefacenet", model, content_weights.describe(path))
+
+
+def _recogniser_file(weights: str | None) -> pathlib.Path:
     if weights in (None, "auto", _RANDOM):
         raise ValueError(
             f"face_weights: got {weights!r}, expected the path of a .keras file: a MobileFaceNet "
             "brings its architecture along and is neither downloaded nor made up"
         )
-    path = content_weights.existing_file(weights, "face_weights", "expected a .keras file")
-    model = face_features.build_mobilefacenet(path, image_size)
-    return ContentNetwork("mobilefacenet", model, content_weights.describe(path))
+    return content_weights.existing_file(weights, "face_weights", "expected a .keras file")

@@ -81,11 +81,11 @@ class Generator(keras.Model):
                 spectral_norm=config.spectral_norm and config.spectral_norm_on_projection,
                 name="projection",
             )
-            self.projection.build((None, config.embedding_size))
+            self.projection.build((None, config.person_size))
         self.built = True
 
     def project(self, embedding):
-        """ê [B, N] → ψ̂ = P·ê, float32 [B, L]."""
+        """ê [B, N], or the person vector where identity is borrowed → ψ̂ = P·ê, float32 [B, L]."""
         return self.projection(embedding)
 
     def call(self, landmark_images, adain_params):

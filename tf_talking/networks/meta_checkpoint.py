@@ -10,11 +10,13 @@ import pathlib
 import tensorflow as tf
 
 from tf_talking.config import Config, from_json
+from tf_talking.networks.bundle import find_bundle, load_bundle
 from tf_talking.networks.checkpoint_files import newest_readable
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.meta_learned import MetaLearned
+from tf_talking.networks.variable_keys import variables_by_key
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -70,13 +72,17 @@ def read_facts(prefix: str) -> CheckpointFacts:
 
 
 def load_meta_learned(path: str | pathlib.Path, with_discriminator: bool = False) -> MetaLearned:
-    """Builds the networks and restores them.
+    """Builds the networks and restores them, from a checkpoint or a bundle (`find_bundle`).
 
     Raises:
+      BundleError: it is a bundle, and not a sound one.
       ValueError: no checkpoint, or it can not be read.
       CheckpointMismatch: a variable of the networks is not in the checkpoint, or the other way
         round, or a shape differs; names the variables.
     """
+    bundle = find_bundle(path)
+    if bundle:
+        return load_bundle(bundle)
     facts = read_facts(find_checkpoint(path))
     prefix, config, shapes = facts.prefix, facts.config, facts.shapes
     networks = {
@@ -99,7 +105,8 @@ def load_meta_learned(path: str | pathlib.Path, with_discriminator: bool = False
 
 
 def _check_matched(prefix: str, shapes: dict, name: str, network) -> None:
-    wanted = {f"{name}/{key}": value for key, value in _keys_of(network).items()}
+    variables = variables_by_key(network)
+    wanted = {f"{name}/{key}": v.shape.as_list() for key, v in variables.items()}
     found = {
         key.removesuffix(_VALUE): list(shape)
         for key, shape in shapes.items()
@@ -115,23 +122,3 @@ def _check_matched(prefix: str, shapes: dict, name: str, network) -> None:
     if problems:
         shown = "; ".join(problems[:5])
         raise CheckpointMismatch(f"{prefix}: {len(problems)} variables of {name} do not match its config: {shown}")
-
-
-def _keys_of(network) -> dict[str, list[int]]:
-    """Checkpoint keys of a network's variables, relative to the network, and their shapes.
-
-    Breadth first, the first path wins: the rule by which TensorFlow names variables it can reach
-    on several paths.
-    """
-    view = tf.train.TrackableView(network)
-    keys, seen, queue = {}, {id(network)}, [("", network)]
-    while queue:
-        path, node = queue.pop(0)
-        if isinstance(node, tf.Variable):
-            keys[path] = node.shape.as_list()
-            continue
-        for name, child in view.children(node).items():
-            if id(child) not in seen:
-                seen.add(id(child))
-                queue.append((f"{path}/{name}" if path else name, child))
-    return keys

@@ -5,11 +5,13 @@ networks. The methods on tensors work inside a `tf.function`.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from tf_talking.config import Config
+from tf_talking.networks import borrowed_identity
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
@@ -35,12 +37,28 @@ class MetaLearned:
     generator: Generator
     discriminator: Discriminator | None = None
 
+    @functools.cached_property
+    def recogniser(self):
+        """Whom identity is borrowed from, or None."""
+        return borrowed_identity.build_recogniser(self.config.model.borrowed_identity)
+
     def embed(self, frames, landmarks) -> tf.Tensor:
-        """K frames [B, K, S, S, 3] and their landmarks [B, K, P, 2] → ê [B, N] (eq. 7)."""
-        return self.embedder.embed(to_float(frames), landmark_images(self.config, landmarks))
+        """K frames [B, K, S, S, 3] and their landmarks [B, K, P, 2] → ê [B, N] (eq. 7).
+
+        Where identity is borrowed, the person vector [B, N + I], which starts with ê.
+        """
+        embedding = self.embedder.embed(to_float(frames), landmark_images(self.config, landmarks))
+        if not self.recogniser:
+            return embedding
+        shape, size = tf.shape(frames), self.config.model.image_size
+        vectors = borrowed_identity.recognise(
+            self.recogniser, tf.reshape(frames, [-1, size, size, 3]), tf.reshape(landmarks, [-1, *landmarks.shape[2:]])
+        )
+        vectors = tf.reshape(vectors, [shape[0], shape[1], vectors.shape[-1]])
+        return borrowed_identity.person_vector(embedding, vectors)
 
     def project(self, embedding) -> tf.Tensor:
-        """ê [B, N] → ψ̂ = P·ê [B, L]."""
+        """What `embed` gives → ψ̂ = P·ê [B, L]."""
         return self.generator.project(embedding)
 
     def draw(self, landmarks, adain_params) -> tf.Tensor:
@@ -48,9 +66,9 @@ class MetaLearned:
         return draw_frames(self.config, self.generator, landmarks, adain_params)
 
     def embed_person(self, frames: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """ê_NEW of T frames [T, S, S, 3] and landmarks [T, P, 2], float32 [N]."""
+        """`embed` of one person's T frames [T, S, S, 3] and landmarks [T, P, 2]: float32 [N]."""
         return self.embed(tf.constant(frames[np.newaxis]), tf.constant(landmarks[np.newaxis]))[0].numpy()
 
     def project_person(self, embedding: np.ndarray) -> np.ndarray:
-        """ψ̂ of one ê, float32 [L]."""
+        """ψ̂ of what `embed_person` gives, float32 [L]."""
         return self.project(embedding[np.newaxis])[0].numpy()

@@ -18,7 +18,7 @@ def count_parameters(config: ModelConfig) -> dict[str, int]:
     width = plan.generator[-1].outputs
     generator, others = _kernels(plan.generator), _other_weights(plan.generator)
     generator.append((9 * width, 3, True))
-    projection = (config.embedding_size, config.adain_size, True)
+    projection = (config.person_size, config.adain_size, True)
     normalized = [*generator, projection] if config.spectral_norm_on_projection else generator
     down, features = (_kernels(blocks) for blocks in (plan.down, (*plan.down, plan.last)))
     counts = {

@@ -21,12 +21,14 @@ import json
 import pathlib
 from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_talking.config import Config, config_hash
 from tf_talking.landmarks.scheme import get_scheme
 from tf_talking.metrics.psnr import psnr
+from tf_talking.networks import borrowed_identity
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
@@ -61,6 +63,7 @@ def save_embedder(
     """
     size, points = config.model.image_size, get_scheme(config.landmarks.scheme).num_points
     network, kernel = FrozenEmbedder(embedder, device), generator.projection.normalized_kernel()
+    lender = borrowed_identity.build_recogniser(config.model.borrowed_identity)
     kernel, bias = kernel.numpy(), generator.projection.bias.numpy()
 
     def vectors(frames, landmarks):
@@ -74,8 +77,13 @@ def save_embedder(
         spec = tf.TensorSpec([config.model.embedding_size], tf.float32)
         found = _by_rows(vectors, rows, spec, device)
         found = tf.reshape(found, [shape[0], shape[1], config.model.embedding_size])
-        embedding = tf.reduce_mean(found, axis=1)
-        return {"embedding": embedding, "adain_params": tf.matmul(embedding, kernel) + bias}
+        person = embedding = tf.reduce_mean(found, axis=1)
+        if lender:
+            spec = tf.TensorSpec([lender.output_shape[-1]], tf.float32)
+            known = _by_rows(lambda *row: borrowed_identity.recognise(lender, *row), rows, spec, device)
+            known = tf.reshape(known, [shape[0], shape[1], lender.output_shape[-1]])
+            person = borrowed_identity.person_vector(embedding, known)
+        return {"embedding": embedding, "adain_params": tf.matmul(person, kernel) + bias}
 
     @tf.function(
         autograph=False,
@@ -110,7 +118,7 @@ def save_embedder(
 
     signatures = {"serving_default": serving_default, "embed_jpeg": embed_jpeg}
     facts = {"kind": "embedder", "dtype": "float32", "device": device}
-    _save(path, config, signatures, facts, batch_sizes)
+    _save(path, config, signatures, facts, batch_sizes, lender)
 
 
 def save_generator(
@@ -225,9 +233,17 @@ def _finite(values: tf.Tensor, name: str) -> tf.Tensor:
     return tf.debugging.check_numerics(values, f"{name}: a value is not finite")
 
 
-def _save(path, config: Config, signatures: dict, facts: dict, batch_sizes: Sequence[int] | None) -> None:
-    path = pathlib.Path(path)
-    tf.saved_model.save(tf.Module(), str(path), signatures=signatures)
+def _save(
+    path,
+    config: Config,
+    signatures: dict,
+    facts: dict,
+    batch_sizes: Sequence[int] | None,
+    lender: keras.Model | None = None,
+) -> None:
+    path, module = pathlib.Path(path), tf.Module()
+    module.lender = lender  # its variables are saved with it; all other weights are constants
+    tf.saved_model.save(module, str(path), signatures=signatures)
     facts |= {
         "config_hash": config_hash(config),
         "image_size": config.model.image_size,

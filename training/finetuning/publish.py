@@ -71,7 +71,7 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
         name=name,
         model=model,
         adain_params=np.asarray(person.adain_params, np.float32),
-        embedding=np.asarray(person.embedding, np.float32),
+        embedding=np.asarray(person.embedding[: config.model.embedding_size], np.float32),
         config_hash=config_hash(config),
         image_size=config.model.image_size,
         detector=config.landmarks.detector,

@@ -41,9 +41,9 @@ def start_vectors(learned: MetaLearned, embedding: np.ndarray, seed: int) -> tup
     if finetune.adain_init == "random":
         neutral = neutral_adain_params(learned.config.model)
         adain_params = neutral + generator.normal(0.0, RANDOM_SPREAD, neutral.shape)
-    row = embedding
+    row = embedding[: learned.config.model.embedding_size]
     if finetune.w_init == "random":
-        row = generator.uniform(0.0, 2 * W_START, embedding.shape)
+        row = generator.uniform(0.0, 2 * W_START, row.shape)
     return adain_params.astype(np.float32), (head.w0.numpy() + row).astype(np.float32)
 
 

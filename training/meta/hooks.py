@@ -1,6 +1,7 @@
 """What looks on while `training.meta_train` trains: checkpoints, watchdog, logs, previews."""
 
 import functools
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +9,9 @@ import tensorflow as tf
 from tf_talking.config import Config
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.metrics.face_recognition import load_recogniser
 from tf_talking.networks.meta_learned import MetaLearned
+from training.meta.held_out import HeldOutCurve, HeldOutPeople
 from training.meta.logs import Lossy, ProgressLine, ScalarLog
 from training.meta.loop import Every, Hook
 from training.meta.options import JobOptions
@@ -42,7 +45,12 @@ def make_hooks(
     watchdog = make_watchdog(options, trainer, episodes, folder.alarms, lambda _, values: log.add(values))
     preview = Every(options.preview_every, make_preview(options, trainer, folder, writer))
     progress = ProgressLine(int(trainer.step.numpy()), options.steps, _SHOWN)
-    return [progress, survival, watchdog, Lossy(log, "metrics"), Lossy(preview, "previews")]
+    hooks = [progress, survival, watchdog, Lossy(log, "metrics"), Lossy(preview, "previews")]
+    if options.held_out_every:
+        curve = make_held_out(options, trainer, folder)
+        look = Every(options.held_out_every, lambda step: log.add(curve.look(step)))
+        hooks.insert(3, look)  # before the log that its values go into
+    return hooks
 
 
 def make_survival(options: JobOptions, trainer: MetaTrainer, checkpoints: SafeCheckpoints) -> Survival:
@@ -87,6 +95,19 @@ def make_watchdog(options: JobOptions, trainer: MetaTrainer, episodes: EpisodeDa
         leave_out=["w_vanishing"] if config.model.spectral_norm_on_w else [],
         log=log,
     )
+
+
+def make_held_out(options: JobOptions, trainer: MetaTrainer, folder: RunFolder) -> HeldOutCurve:
+    """The curve of feed-forward on people kept out, by the EMA networks."""
+    config, names, needs = trainer.config, ["l1"], {}
+    if options.recogniser:
+        names.append("csim")
+        needs["recogniser"] = load_recogniser(options.recogniser)
+    dataset = DatasetFolder.open(options.dataset[0])
+    people = HeldOutPeople.choose(dataset, options.exclude_identities, options.held_out_people)
+    learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
+    best = pathlib.Path(folder.path) / "best"
+    return HeldOutCurve(learned, people, names, needs, trainer.checkpoint, best)
 
 
 def make_preview(options: JobOptions, trainer: MetaTrainer, folder: RunFolder, writer):

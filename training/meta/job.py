@@ -35,6 +35,8 @@ def open_data(options: JobOptions) -> tuple[tf.distribute.Strategy, EpisodeDatas
         mirror=config.train.mirror,
         stretch=config.train.stretch,
         color_jitter=config.train.color_jitter,
+        photo_share=config.train.photo_share,
+        borrowed_identity=config.model.borrowed_identity,
     )
     episodes.info.check_made_for(config)
     options.step_options.check_batch(config.train.batch_size, strategy.num_replicas_in_sync)

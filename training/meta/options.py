@@ -79,10 +79,16 @@ class JobOptions:
     stop_on_alarm: list[str]
     max_skipped: int
     max_rollbacks: int
+    held_out_every: int = 0
+    held_out_people: int = 8
+    recogniser: str | None = None
 
     def __post_init__(self):
         steps_per_call = self.step_options.steps_per_call
-        for name in ("log_every", "preview_every", "checkpoint_every", "watch_every"):
+        if self.held_out_every and not self.exclude_identities:
+            raise ValueError("held_out_every: needs people kept out (exclude_identities)")
+        intervals = ("log_every", "preview_every", "checkpoint_every", "watch_every")
+        for name in (*intervals, "held_out_every"):
             if getattr(self, name) % steps_per_call:
                 raise ValueError(
                     f"{name}: got {getattr(self, name)}, expected a multiple of "

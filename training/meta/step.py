@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_talking.config import Config, to_json
 from tf_talking.losses import Features
+from tf_talking.networks.borrowed_identity import person_vector
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
 from tf_talking.networks.generator import Generator
@@ -105,11 +106,17 @@ class MetaTrainer:
     def _make_optimizers(self):
         train, head = self.config.train, self.discriminator.head
         adam = (train.adam_beta_1, train.adam_beta_2, train.adam_epsilon)
+
+        def decayed(rate: float):
+            return keras.optimizers.schedules.CosineDecay(rate, train.decay_steps)
+
         rate = train.learning_rate
         if train.decay_steps:
-            rate = keras.optimizers.schedules.CosineDecay(rate, train.decay_steps)
+            rate = decayed(rate)
         self.generator_optimizer = Adam(self.generator_variables, rate, *adam)
         rate = train.discriminator_learning_rate
+        if train.decay_steps and train.decay_discriminator:
+            rate = decayed(rate)
         self.discriminator_optimizer = Adam(self.discriminator_variables, rate, *adam)
         self.w_optimizer = None if head.spectral_norm else RowAdam(head.w, rate, *adam)
 
@@ -141,7 +148,10 @@ class MetaTrainer:
         """(G(y_t, ψ̂), ê)."""
         drawn = landmark_images(self.config, batch["source_landmarks"])
         embedding = self.embedder.embed(to_float(batch["source_frames"]), drawn)
-        return self.generator(landmarks, self.generator.project(embedding)), embedding
+        person = embedding
+        if self.config.model.borrowed_identity != "none":
+            person = person_vector(embedding, batch["source_identity"])
+        return self.generator(landmarks, self.generator.project(person)), embedding
 
     def train_step(self, batch: Mapping[str, tf.Tensor], stop: bool = False) -> Scalars:
         """One step on a (distributed) batch of episodes.
@@ -180,7 +190,8 @@ class MetaTrainer:
     def _update_ema(self):
         copies = [*self.ema_embedder.weights, *self.ema_generator.weights]
         weights = [*self.embedder.weights, *self.generator.weights]
-        ema.follow(self.strategy, copies, weights, self.config.train.ema_decay)
+        updates = self.step if self.config.train.ema_warm_up else None
+        ema.follow(self.strategy, copies, weights, self.config.train.ema_decay, updates)
 
     def _replica_step(self, batch, stop):
         metrics, skipped = self.adversarial.step(batch)

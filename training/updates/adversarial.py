@@ -173,7 +173,7 @@ class AdversarialUpdate:
             frame_gradient += gradient
         with tf.GradientTape(watch_accessed_variables=False) as content_tape:
             content_tape.watch(fake)
-            content_terms = image_terms(losses, self.content, real, fake)
+            content_terms = image_terms(losses, self.content, real, fake, batch["target_landmarks"])
             content = scale * weighted_sum(losses, content_terms) if content_terms else None
         if content_terms:
             frame_gradient += content_tape.gradient(content, fake)

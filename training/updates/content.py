@@ -27,7 +27,8 @@ class ContentFiles:
     def resolve(self, config: Config) -> Config:
         """The config with the terms that are left out set to weight 0."""
         face = self.face_features or config.losses.face_features
-        config = replace_losses(config, face_features=face)
+        identity = config.losses.content_identity if face == "mobilefacenet" else 0.0
+        config = replace_losses(config, face_features=face, content_identity=identity)
         if face == "none":
             config = replace_losses(config, content_face=0.0)
         if self.vgg19 == "none":

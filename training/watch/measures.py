@@ -28,6 +28,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from tf_talking.config import Config
+from tf_talking.networks.borrowed_identity import person_vector
 from tf_talking.networks.images import landmark_images, to_float
 
 _TINY = 1e-12  # only keeps 0 / 0 from being NaN
@@ -54,13 +55,16 @@ def measure(
     drawn = landmark_images(config, batch["target_landmarks"])
     vectors = _vectors(config, embedder, batch)
     embedding = tf.reduce_mean(vectors, axis=1)
-    fake = generator(drawn, generator.project(embedding))
+    person = embedding
+    if "source_identity" in batch:
+        person = person_vector(embedding, batch["source_identity"])
+    fake = generator(drawn, generator.project(person))
     values = {"error": tf.reduce_mean(tf.abs(fake - target))}
     for name, frames in (("fake", fake), ("real", target)):
         values |= {f"{key}_{name}": value for key, value in _picture(frames).items()}
     values |= _embedding(vectors)
     if batch["video_index"].shape[0] != 1:
-        values |= _swapped(generator, drawn, embedding, fake, target, batch["video_index"])
+        values |= _swapped(generator, drawn, person, fake, target, batch["video_index"])
     if discriminator is not None:
         real_scores, _ = discriminator(target, drawn, batch["video_index"])
         fake_scores, _ = discriminator(fake, drawn, batch["video_index"])
@@ -82,8 +86,9 @@ def episodes_to_watch(dataset: tf.data.Dataset, count: int = 4, frames: int = 4)
     """
     episodes = dataset.unbatch().take(count).batch(count, drop_remainder=True)
     batch = dict(next(iter(episodes)))
-    for name in ("source_frames", "source_landmarks"):
-        batch[name] = batch[name][:, :frames]
+    for name in batch:
+        if name.startswith("source_"):
+            batch[name] = batch[name][:, :frames]
     return batch
 
 
@@ -133,12 +138,12 @@ def _embedding(vectors: tf.Tensor) -> dict[str, tf.Tensor]:
     return values
 
 
-def _swapped(generator, drawn, embedding, fake, target, video_index) -> dict[str, tf.Tensor]:
+def _swapped(generator, drawn, person, fake, target, video_index) -> dict[str, tf.Tensor]:
     """The same landmarks drawn with the embedding of a row of another video."""
     differs = video_index[:, tf.newaxis] != video_index[tf.newaxis, :]
     other = tf.argmax(tf.cast(differs, tf.int32), axis=1)  # the first row of another video
     has_other = tf.cast(tf.reduce_any(differs, axis=1), tf.float32)
-    swapped = generator(drawn, generator.project(tf.gather(embedding, other)))
+    swapped = generator(drawn, generator.project(tf.gather(person, other)))
 
     def mean_over_pairs(difference):
         each = tf.reduce_mean(tf.abs(difference), axis=[1, 2, 3])

@@ -1,0 +1,40 @@
+"""One portable file of a meta-learned model: E, G with P and D, in float16.
+
+    python -m training.bundle --checkpoint runs/clips --output clips.tft
+
+The file is accepted wherever --checkpoint is, and by --start_from. W and Adam's moments, which
+belong to the run and its videos, stay behind. Prints bundle.json's facts, but the config.
+"""
+
+import os
+
+from absl import flags
+
+from tf_talking import program
+from tf_talking.networks.bundle import write_bundle
+from tf_talking.networks.meta_checkpoint import load_meta_learned
+from training.runs.folder import read_run_facts
+
+FLAGS = flags.FLAGS
+# Of run.json: what the model was trained on, and with which losses' networks.
+_TOLD = ("num_videos", "excluded_identities", "data_hash", "content")
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("checkpoint", None, "Run folder or checkpoint.", required=True)
+    flags.DEFINE_string("output", None, "The bundle, NAME.tft.", required=True)
+
+
+def main(argv: list[str]) -> dict:
+    if not FLAGS.output.endswith(".tft"):
+        raise ValueError(f"--output: got {FLAGS.output}, expected a name that ends with .tft")
+    learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
+    run = read_run_facts(learned.checkpoint)
+    told = {name: run[name] for name in _TOLD if name in run}
+    facts = write_bundle(FLAGS.output, learned, told)
+    facts.pop("config")
+    return {**facts, "bytes": os.path.getsize(FLAGS.output)}
+
+
+if __name__ == "__main__":
+    program.run(main, define_flags)
