@@ -17,7 +17,7 @@ from training.runs.folder import read_run_facts
 
 FLAGS = flags.FLAGS
 # Of run.json: what the model was trained on, and with which losses' networks.
-_TOLD = ("num_videos", "excluded_identities", "data_hash", "content")
+_TOLD = ("num_videos", "excluded_identities", "data_hash")
 
 
 def define_flags() -> None:
@@ -31,6 +31,9 @@ def main(argv: list[str]) -> dict:
     learned = load_meta_learned(FLAGS.checkpoint, with_discriminator=True)
     run = read_run_facts(learned.checkpoint)
     told = {name: run[name] for name in _TOLD if name in run}
+    # Where they lay on this machine is nobody else's business.
+    sources = run.get("content_weights", {})
+    told["content_weights"] = {name: source.rsplit("/", 1)[-1] for name, source in sources.items()}
     facts = write_bundle(FLAGS.output, learned, told)
     facts.pop("config")
     return {**facts, "bytes": os.path.getsize(FLAGS.output)}

