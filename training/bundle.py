@@ -2,7 +2,7 @@
 
     python -m training.bundle --checkpoint runs/clips --output clips.tft
 
-The file is accepted wherever --checkpoint is, and by --start_from. W and Adam's moments, which
+The file is accepted wherever --checkpoint is. W and Adam's moments, which
 belong to the run and its videos, stay behind. Prints bundle.json's facts, but the config.
 """
 

@@ -5,7 +5,7 @@ A zip file without compression, so that any tool can look inside:
     bundle.json              format version, config, step, fingerprint, what went into it
     embedder/KEY.npy         EMA of E, float16; keys as in a checkpoint
     generator/KEY.npy        EMA of G with P
-    discriminator/KEY.npy    θ, w0 and b of D, for fine-tuning and to go on from; no row of W
+    discriminator/KEY.npy    θ, w0 and b of D, for fine-tuning; no row of W
     sface.onnx               the recogniser that identity is borrowed from, in its int8 form
 
 Adam's moments and W, which belong to a run and its videos, stay behind. The fingerprint is the
