@@ -169,7 +169,10 @@ class DatasetFolder:
     @functools.cached_property
     def data_hash(self) -> str:
         """16 hexadecimal digits over what the folder holds and in which order."""
-        described = [dataclasses.asdict(self.info)] + [
+        info = dataclasses.asdict(self.info)
+        if info["borrowed_identity"] == "none":
+            del info["borrowed_identity"]  # came later; runs on older folders go on
+        described = [info] + [
             [entry.video_id, entry.identity, entry.shard, entry.position, entry.num_frames] for entry in self.accepted
         ]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

@@ -1,9 +1,10 @@
+import hashlib
 import json
 
 import pytest
 import tensorflow as tf
 
-from tests.tf_talking.dataset.made import INFO, make_record, rejected
+from tests.tf_talking.dataset.made import INFO, make_record, rejected, write_folder
 from tf_talking.config import get_preset
 from tf_talking.dataset import folder as dataset_folder
 from tf_talking.dataset import shards
@@ -141,3 +142,11 @@ def test_older_folders_are_read_through_tensorflow_file_systems(folder):
         DatasetFolder.open(folder).location(entry)[1] for entry in data.accepted
     ]
     assert data.read_video("c").num_frames == 4
+
+
+def test_hash_of_a_folder_without_embeddings_is_what_it_was_before_there_were_any(tmp_path):
+    write_folder(tmp_path / "data", [make_record("a", 2)])
+    folder = DatasetFolder.open(tmp_path / "data")
+    info = {"image_size": 16, "detector": "mediapipe", "scheme": "ibug68", "num_points": 68, "format_version": 1}
+    text = json.dumps([info, ["a", "person of a", "videos-00000.tfrecord", 0, 2]])
+    assert folder.data_hash == hashlib.sha256(text.encode()).hexdigest()[:16]
