@@ -7,8 +7,7 @@ stands in NumPy and OpenCV in `tf_talking.metrics.face_recognition`, whose pictu
 
 import tensorflow as tf
 
-SIDE = 112  # pixels
-TEMPLATE = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
+from tf_talking.content.arcface import SIDE, TEMPLATE
 
 
 def five_points(landmarks: tf.Tensor) -> tf.Tensor:
@@ -29,7 +28,7 @@ def align_faces(frames: tf.Tensor, landmarks: tf.Tensor, width: int = SIDE) -> t
       [B, 112, width, 3] in the frames' range and type; its gradient goes to the frames alone.
     """
     landmarks = tf.stop_gradient(tf.cast(landmarks, tf.float32))
-    template = tf.constant(TEMPLATE) - ((SIDE - width) / 2, 0.0)
+    template = tf.constant(TEMPLATE, tf.float32) - ((SIDE - width) / 2, 0.0)
     # Least squares from the frame to the template, as ArcFace's users do it. As complex numbers,
     # turning and scaling is one factor g; the look-up goes the other way, by 1 / g.
     points = five_points(landmarks)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-SIDE = 112  # pixels
-TEMPLATE = np.array([(38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20)])
+from tf_talking.content.arcface import SIDE, TEMPLATE
+
 Recogniser = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

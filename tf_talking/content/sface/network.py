@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from tf_talking.content.alignment import SIDE
+from tf_talking.content.arcface import SIDE
 from tf_talking.content.sface import FILE, SHA256
 
 EMBEDDING_SIZE = 128
