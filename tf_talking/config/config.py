@@ -43,7 +43,9 @@ class ModelConfig:
     attention: bool = True
     attention_down: int = 32  # pixels; self-attention where a down block's output has this size
     attention_up: int = 64  # pixels; likewise for up blocks
-    pooling: str = "sum_relu"  # the paper: sum pooling, then ReLU; FSTH: relu_sum
+    # The paper: sum pooling, then ReLU; FSTH: relu_sum. relu_mean: neither's; ê and V's output
+    # begin as long as W's rows are, whatever the bottleneck.
+    pooling: str = "sum_relu"
     spectral_norm: bool = True
     spectral_norm_on_projection: bool = True  # False: P moves ψ̂ as far as the losses want
     spectral_norm_on_w: bool = False  # makes the gradient of W dense: cost grows with M
@@ -51,7 +53,7 @@ class ModelConfig:
     borrowed_identity: str = "none"
 
     def __post_init__(self):
-        _require("model.pooling", self.pooling, ("sum_relu", "relu_sum"))
+        _require("model.pooling", self.pooling, ("sum_relu", "relu_sum", "relu_mean"))
         _require("model.borrowed_identity", self.borrowed_identity, tuple(IDENTITY_SIZES))
         for field in ("image_size", "embedder_bottleneck", "generator_bottleneck"):
             if not _is_power_of_two(getattr(self, field)):
@@ -153,8 +155,10 @@ class TrainConfig:
     decay_steps: int = 0  # E+G's rate falls to 0 along a cosine over so many updates; 0: constant
     decay_discriminator: bool = False  # D's rate falls along with it
     mirror: bool = False  # every second episode is mirrored; not in the paper
-    stretch: float = 0.0  # see data/augmentation.py; not in the paper
-    color_jitter: float = 0.0  # see data/augmentation.py; not in the paper
+    stretch: float = 0.0  # see dataset/augmentation.py; not in the paper
+    color_jitter: float = 0.0  # see dataset/augmentation.py; not in the paper
+    crop_jitter: float = 0.0  # see dataset/augmentation.py; not in the paper
+    shape_jitter: float = 0.0  # see dataset/augmentation.py; not in the paper
     # Not in the paper, whose people all have videos: the share of episodes that are drawn from
     # people of whom there are only photos, whose sources are changed copies of the target.
     photo_share: float = 0.0
@@ -166,7 +170,13 @@ class TrainConfig:
         for field in ("learning_rate", "discriminator_learning_rate"):
             if not getattr(self, field) > 0.0:
                 raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected above 0")
-        for field, most in (("color_jitter", 1.0), ("stretch", 0.5), ("photo_share", 1.0)):
+        for field, most in (
+            ("color_jitter", 1.0),
+            ("stretch", 0.5),
+            ("crop_jitter", 0.5),
+            ("shape_jitter", 2.0),
+            ("photo_share", 1.0),
+        ):
             if not 0.0 <= getattr(self, field) <= most:
                 raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected 0 to {most:g}")
 

@@ -9,9 +9,12 @@ whose shape in the landmark image no longer tells G who it was.
 import tensorflow as tf
 
 from tf_talking.landmarks.mirror import mirror as mirrored
+from tf_talking.landmarks.other_shape import NUM_MEASURES, other_shape
 
-# Streams of random numbers beside the one that samples frames.
+# Streams of random numbers beside the one that samples frames. Copies of a photo take one each,
+# from _COPIES on.
 _MIRROR, _COLOR, _STRETCH, _COPIES = 1, 2, 3, 4
+_SHAPE, _CROPS = 1 << 10, 1 << 11
 
 
 def augment(
@@ -22,6 +25,8 @@ def augment(
     mirror: bool = False,
     stretch: float = 0.0,
     color_jitter: float = 0.0,
+    crop_jitter: float = 0.0,
+    shape_jitter: float = 0.0,
 ) -> dict[str, tf.Tensor]:
     """The episode as another person's; what happens to it follows from (seed, number) alone.
 
@@ -36,9 +41,14 @@ def augment(
         border. 0: shapes stay.
       color_jitter: c; saturation, gamma and brightness are multiplied by factors in
         [e^-c, e^c], each colour channel by one in [e^-c/2, e^c/2]. 0: colours stay.
+      crop_jitter: j; each frame by itself is scaled by a factor in [e^-j, e^j] and moved by up to
+        j/2 of S, as other crops of the same video would show it. 0: crops stay.
+      shape_jitter: standard deviations by which every second episode's landmarks are drawn with
+        another shape than the frame shows (landmarks.other_shape). 0: as they are.
 
     Returns:
-      The episode with the same keys, shapes and types.
+      The episode with the same keys, shapes and types; with shape_jitter also "drawn_landmarks"
+      like target_landmarks, which the landmark image of the target is to be drawn from.
     """
     sources, target = episode["source_frames"], episode["target_frame"]
     frames = tf.concat([sources, target[None]], 0)
@@ -50,6 +60,12 @@ def augment(
         frames, landmarks = _stretched(frames, landmarks, _stream(seed, number, _STRETCH), stretch)
     if color_jitter:
         frames = _recolored(frames, _stream(seed, number, _COLOR), color_jitter)
+    if crop_jitter:
+        frames, landmarks = _cropped_otherwise(frames, landmarks, _stream(seed, number, _CROPS), crop_jitter)
+    if shape_jitter:
+        amounts = tf.random.stateless_normal([NUM_MEASURES + 1], _stream(seed, number, _SHAPE))
+        amounts = tf.clip_by_value(amounts, -2.0, 2.0) * tf.where(amounts[-1] < 0.0, shape_jitter, 0.0)
+        episode = episode | {"drawn_landmarks": other_shape(landmarks[-1], amounts[:-1])}
     return episode | {
         "source_frames": tf.ensure_shape(frames[:-1], sources.shape),
         "source_landmarks": landmarks[:-1],
@@ -100,6 +116,19 @@ def _stretched(frames: tf.Tensor, landmarks: tf.Tensor, seed: tf.Tensor, limit: 
     # Width changes by draw[2] between the borders.
     matrix = tf.stack([[width, draw[1] / 2, 0.0], [0.0, 1 / width, 0.0], [0.0, draw[2] / 4, 1.0]])
     return _transformed(frames, landmarks, matrix)
+
+
+def _cropped_otherwise(
+    frames: tf.Tensor, landmarks: tf.Tensor, seed: tf.Tensor, limit: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    draw = tf.random.stateless_uniform([frames.shape[0], 3], seed, -limit, limit)
+    changed = []
+    for index in range(frames.shape[0]):
+        size = tf.exp(draw[index, 0])
+        matrix = tf.stack([[size, 0.0, draw[index, 1]], [0.0, size, draw[index, 2]], [0.0, 0.0, 1.0]])
+        changed.append(_transformed(frames[index : index + 1], landmarks[index : index + 1], matrix))
+    frames, landmarks = zip(*changed, strict=True)
+    return tf.concat(frames, 0), tf.concat(landmarks, 0)
 
 
 def _transformed(frames: tf.Tensor, landmarks: tf.Tensor, matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -44,6 +44,8 @@ class EpisodeDataset:
         mirror: bool = False,
         stretch: float = 0.0,
         color_jitter: float = 0.0,
+        crop_jitter: float = 0.0,
+        shape_jitter: float = 0.0,
         photo_share: float = 0.0,
         borrowed_identity: str = "none",
     ):
@@ -61,7 +63,7 @@ class EpisodeDataset:
             error that names the shard and the byte. "skip" takes the next video of the
             epoch's order in its place, and batches tell how many were passed over. A damaged
             video keeps its index either way.
-          mirror, stretch, color_jitter: see augmentation.augment.
+          mirror, stretch, color_jitter, crop_jitter, shape_jitter: see augmentation.augment.
           photo_share: of the episodes, from people of whom there are photos instead of a video.
             One photo is enough: it is the target, and the sources are changed copies of it
             (augmentation.change_copies). 0: photos are taken for frames of a video.
@@ -91,7 +93,13 @@ class EpisodeDataset:
         check_kinds(videos, photo_share)
         self.entries = [entry for _, entry in videos]
         self.on_damage = on_damage
-        self._augmentation = {"mirror": mirror, "stretch": stretch, "color_jitter": color_jitter}
+        self._augmentation = {
+            "mirror": mirror,
+            "stretch": stretch,
+            "color_jitter": color_jitter,
+            "crop_jitter": crop_jitter,
+            "shape_jitter": shape_jitter,
+        }
         self._photo_share = photo_share
         self._identity_size = IDENTITY_SIZES[borrowed_identity]
         self._reader = EpisodeReader(
@@ -151,7 +159,9 @@ class EpisodeDataset:
             source_frames uint8 [b, K, S, S, 3], source_landmarks float32 [b, K, P, 2],
             target_frame uint8 [b, S, S, 3], target_landmarks float32 [b, P, 2],
             video_index int32 [b]; with borrowed_identity also
-            source_identity float32 [b, K, I]; with on_damage="skip" also
+            source_identity float32 [b, K, I]; with shape_jitter also
+            drawn_landmarks float32 [b, P, 2], what the target's landmark image is drawn from;
+            with on_damage="skip" also
             skipped int32 [b], the damaged records that were passed over to make the episode.
 
         Raises:

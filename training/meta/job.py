@@ -35,6 +35,8 @@ def open_data(options: JobOptions) -> tuple[tf.distribute.Strategy, EpisodeDatas
         mirror=config.train.mirror,
         stretch=config.train.stretch,
         color_jitter=config.train.color_jitter,
+        crop_jitter=config.train.crop_jitter,
+        shape_jitter=config.train.shape_jitter,
         photo_share=config.train.photo_share,
         borrowed_identity=config.model.borrowed_identity,
     )

@@ -64,7 +64,8 @@ class AdversarialUpdate:
     """Computes the gradients of a step and has them applied.
 
     A batch holds "target_frame" uint8 [B, S, S, 3], "target_landmarks" float32 [B, P, 2], and what
-    `draw` and `video_embedding` read; "video_index" int32 [B] where W's gradient is taken by rows.
+    `draw` and `video_embedding` read; "video_index" int32 [B] where W's gradient is taken by rows;
+    "drawn_landmarks" like "target_landmarks" where the landmark image is to show others.
 
     Args:
       config: weights of the losses, and how landmark images are drawn.
@@ -146,7 +147,7 @@ class AdversarialUpdate:
         return self.guard.apply("discriminator", gradients, result.metrics["loss/discriminator"])
 
     def _target(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        drawn = landmark_images(self.config, batch["target_landmarks"])
+        drawn = landmark_images(self.config, batch.get("drawn_landmarks", batch["target_landmarks"]))
         return to_float(batch["target_frame"]), drawn
 
     def _first(self, batch: Tensors, scale: tf.Tensor) -> Gradients:

@@ -125,6 +125,35 @@ def test_black_and_white_pixels_of_gray_stay_in_range(episode):
         assert not found["source_frames"].numpy().any()
 
 
+def test_crops_change_frame_by_frame_and_landmarks_stay_on_what_they_mark(episode):
+    marked = with_marks(episode)
+    y, x = np.mgrid[:64, :64]
+    for found in several(marked, count=6, crop_jitter=0.2):
+        frames, landmarks = all_frames(found), all_landmarks(found)
+        sizes = np.ptp(landmarks, axis=1)
+        assert len(np.unique(sizes[:, 0].round(3))) == 3
+        np.testing.assert_allclose(sizes[:, 0], sizes[:, 1], rtol=1e-5)
+        assert (np.abs(np.log(sizes / 23)) <= 0.2 + 1e-6).all()
+        for frame, points in zip(frames, landmarks, strict=True):
+            for px, py in points:
+                near = frame[..., 0] * ((x - px) ** 2 + (y - py) ** 2 < 9.0)
+                middle = (near * x).sum() / near.sum(), (near * y).sum() / near.sum()
+                np.testing.assert_allclose(middle, (px, py), atol=0.5)
+
+
+def test_half_of_the_landmark_images_show_another_shape_and_nothing_else_changes(episode):
+    count = 0
+    for found in several(episode, shape_jitter=1.0):
+        drawn = found.pop("drawn_landmarks").numpy()
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, episode[name])
+        moved = np.abs(drawn - episode["target_landmarks"]).max()
+        count += moved > 0.1
+        assert moved < 0.01 or moved > 0.3
+        assert moved < 8.0  # of 64 pixels: still a face
+    assert 8 <= count <= 24
+
+
 def test_number_and_seed_decide(episode):
     options = dict(mirror=True, stretch=0.2, color_jitter=0.3)
     first, again = (several(episode, 6, **options) for _ in range(2))
