@@ -66,7 +66,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "start_from",
         None,
-        "Run folder or checkpoint whose networks a new run begins with, with "
+        "Run folder, checkpoint or bundle whose networks a new run begins with, with "
         "a config of the same networks; W too where the videos are the same.",
     )
     flags.DEFINE_enum("preset", "paper", sorted(PRESETS), "Named configuration.")

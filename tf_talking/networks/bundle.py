@@ -22,7 +22,7 @@ import zipfile
 import numpy as np
 
 from tf_talking import files
-from tf_talking.config import config_hash, from_json, to_json
+from tf_talking.config import Config, config_hash, from_json, to_json
 from tf_talking.content import sface
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
@@ -126,6 +126,12 @@ def read_bundle_facts(path: str | os.PathLike) -> dict:
     return facts
 
 
+def read_bundle_config(path: str | os.PathLike) -> tuple[Config, dict]:
+    """(its config, bundle.json's facts). Raises as `read_bundle_facts` does."""
+    facts = read_bundle_facts(path)
+    return from_json(json.dumps(facts["config"]), f"{path} (its config)"), facts
+
+
 def load_bundle(path: str | os.PathLike) -> MetaLearned:
     """The networks of a bundle, float32, D with one neutral row of W.
 
@@ -133,8 +139,7 @@ def load_bundle(path: str | os.PathLike) -> MetaLearned:
       BundleError: it is no bundle, is damaged, or its weights are not those of its config.
       FileNotFoundError: there is no such file.
     """
-    facts = read_bundle_facts(path)
-    config = from_json(json.dumps(facts["config"]), f"{path} (its config)")
+    config, facts = read_bundle_config(path)
     learned = MetaLearned(
         config,
         os.fspath(path),

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tests import bounds
-from tf_talking.networks.meta_checkpoint import CheckpointMismatch
+from tf_talking.networks.bundle import load_bundle, write_bundle
+from tf_talking.networks.meta_checkpoint import CheckpointMismatch, load_meta_learned
 from training.meta.start_from import StartFrom
 from training.meta.step import MetaTrainer
 from training.runs.checkpoints import SafeCheckpoints
@@ -116,6 +117,37 @@ def test_a_freed_projection_begins_where_the_normed_one_is(old, pico_config):
         moved = ours.project(embedding) - ours.projection.bias
         before = theirs.project(embedding) - theirs.projection.bias
         bounds.assert_close(moved, 3.0 * before, terms=width, depth=2)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_bundle_brings_the_ema_copies_and_d_without_w(old, pico_config, tmp_path, free):
+    bundle = tmp_path / "old.tft"
+    write_bundle(bundle, load_meta_learned(old[0].path, with_discriminator=True))
+    model = dataclasses.replace(pico_config.model, spectral_norm_on_projection=not free)
+    config = dataclasses.replace(pico_config, model=model)
+    begin = StartFrom.find(str(bundle), config, FACTS)
+    assert begin.facts == {"checkpoint": "old.tft", "step": 2, "with_w": False}
+    trainer = trainer_of(config, seed=2)
+    w = trainer.discriminator.head.w.numpy()
+    begin.restore(trainer)
+    bundled = load_bundle(bundle)
+    ours = networks_of(trainer)
+    for name in ("embedder", "ema_embedder"):
+        assert equal(ours[name], bundled.embedder.get_weights())
+    assert equal(ours["discriminator"], bundled.discriminator.features.get_weights())
+    head = bundled.discriminator.head
+    assert equal(ours["head"], [head.w0.numpy(), head.bias.numpy()]) and equal(ours["w"], [w])
+    embedding = tf.random.stateless_uniform([3, model.embedding_size], [1, 2])
+    drawn = tf.random.stateless_uniform([3, model.image_size, model.image_size, 3], [3, 4])
+    for name in ("generator", "ema_generator"):
+        generator = getattr(trainer, name)
+        psi = bundled.generator.project(embedding)
+        bounds.assert_close(generator.project(embedding), psi, terms=model.embedding_size)
+        np.testing.assert_array_equal(generator(drawn, psi), bundled.generator(drawn, psi))
+    if not free:
+        with pytest.raises(CheckpointMismatch, match="old.tft: model.num_residual_blocks is 1, asked for is 2"):
+            model = dataclasses.replace(model, num_residual_blocks=2)
+            StartFrom.find(str(bundle), dataclasses.replace(config, model=model), FACTS)
 
 
 def test_a_free_projection_can_not_be_normed(old, pico_config, tmp_path):
