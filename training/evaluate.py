@@ -30,6 +30,7 @@ from training.evaluation.methods import Methods, Watching
 from training.evaluation.run import Evaluation
 from training.finetuning.start import load_to_finetune
 from training.runs.folder import read_run_facts
+from training.runs.recognisers import check_metric_of
 
 # Of the metrics, those for the curves of fine-tuning.
 WATCHED = ("l1", "face_l1", "ssim", "csim", "landmark_error")
@@ -143,6 +144,7 @@ def main(argv: list[str]) -> pathlib.Path:
     shots, learning = read_shots(FLAGS.shots), shared.learning()
     keras.utils.set_random_seed(learning.seed)
     learned = load_to_finetune(FLAGS.checkpoint, learning.override, learning.content)
+    check_metric_of(FLAGS.recogniser, learned, learning.content.face_weights)
     folder = DatasetFolder.open(FLAGS.dataset)
     folder.info.check_made_for(learned.config)
     entries = held_out_entries(

@@ -25,6 +25,7 @@ from training.finetuning.model import PRECISIONS, TUNE
 from training.finetuning.start import load_to_finetune
 from training.flags import content_files
 from training.person.sources import MIN_FACE, PersonSource
+from training.runs.recognisers import check_metric_of
 from training.updates.precision import AUTO, choose_precision
 
 FLAGS = flags.FLAGS
@@ -96,6 +97,7 @@ def main(argv: list[str]) -> pathlib.Path:
     source = PersonSource(FLAGS.photos, FLAGS.video, FLAGS.dataset, FLAGS.video_id, FLAGS.num_frames, FLAGS.min_face)
     keras.utils.set_random_seed(job.seed)
     learned = load_to_finetune(FLAGS.checkpoint, FLAGS.override, job.content)
+    check_metric_of(job.recogniser, learned, job.content.face_weights)
     precision = choose_precision(FLAGS.mixed_precision, learned.config)
     job = dataclasses.replace(job, precision=precision)
     epochs = job.epochs_for(learned.config)

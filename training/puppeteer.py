@@ -24,6 +24,7 @@ from training.evaluation.methods import Methods
 from training.evaluation.puppeteering import Puppeteering
 from training.finetuning.start import load_to_finetune
 from training.person.sources import MIN_FACE, from_photos
+from training.runs.recognisers import check_metric_of
 
 FLAGS = flags.FLAGS
 
@@ -55,6 +56,7 @@ def main(argv: list[str]) -> pathlib.Path:
     photos, learning, min_face = (find_photos(pathlib.Path(FLAGS.photos)), shared.learning(), FLAGS.min_face)
     keras.utils.set_random_seed(learning.seed)
     learned = load_to_finetune(FLAGS.checkpoint, learning.override, learning.content)
+    check_metric_of(FLAGS.recogniser, learned, learning.content.face_weights)
     config = learned.config
     folder = DatasetFolder.open(FLAGS.dataset)
     folder.info.check_made_for(config)

@@ -151,7 +151,7 @@ class TrainConfig:
     adam_beta_2: float = 0.999
     adam_epsilon: float = 1e-5
     ema_decay: float = 0.999
-    ema_warm_up: bool = False  # decay min(ema_decay, (1 + n) / (10 + n)) at the n-th update
+    ema_warm_up: bool = False  # as fine-tuning always does: decay min(ema_decay, (1 + n) / (10 + n)) at the n-th update
     decay_steps: int = 0  # E+G's rate falls to 0 along a cosine over so many updates; 0: constant
     decay_discriminator: bool = False  # D's rate falls along with it
     mirror: bool = False  # every second episode is mirrored; not in the paper

@@ -18,6 +18,7 @@ from training.runs.checkpoints import SafeCheckpoints
 from training.runs.devices import is_chief, make_strategy
 from training.runs.ends import NotSaved
 from training.runs.folder import RunFolder
+from training.runs.recognisers import check_metric
 
 
 def open_data(options: JobOptions) -> tuple[tf.distribute.Strategy, EpisodeDataset]:
@@ -53,6 +54,8 @@ def train(options: JobOptions) -> int:
     trainer = MetaTrainer(
         config, episodes.num_videos, lambda: options.content.build(config, precision), strategy, options.step_options
     )
+    losses = [network.weights_source for network in trainer.content.values()]
+    check_metric(options.recogniser, config.model.borrowed_identity, losses)
     folder, chief = RunFolder(options.run), is_chief(strategy)
     checkpoints = SafeCheckpoints(trainer.checkpoint, folder.checkpoints, options.keep_checkpoints, strategy)
     start = start_or_go_on(options, episodes, trainer, folder, checkpoints, chief)

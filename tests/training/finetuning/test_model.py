@@ -123,6 +123,20 @@ def test_update_that_is_not_finite_is_left_out(learned, photos):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_the_start_is_forgotten_sooner_than_the_decay_says(learned, photos):
+    """The mean warms up: 0.1, 2/11, ... of it stay, so few updates do not serve the start."""
+    model, _, _ = make(learned, photos)
+    model.compile()
+    expected = model.adain_params.numpy()
+    for update in range(3):
+        model.train_step({name: tf.constant(value) for name, value in photos.items()})
+        stays = min(model.config.finetune.ema_decay, (1 + update) / (10 + update))
+        expected = stays * expected + (1 - stays) * model.adain_params.numpy()
+        np.testing.assert_allclose(model.ema_adain_params, expected, atol=1e-6)
+    moved = np.abs(model.adain_params - learned.generator.project(model.embedding[np.newaxis])[0]).max()
+    assert moved > 1e-4
+
+
 def test_meta_learned_networks_are_not_changed(learned, photos):
     networks = (learned.embedder, learned.generator, learned.discriminator)
     before = [[w.numpy() for w in n.weights] for n in networks]
