@@ -79,7 +79,9 @@ def define_flags() -> None:
     )
     flags.DEFINE_enum("split", "train", voxceleb.SPLITS, "What of --split_list is taken.")
     flags.DEFINE_string("names", None, "VoxCeleb1's folders of frames: vox1_meta.csv, to get identities from names.")
-    flags.DEFINE_integer("max_frames", 1000, "Of an input, in equal shares of its clips; 0: all.", lower_bound=0)
+    flags.DEFINE_integer(
+        "max_frames", 1000, "Of an input, spread over its length, in equal shares of its clips; 0: all.", lower_bound=0
+    )
     flags.DEFINE_integer("frame_step", 1, "Use every n-th frame.", lower_bound=1)
     flags.DEFINE_integer("min_frames", 9, "Videos with fewer usable frames are rejected (K+1).", lower_bound=1)
     flags.DEFINE_integer("min_face", 64, "Smallest face, pixels in the original frame.", lower_bound=8)

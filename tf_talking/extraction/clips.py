@@ -9,7 +9,8 @@ import numpy as np
 from tf_talking.extraction import face_boxes
 from tf_talking.extraction.inputs import InputItem
 from tf_talking.media import photos
-from tf_talking.media.video_reader import read_pictures
+from tf_talking.media.video_reader import probe, read_pictures
+from tf_talking.spread import spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,36 +21,44 @@ class ReadFrame:
     box: np.ndarray | None = None
 
 
-def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int) -> Iterator[ReadFrame]:
+def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int, most: int | None) -> Iterator[ReadFrame]:
     wanted = None
     if boxes:
         wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
+    candidates, places = 0, None
+    if most is not None:
+        expected = -(-(len(wanted) if wanted else probe(file).num_frames_estimate) // step)
+        # A file that does not say how long it is, or says too little, gives its first frames.
+        places = set(spread(expected, most).tolist()) if expected > most else set(range(most))
 
     def chosen(number: int, seconds: float) -> bool:
-        return number % step == 0 and (wanted is None or wanted.has(number, seconds))
+        nonlocal candidates
+        if number % step or not (wanted is None or wanted.has(number, seconds)):
+            return False
+        candidates += 1
+        return places is None or candidates - 1 in places
 
     for number, seconds, frame in read_pictures(file, chosen, threads=1, strict=True):
-        if wanted is None:
-            yield ReadFrame(frame)
-            continue
-        yield ReadFrame(frame, wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
-        if wanted.ended(number, seconds):
+        yield ReadFrame(frame, wanted and wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
+        if (wanted and wanted.ended(number, seconds)) or (places and candidates > max(places)):
             break
 
 
-def _read_images(files: tuple[str, ...]) -> Iterator[ReadFrame | str]:
-    for file in files:
+def _read_images(files: tuple[str, ...], most: int | None) -> Iterator[ReadFrame | str]:
+    for place in spread(len(files), len(files) if most is None else most):
+        file = files[place]
         try:
             yield ReadFrame(photos.read_photo(file))
         except ValueError as error:
             yield without_name(error, file)
 
 
-def open_clips(item: InputItem, step: int) -> dict[str, Callable[[], Iterator[ReadFrame | str]]]:
+def open_clips(item: InputItem, step: int) -> dict[str, Callable[..., Iterator[ReadFrame | str]]]:
     """Main file of each clip -> opens its frames. Photos and folders of frames are one clip.
 
-    What is opened yields frames, and reasons for photos that can not be read; a video that can not
-    be read raises ValueError.
+    Opened with a number, a clip yields at most so many frames, spread over its whole length as far
+    as the file tells that before it is read. What is opened yields frames, and reasons for photos
+    that can not be read; a video that can not be read raises ValueError.
 
     Args:
       item: the input.
@@ -59,11 +68,11 @@ def open_clips(item: InputItem, step: int) -> dict[str, Callable[[], Iterator[Re
         boxes = item.boxes or ((),) * len(item.files)
         whole = item.kind == "video"
         return {
-            file: lambda file=file, own=own: _read_video(file, own, whole, step)
+            file: lambda most=None, file=file, own=own: _read_video(file, own, whole, step, most)
             for file, own in zip(item.files, boxes, strict=True)
         }
     files = item.files[::step] if item.kind == "frames" else item.files
-    return {item.files[0]: lambda: _read_images(files)}
+    return {item.files[0]: lambda most=None: _read_images(files, most)}
 
 
 def without_name(error: ValueError, file: str) -> str:

@@ -6,7 +6,6 @@ its reason while the others make the record. No TensorFlow, so that worker proce
 
 import collections
 import dataclasses
-import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -30,8 +29,8 @@ class ExtractSettings:
     Attributes:
       image_size: S, pixels.
       frame_step: of videos and frame folders, each such frame is used.
-      max_frames: looked at in an input, at most, an equal share in each clip (what a shorter
-        clip lacks goes to the longer ones); 0: all.
+      max_frames: looked at in an input, at most, spread over its length, an equal share in each
+        clip (what a shorter clip lacks goes to the longer ones); 0: all.
       min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
       min_face: pixels, longer side of the landmarks' box in the original frame.
       detection_batch: frames that the detector gets at once.
@@ -126,7 +125,7 @@ def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) ->
     frames = _Frames(settings)
     try:
         detector.reset()
-        frames.read_all(itertools.islice(open_clip(), most), detector, on_frame)
+        frames.read_all(open_clip(most), detector, on_frame)
     except DetectorFailure:
         raise
     except ValueError as error:

@@ -105,6 +105,10 @@ class WantedFrames:
         }
         self._last = max(self._places)
 
+    def __len__(self) -> int:
+        """Frames that are listed."""
+        return len(self._places)
+
     def _key(self, number: int, seconds: float) -> int:
         return round(seconds * FPS) if self._whole else number
 

@@ -118,6 +118,21 @@ def test_step_and_limit(tmp_path):
     assert limited.num_frames == 2 and limited.rejected_frames == {"no face": 1}
 
 
+@pytest.mark.parametrize("step, places", [(1, [0, 4, 8, 13, 17, 21]), (4, [0, 4, 8, 12, 16, 20])])
+def test_limited_frames_are_spread_over_a_video(tmp_path, step, places):
+    """Their brightness tells which they are."""
+    seen = []
+
+    class Seeing(Scripted):
+        def _code(self, level):
+            seen.append(level)
+            return FACE
+
+    file = film(tmp_path / "ramp.mp4", range(10, 230, 10))
+    run((str(file),), "video", dataclasses.replace(SETTINGS, max_frames=6, frame_step=step), Seeing())
+    np.testing.assert_allclose(seen, [10 * number + 10 for number in places], atol=4)
+
+
 def test_photos_need_one_and_survive_an_unreadable_one(tmp_path):
     files = save(tmp_path, [FACE])
     (tmp_path / "bad.png").write_bytes(b"text")
