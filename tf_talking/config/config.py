@@ -43,9 +43,7 @@ class ModelConfig:
     attention: bool = True
     attention_down: int = 32  # pixels; self-attention where a down block's output has this size
     attention_up: int = 64  # pixels; likewise for up blocks
-    # The paper: sum pooling, then ReLU; FSTH: relu_sum. relu_mean: neither's; ê and V's output
-    # begin as long as W's rows are, whatever the bottleneck.
-    pooling: str = "sum_relu"
+    pooling: str = "sum_relu"  # the paper: sum pooling, then ReLU; FSTH: relu_sum
     spectral_norm: bool = True
     spectral_norm_on_projection: bool = True  # False: P moves ψ̂ as far as the losses want
     spectral_norm_on_w: bool = False  # makes the gradient of W dense: cost grows with M
@@ -53,7 +51,7 @@ class ModelConfig:
     borrowed_identity: str = "none"
 
     def __post_init__(self):
-        _require("model.pooling", self.pooling, ("sum_relu", "relu_sum", "relu_mean"))
+        _require("model.pooling", self.pooling, ("sum_relu", "relu_sum"))
         _require("model.borrowed_identity", self.borrowed_identity, tuple(IDENTITY_SIZES))
         for field in ("image_size", "embedder_bottleneck", "generator_bottleneck"):
             if not _is_power_of_two(getattr(self, field)):

@@ -55,16 +55,15 @@ _SMALL_BUDGET = dataclasses.replace(
 
 # What the shipped model is made with: some hundred people in clips, some thousand in photos, and
 # hours on two CPU cores. Against `small_budget`: a bottleneck of 8 px, so that G is wide enough;
-# ReLU before pooling and W that moves to ê, without which most of ê dies; means instead of sums,
-# so that ê is as long as W's rows and as what is borrowed from the start; identity borrowed beside
+# ReLU before pooling and W that moves to ê, without which most of ê dies; identity borrowed beside
 # ê and compared in the loss; gaze and inner lips in the landmark image, in lines thin enough for
-# them; half of the episodes from photos; K = 2, since E at K = 4 is the dearest network of a step;
-# every rate falls to 0.
+# them; crops that vary from frame to frame; half of the episodes from photos; K = 2, since E at
+# K = 4 is the dearest network of a step; every rate falls to 0.
 _REAL128 = dataclasses.replace(
     _SMALL_BUDGET,
     name="real128",
     model=dataclasses.replace(
-        _SMALL_BUDGET.model, generator_bottleneck=8, pooling="relu_mean", borrowed_identity="sface"
+        _SMALL_BUDGET.model, generator_bottleneck=8, pooling="relu_sum", borrowed_identity="sface"
     ),
     landmarks=LandmarkConfig(scheme="ibug68_gaze", line_thickness=1, inner_lips=True),
     losses=dataclasses.replace(
@@ -79,6 +78,7 @@ _REAL128 = dataclasses.replace(
         decay_steps=40_000,
         decay_discriminator=True,
         photo_share=0.5,
+        crop_jitter=0.08,
     ),
 )
 

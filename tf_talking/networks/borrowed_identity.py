@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_talking.content.alignment import align_faces
 from tf_talking.content.sface.network import build_sface
 
-SCALE = 4.0  # as long as ê is after some thousand steps, so that P sees both
+SCALE = 10.0  # as long as ê is after some hundred steps, so that P learns as fast from both
 
 
 def person_vector(embedding: tf.Tensor, identity_vectors: tf.Tensor) -> tf.Tensor:

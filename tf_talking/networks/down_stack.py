@@ -72,12 +72,10 @@ def join_images(frames, landmark_images, image_size: int, precision) -> tf.Tenso
 
 
 def pool(x: tf.Tensor, pooling: str) -> tf.Tensor:
-    """Global pooling and ReLU, as configured: [B, H, W, N] → float32 [B, N]."""
+    """Global sum pooling and ReLU in the configured order: [B, H, W, N] → float32 [B, N]."""
     x = tf.cast(x, tf.float32)  # a sum over positions overflows half precision first
     if pooling == "relu_sum":
         return tf.reduce_sum(tf.nn.relu(x), axis=[1, 2])
-    if pooling == "relu_mean":
-        return tf.reduce_mean(tf.nn.relu(x), axis=[1, 2])
     return tf.nn.relu(tf.reduce_sum(x, axis=[1, 2]))
 
 
