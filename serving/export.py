@@ -15,7 +15,12 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True)
+    flags.DEFINE_string(
+        "checkpoint",
+        None,
+        "A shipped model's name, a bundle, a run folder of meta_train, or a checkpoint prefix.",
+        required=True,
+    )
     flags.DEFINE_string("output", None, "Serving folder; created, or a new version added.", required=True)
     flags.DEFINE_string("base_path", None, "What the server calls that folder, e.g. /models.")
     flags.DEFINE_integer("jpeg_quality", 95, "Of the frames that `animate` returns.", lower_bound=1, upper_bound=100)

@@ -14,10 +14,11 @@ import dataclasses
 import pathlib
 
 import keras
-from absl import flags, logging
+from absl import app, flags, logging
 
 from tf_talking import program
 from tf_talking.landmarks.detectors import DETECTORS
+from tf_talking.networks.bundle import find_bundle
 from tf_talking.people.names import check_name
 from training import flags as shared_flags
 from training.finetuning.job import FinetuneJob, finetune
@@ -34,7 +35,12 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Those of the job, of its frames, and of the content loss."""
     shared_flags.define_content_flags()
-    flags.DEFINE_string("checkpoint", None, "Run folder of meta_train, or a checkpoint prefix.", required=True)
+    flags.DEFINE_string(
+        "checkpoint",
+        None,
+        "A shipped model's name, a bundle, a run folder of meta_train, or a checkpoint prefix.",
+        required=True,
+    )
     flags.DEFINE_string("person", None, "The person's name; names the card and the model.", required=True)
     flags.DEFINE_string("photos", None, "Folder of photos of the person, or one photo.")
     flags.DEFINE_string("video", None, "Video of the person.")
@@ -73,6 +79,10 @@ def define_flags() -> None:
 def read_job() -> FinetuneJob:
     """The job that the flags ask for."""
     run = pathlib.Path(FLAGS.checkpoint)
+    if find_bundle(run):
+        for name in ("serving", "output"):
+            if not FLAGS[name].value:
+                raise app.UsageError(f"--{name} is missing: {run} is a bundle, which has no folder of its own")
     run = run if run.is_dir() else run.parent
     return FinetuneJob(
         person=check_name(FLAGS.person),

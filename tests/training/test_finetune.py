@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tf_talking.cpu import multiplies_bfloat16
+from tf_talking.networks.bundle import write_bundle
+from tf_talking.networks.meta_checkpoint import load_meta_learned
 from tf_talking.people.card import PersonCard
 from tf_talking.spread import spread
 from training.meta.step import MetaTrainer
@@ -143,3 +145,15 @@ def test_bad_flags_end_with_a_message(checkpoint, tmp_path, flags, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert not (tmp_path / "serving").exists()
+
+
+def test_a_bundle_has_no_folder_to_put_things_in(checkpoint, photos, tmp_path, run_command):
+    bundle = tmp_path / "nano.tft"
+    write_bundle(bundle, load_meta_learned(checkpoint, with_discriminator=True))
+    arguments = [f"--checkpoint={bundle}", "--person=ann", f"--photos={photos}", "--epochs=0"]
+    done = run_command("training.finetune", *arguments)
+    assert done.returncode == 2 and "--serving is missing" in done.stderr and "nano.tft is a bundle" in done.stderr
+    arguments += [f"--serving={tmp_path / 'serving'}", f"--output={tmp_path / 'out'}"]
+    done = run_command("training.finetune", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert PersonCard.load(tmp_path / "serving/people/ann.npz").num_frames == 2

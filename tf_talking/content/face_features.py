@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_talking.content.alignment import align_faces
+from tf_talking.content.folded import fold_batch_norms
 
 FACE_HEIGHT, FACE_WIDTH = 112, 96
 FACE_REGION = (0.2182, 0.1246, 0.5633, 0.6572)  # x, y, width, height as fractions of S
@@ -131,4 +132,4 @@ def _read_body(path: pathlib.Path) -> keras.Model:
     if missing:
         raise ValueError(f"{path}: layer missing: {missing[0]}; expected a MobileFaceNet")
     outputs = [recogniser.get_layer(name).output for name in FEATURE_LAYERS]
-    return keras.Model(recogniser.input, [*outputs, recogniser.output])
+    return fold_batch_norms(keras.Model(recogniser.input, [*outputs, recogniser.output]))
