@@ -67,6 +67,12 @@ def whole_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     to_disk(path.parent)
 
 
+def readable(text: str) -> str:
+    """A name of the file system as text that can be written down: bytes that are no UTF-8, as old
+    archives leave them in names, become %XX."""
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
+
+
 def temporary_beside(path: pathlib.Path) -> pathlib.Path:
     """A hidden name in the same folder, so that a rename stays on one file system; never twice the
     same, whatever process on whatever machine asks."""

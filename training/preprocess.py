@@ -4,9 +4,11 @@
     python -m training.preprocess --input vox2/dev/mp4 --output data    # VoxCeleb's folders
 
 Every core works on one shard's worth of inputs at a time. Each input ends up in
-`manifest.jsonl`, accepted or rejected with its reason. Run it again after a kill, or when there
-are new files: only what the manifest does not name is done (it names rejected inputs too),
-whichever runner did the rest. Exit code 2 if the folder holds no accepted video at the end, if the
+`manifest.jsonl`, accepted or rejected with its reason. Run it again after a kill, or when files
+are new or changed: inputs whose bytes the manifest knows under their name are done (those it
+rejected, too), whichever runner did them. An input whose files changed, or that a table now gives
+to somebody else, is done again and replaces its record; another one of the same name gets a name
+of its own. Exit code 2 if the folder holds no accepted video at the end, if the
 job failed, or if a flag is wrong.
 """
 
@@ -14,7 +16,7 @@ import os
 import pathlib
 import shlex
 
-from absl import flags
+from absl import flags, logging
 
 from tf_talking import program
 from tf_talking.dataset.folder import ACCEPTED
@@ -23,13 +25,17 @@ from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction import inputs, voxceleb
 from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.extraction.identities import Identities
+from tf_talking.extraction.item import InputItem
+from tf_talking.extraction.voxceleb_inputs import VoxCelebOptions
 from tf_talking.landmarks.detectors import DETECTORS
 from tf_talking.landmarks.scheme import get_scheme
 from training.preprocessing import local_runner
+from training.preprocessing.earlier import what_to_do
 from training.preprocessing.summary import summary
 from training.preprocessing.video_worker import Throughput
 
 FLAGS = flags.FLAGS
+_SHOWN = 5
 
 
 def define_flags() -> None:
@@ -84,6 +90,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("frame_step", 1, "Use every n-th frame.", lower_bound=1)
     flags.DEFINE_integer("min_frames", 9, "Videos with fewer usable frames are rejected (K+1).", lower_bound=1)
+    flags.DEFINE_bool("try_again", False, "Also inputs that were rejected and have not changed, say with other flags.")
     flags.DEFINE_integer("min_face", 64, "Smallest face, pixels in the original frame.", lower_bound=8)
     flags.DEFINE_enum(
         "borrowed_identity",
@@ -126,12 +133,13 @@ def _detector_spec() -> dict:
     return spec
 
 
-def _find_inputs() -> list[inputs.InputItem]:
+def _find_inputs(notes: list[str]) -> list[InputItem]:
+    """All inputs; `notes` gets what there is to say about them."""
     if FLAGS["split"].present and not FLAGS.split_list:
         raise ValueError("--split needs a --split_list")
     if FLAGS.boxes and not os.path.isdir(FLAGS.boxes):
         raise ValueError(f"--boxes: there is no folder {FLAGS.boxes}")
-    options = inputs.VoxCelebOptions(
+    options = VoxCelebOptions(
         layout=FLAGS.layout,
         boxes=pathlib.Path(FLAGS.boxes).absolute() if FLAGS.boxes else None,
         split_list=voxceleb.SplitList.read(FLAGS.split_list) if FLAGS.split_list else None,
@@ -139,7 +147,12 @@ def _find_inputs() -> list[inputs.InputItem]:
         names=voxceleb.read_names(FLAGS.names) if FLAGS.names else {},
     )
     identities = Identities.read(FLAGS.identities) if FLAGS.identities else None
-    items = inputs.find_inputs(_given_paths(), identities, FLAGS.images_as, FLAGS.identity_from, options)
+    items = inputs.find_inputs(_given_paths(), identities, FLAGS.images_as, FLAGS.identity_from, options, notes.append)
+    if identities and identities.unused:
+        unused = identities.unused
+        shown = ", ".join(unused[:_SHOWN]) + (", ..." if len(unused) > _SHOWN else "")
+        notes.append(f"{FLAGS.identities}: {len(unused)} rows fit no input: {shown}")
+        logging.warning("%s", notes[-1])  # before the work, which it would be a pity to do twice
     if not items:
         of_split = f" of the split {FLAGS.split!r}" if FLAGS.split_list else ""
         raise ValueError(f"no video or image{of_split} found in {', '.join(_given_paths())}")
@@ -159,7 +172,7 @@ def _settings() -> ExtractSettings:
     )
 
 
-def _process(items: list[inputs.InputItem], writer: DatasetWriter) -> Throughput:
+def _process(items: list[InputItem], writer: DatasetWriter) -> Throughput:
     """Does all items, in units of one shard each, on the chosen runner."""
     size = min(FLAGS.videos_per_shard, -(-len(items) // FLAGS.workers))
     units = [items[k : k + size] for k in range(0, len(items), size)]
@@ -174,16 +187,16 @@ def _process(items: list[inputs.InputItem], writer: DatasetWriter) -> Throughput
 def main(argv: list[str]) -> None:
     # TensorFlow only writes files here; what it says about GPUs would break the progress line.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    items = _find_inputs()
+    notes: list[str] = []
+    items = _find_inputs(notes)
     num_points = get_scheme(FLAGS.scheme).num_points
     writer = DatasetWriter(
         FLAGS.output, FLAGS.image_size, FLAGS.detector, FLAGS.scheme, num_points, FLAGS.borrowed_identity
     )
     merge_parts(writer)  # of a Beam job that was killed
-    done = {entry.video_id for entry in writer.entries}
-    todo = [item for item in items if item.video_id not in done]
-    measured = _process(todo, writer) if todo else None
-    print(summary(writer, len(items) - len(todo)))
+    plan = what_to_do(items, writer.lines, FLAGS.try_again)
+    measured = _process(plan.todo, writer) if plan.todo else None
+    print(summary(writer, plan.done, notes + plan.notes()))
     if measured:
         print(f"Throughput: {measured.describe(_settings())}")
     if not any(entry.status == ACCEPTED for entry in writer.entries):

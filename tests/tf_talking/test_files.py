@@ -142,3 +142,8 @@ class TestCheckSame:
     def test_names_the_field_that_differs(self, now, message):
         with pytest.raises(ValueError, match=message):
             files.check_same({"a": 1, "b": {"c": 2}}, now, "run.json")
+
+
+def test_names_of_other_encodings_can_be_written_down():
+    name = os.fsdecode(b"J\xfcrgen \xc3\xab.mp4")
+    assert files.readable(name) == "J%FCrgen \u00eb.mp4"

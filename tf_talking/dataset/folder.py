@@ -1,7 +1,8 @@
 """A dataset folder: what preprocessing writes and training reads.
 
 dataset.json            {format_version, image_size, detector, scheme, num_points}
-manifest.jsonl          one line for each input, accepted or rejected (ManifestEntry)
+manifest.jsonl          one line for each input, accepted or rejected (ManifestEntry); one
+                        that was done again has a later line: see `standing`
 videos-00000.tfrecord   shards of video records (records.py)
 """
 
@@ -69,10 +70,11 @@ class ManifestEntry:
     rejected_frames: dict[str, int] = dataclasses.field(default_factory=dict)  # reason: count
     rejected_clips: dict[str, str] = dataclasses.field(default_factory=dict)  # file: reason
     kind: str = records.VIDEO  # or PHOTOS
+    content: records.Content | None = None  # of the input's files; older folders do not say
 
 
 def rejected_entry(
-    source: str, video_id: str, identity: str, reason: str, rejected_frames=None, rejected_clips=None
+    source: str, video_id: str, identity: str, reason: str, rejected_frames=None, rejected_clips=None, content=None
 ) -> ManifestEntry:
     """Manifest entry of an input that gave no record."""
     return ManifestEntry(
@@ -83,6 +85,7 @@ def rejected_entry(
         reason,
         rejected_frames=dict(rejected_frames or {}),
         rejected_clips=dict(rejected_clips or {}),
+        content=content,
     )
 
 
@@ -101,6 +104,7 @@ def accepted_entry(record: records.VideoRecord, shard: str, position: int, offse
         dict(record.rejected_frames),
         dict(record.rejected_clips),
         record.kind,
+        record.content,
     )
 
 
@@ -118,8 +122,26 @@ def read_info(folder: str | os.PathLike) -> DatasetInfo:
     return info
 
 
+def standing(lines: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+    """The lines that no later line of the same video takes the place of, in their order.
+
+    A record replaces the one before it, and what was rejected before it. Where an input was
+    rejected the second time, its earlier record stays.
+    """
+    lines = list(lines)
+    records_of: dict[str, int] = {}
+    rejected_of: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        if line.status == ACCEPTED:
+            records_of[line.video_id] = number
+            rejected_of.pop(line.video_id, None)
+        else:
+            rejected_of[line.video_id] = number
+    return [lines[number] for number in sorted({*records_of.values(), *rejected_of.values()})]
+
+
 def read_manifest(folder: str | os.PathLike) -> list[ManifestEntry]:
-    """Reads manifest.jsonl; an unfinished last line (killed while writing) does not count."""
+    """Reads all of manifest.jsonl; a last line that was cut (by a kill) does not count."""
     path = paths.join(folder, MANIFEST_FILE)
     return read_manifest_lines(path) if paths.is_file(path) else []
 
@@ -130,7 +152,8 @@ def read_manifest_lines(path: str | os.PathLike) -> list[ManifestEntry]:
     rows = files.parse_json_lines(paths.read_bytes(os.fspath(path)), os.fspath(path))
     for number, row in enumerate(rows, 1):
         try:
-            entries.append(ManifestEntry(**row))
+            content = records.content_of(row.pop("content", None))
+            entries.append(ManifestEntry(**row, content=content))
         except TypeError as error:
             raise ValueError(f"{path}, line {number}: not a manifest entry: {error}") from None
     return entries
@@ -147,7 +170,7 @@ class DatasetFolder:
     Attributes:
       path: the folder, as text.
       info: DatasetInfo.
-      entries: every manifest entry, in the order of the file.
+      entries: the manifest's standing entries, in the order of the file.
       accepted: entries with a record, sorted by (shard, position). The index in this list is
         the video index.
     """
@@ -155,8 +178,8 @@ class DatasetFolder:
     def __init__(self, path: str, info: DatasetInfo, entries: list[ManifestEntry]):
         self.path = path
         self.info = info
-        self.entries = entries
-        accepted = [entry for entry in entries if entry.status == ACCEPTED]
+        self.entries = standing(entries)
+        accepted = [entry for entry in self.entries if entry.status == ACCEPTED]
         self.accepted = sorted(accepted, key=lambda entry: (entry.shard, entry.position))
         self._found_offsets: dict[str, list[int]] = {}
 

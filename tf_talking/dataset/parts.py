@@ -51,7 +51,7 @@ def write_part(folder: str | os.PathLike, key: str, results: Iterable[records.Vi
 def merge_parts(writer: DatasetWriter) -> None:
     """Takes up every whole part of the writer's folder and removes what killed workers left.
 
-    Videos that the dataset holds already are left out.
+    Inputs that the dataset holds already, with that content, are left out.
 
     Raises:
       ValueError: a part's manifest lines are damaged.
@@ -71,8 +71,7 @@ def merge_parts(writer: DatasetWriter) -> None:
 
 
 def _merge_part(writer: DatasetWriter, found: list[ManifestEntry], shard: pathlib.Path) -> None:
-    known = {entry.video_id for entry in writer.entries}
-    entries = [entry for entry in found if entry.video_id not in known]
+    entries = [entry for entry in found if not writer.holds(entry)]
     if not shard.is_file():
         # Its videos are in the dataset already (killed while merging), or there were none.
         writer.write_shard([entry for entry in entries if entry.status == REJECTED])

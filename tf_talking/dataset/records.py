@@ -15,6 +15,8 @@
                                      may be missing
     kind             bytes           "video", or "photos": of one person, of different days;
                                      missing: "video"
+    content          bytes           JSON of `Content`: which files the frames come from; may be
+                                     missing
     identity_vectors float [N*I]     a recogniser's embedding of each frame's face (dataset.json
                                      says whose); may be missing
 
@@ -36,6 +38,20 @@ _TEXTS = ("video_id", "identity", "source", "detector", "scheme")
 _NUMBERS = ("format_version", "image_size", "num_points")
 
 
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """Which bytes an input's files held when they were read.
+
+    Attributes:
+      stamp: of the names, sizes and times of modification of the files; it tells quickly that
+        they are as they were.
+      digest: of the files' bytes, in their order; the same wherever the files lie.
+    """
+
+    stamp: str
+    digest: str
+
+
 @dataclasses.dataclass
 class VideoRecord:
     """Frames of one person in one video, with landmarks.
@@ -46,6 +62,7 @@ class VideoRecord:
       rejected_frames: reason -> number of frames of the source that were left out.
       rejected_clips: of a video in several clips, file name -> why it was left out.
       kind: "video" or "photos".
+      content: of the files that the frames come from; None where nobody noted it.
       identity_vectors: float32 [N, I], None where no recogniser looked at the frames.
     """
 
@@ -61,6 +78,7 @@ class VideoRecord:
     rejected_clips: dict[str, str] = dataclasses.field(default_factory=dict)
     kind: str = VIDEO
     identity_vectors: np.ndarray | None = None
+    content: Content | None = None
 
     @property
     def num_frames(self) -> int:
@@ -69,6 +87,11 @@ class VideoRecord:
     @property
     def num_points(self) -> int:
         return self.landmarks.shape[1]
+
+
+def content_of(row: dict | None) -> Content | None:
+    """`Content` out of JSON."""
+    return None if row is None else Content(**row)
 
 
 def decode_frames(record: VideoRecord, indices) -> np.ndarray:
@@ -111,6 +134,8 @@ def serialize(record: VideoRecord) -> bytes:
         feature["rejected_clips"] = _bytes_feature(tf, [json.dumps(record.rejected_clips).encode()])
     feature["frames"] = _bytes_feature(tf, record.frames)
     feature["kind"] = _bytes_feature(tf, [record.kind.encode()])
+    if record.content is not None:
+        feature["content"] = _bytes_feature(tf, [json.dumps(dataclasses.asdict(record.content)).encode()])
     if record.identity_vectors is not None:
         vectors = tf.train.FloatList(value=record.identity_vectors.ravel())
         feature["identity_vectors"] = tf.train.Feature(float_list=vectors)
@@ -144,6 +169,7 @@ def parse_example(serialized) -> dict:
     features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in _NUMBERS}
     features["frames"] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
     features["kind"] = tf.io.FixedLenFeature([], tf.string, default_value=VIDEO)
+    features["content"] = tf.io.FixedLenFeature([], tf.string, default_value="null")
     for name in ("landmarks", "identity_vectors"):
         features[name] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
     parsed = tf.io.parse_single_example(serialized, features)
@@ -178,4 +204,5 @@ def deserialize(serialized: bytes) -> VideoRecord:
         rejected_clips=json.loads(parsed["rejected_clips"]),
         kind=parsed["kind"].decode(),
         identity_vectors=parsed["identity_vectors"] if parsed["identity_vectors"].size else None,
+        content=content_of(json.loads(parsed["content"])),
     )

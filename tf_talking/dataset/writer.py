@@ -23,6 +23,7 @@ from tf_talking.dataset.folder import (
     manifest_lines,
     read_info,
     read_manifest,
+    standing,
 )
 
 
@@ -41,15 +42,23 @@ def lay_out(
     return entries, serialized
 
 
+def _known_as(entry: ManifestEntry) -> tuple:
+    """What an input is known by; by its name alone where nobody noted its content."""
+    return (entry.video_id, entry.identity, entry.content) if entry.content else (entry.video_id,)
+
+
 class DatasetWriter:
     """Adds shards to a dataset folder, new or begun earlier; one writer at a time.
+
+    A record of other content, or of another person, than the one under its video_id replaces it:
+    the old one stays in its shard, but is not read any more (see `folder.standing`).
 
     Opening repairs what a killed run left: an unfinished manifest line, temporary files, a shard
     that is not in the manifest. Inputs whose shard was deleted are forgotten, so that they are
     done again.
 
     Attributes:
-      entries: manifest entries so far (those of earlier runs included).
+      lines: all lines of the manifest so far (those of earlier runs included).
     """
 
     def __init__(
@@ -76,14 +85,26 @@ class DatasetWriter:
         else:
             text = json.dumps(dataclasses.asdict(self.info), indent=1)
             files.write_whole(self.path / INFO_FILE, f"{text}\n")
-        self.entries = read_manifest(self.path)
+        self.lines = read_manifest(self.path)
+        self._accepted: dict[str, ManifestEntry] = {}
+        self._known: set[tuple] = set()
         self._number: int | None = None  # of the next shard, or a smaller one
         self._repair()
+        self._note(self.lines)
+
+    @property
+    def entries(self) -> list[ManifestEntry]:
+        """The standing entries, see `folder.standing`."""
+        return standing(self.lines)
+
+    def holds(self, entry: ManifestEntry) -> bool:
+        """Whether the manifest has a line of that input with that content."""
+        return _known_as(entry) in self._known
 
     def _repair(self) -> None:
         files.remove_unfinished(self.path)
         self._forget_deleted_shards()
-        listed = {(entry.shard, entry.position) for entry in self.entries}
+        listed = {(entry.shard, entry.position) for entry in self.lines}
         for shard in self._shards():
             missing = [
                 accepted_entry(records.deserialize(shards.read_record(shard, offset)), shard.name, position, offset)
@@ -94,10 +115,10 @@ class DatasetWriter:
 
     def _forget_deleted_shards(self) -> None:
         present = {shard.name for shard in self._shards()} | {None}
-        kept = [entry for entry in self.entries if entry.shard in present]
-        if len(kept) < len(self.entries):
+        kept = [entry for entry in self.lines if entry.shard in present]
+        if len(kept) < len(self.lines):
             files.write_whole(self.path / MANIFEST_FILE, manifest_lines(kept))
-            self.entries = kept
+            self.lines = kept
 
     def _shards(self) -> list[pathlib.Path]:
         return sorted(self.path.glob("videos-*.tfrecord"))
@@ -115,9 +136,15 @@ class DatasetWriter:
         if entries:
             rows = map(dataclasses.asdict, entries)
             files.append_json_line(self.path / MANIFEST_FILE, *rows, sync=True)
-            self.entries += entries
+            self.lines += entries
+            self._note(entries)
 
-    def _check(self, record: records.VideoRecord, known: set[str]) -> None:
+    def _note(self, entries: list[ManifestEntry]) -> None:
+        self._accepted.update({entry.video_id: entry for entry in entries if entry.status == ACCEPTED})
+        self._known.update((entry.video_id,) for entry in entries)
+        self._known.update(map(_known_as, entries))
+
+    def _check(self, record: records.VideoRecord) -> None:
         for field in ("image_size", "detector", "scheme", "num_points"):
             got, expected = getattr(record, field), getattr(self.info, field)
             if got != expected:
@@ -131,7 +158,9 @@ class DatasetWriter:
                 f"record {record.video_id!r}, identity_vectors: expected those of {wanted!r}, as "
                 f"in {self.path / INFO_FILE}"
             )
-        if record.video_id in known:
+        known = self._accepted.get(record.video_id)
+        same = known and (record.content, record.identity) == (known.content, known.identity)
+        if known and (same or record.content is None):
             raise ValueError(f"{self.path} already holds a video {record.video_id!r}")
 
     def write_shard(self, results: Iterable[records.VideoRecord | ManifestEntry]) -> list[ManifestEntry]:
@@ -147,12 +176,14 @@ class DatasetWriter:
           ValueError: a record does not fit this folder, or its video_id is taken. Nothing is
             written then.
         """
-        known = {entry.video_id for entry in self.entries if entry.status == ACCEPTED}
         shard, results = self._next_shard(), list(results)
+        new: set[str] = set()
         for result in results:
             if not isinstance(result, ManifestEntry):
-                self._check(result, known)
-                known.add(result.video_id)
+                self._check(result)
+                if result.video_id in new:
+                    raise ValueError(f"{self.path} already holds a video {result.video_id!r}")
+                new.add(result.video_id)
         entries, serialized = lay_out(results, shard.name)
         if serialized:
             shards.write_shard(shard, serialized)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_talking.extraction import face_boxes
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
+from tf_talking.files import readable
 from tf_talking.media import photos
 from tf_talking.media.video_reader import probe, read_pictures
 from tf_talking.spread import spread
@@ -77,4 +78,4 @@ def open_clips(item: InputItem, step: int) -> dict[str, Callable[..., Iterator[R
 
 def without_name(error: ValueError, file: str) -> str:
     """The message less the file's name, which the manifest has anyway."""
-    return str(error).removeprefix(f"{pathlib.Path(file)}: ")
+    return readable(str(error).removeprefix(f"{pathlib.Path(file)}: "))

@@ -15,8 +15,10 @@ from absl import logging
 
 from tf_talking.dataset.folder import ManifestEntry, rejected_entry
 from tf_talking.dataset.records import PHOTOS, VIDEO, VideoRecord
+from tf_talking.extraction import content
 from tf_talking.extraction.clips import ReadFrame, open_clips, without_name
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
+from tf_talking.files import readable
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector
 from tf_talking.media import jpeg
@@ -175,10 +177,11 @@ def extract(
     Raises:
       DetectorFailure: the detector can not work at all.
     """
+    noted = content.read_content(item)
     results = _do_clips(item, detector, settings, on_frame)
     frames, rejected_clips = _Frames(settings), {}
     for file, result in results.items():
-        name = pathlib.Path(file).name
+        name = readable(pathlib.Path(file).name)
         if isinstance(result, str):
             rejected_clips[name] = result
             continue
@@ -194,7 +197,7 @@ def extract(
         rejected_clips = {}
     rejected = dict(frames.rejected)
     if complaint is not None:
-        return rejected_entry(item.source, item.video_id, item.identity, complaint, rejected, rejected_clips)
+        return rejected_entry(item.source, item.video_id, item.identity, complaint, rejected, rejected_clips, noted)
     landmarks = np.stack(frames.landmarks)
     vectors = None
     if recogniser:
@@ -213,4 +216,5 @@ def extract(
         rejected_clips=rejected_clips,
         kind=PHOTOS if item.kind == "photos" else VIDEO,
         identity_vectors=vectors,
+        content=noted,
     )

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_talking.extraction.tables import read_text
+
 FPS = 25
 PIXEL_HEIGHT = 360  # of the frames that boxes in pixels refer to
 
@@ -55,9 +57,8 @@ def read_boxes(path: str | os.PathLike) -> FaceBoxes:
       ValueError: naming the file and the line that is not as above.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except OSError as error:
         raise ValueError(f"{path}: can not be read: {error}") from None
     starts = [n for n, line in enumerate(lines) if line.split() == _COLUMNS]
     if not starts:

@@ -4,14 +4,18 @@ An input's `video_id` is the name of the given folder and the path below it ("cl
 in VoxCeleb's folders "<identity>/<video>", so it is the same in every run. No TensorFlow.
 """
 
-import dataclasses
+import collections
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from tf_talking.extraction import voxceleb
+from absl import logging
+
 from tf_talking.extraction.identities import Identities
+from tf_talking.extraction.item import InputItem
+from tf_talking.extraction.voxceleb_inputs import VoxCelebInputs, VoxCelebOptions
+from tf_talking.extraction.walk import walk
 from tf_talking.media import photos, video_reader
 
 IMAGES_AS = ("auto", "frames", "photos", "identity")
@@ -20,51 +24,13 @@ _FRAMES_AT_LEAST = 10
 _SIZES_COMPARED = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class InputItem:
-    """One record to be.
-
-    Attributes:
-      kind: "video" (one file), "clips" (files that are parts of one video), "frames" (images of
-        one video in order) or "photos" (unrelated photos of one person).
-      source: the file or folder, for messages and the manifest.
-      files: the files, in order.
-      boxes: for each file of kind "clips" its box file, for the one of kind "video" those of its
-        clips, with times in the whole video (face_boxes.py). Empty: no boxes are used.
-    """
-
-    video_id: str
-    identity: str
-    kind: str
-    source: str
-    files: tuple[str, ...]
-    boxes: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class VoxCelebOptions:
-    """How VoxCeleb's folders are read.
-
-    Attributes:
-      layout: "auto": folders named as VoxCeleb's are; "generic": none; "voxceleb": all.
-      boxes: folder of the box files, <identity>/<video>/<clip>.txt.
-      split_list, split: only what belongs to this split is taken.
-      names: identity of a folder's name, where it is another (vox1_meta.csv).
-    """
-
-    layout: str = "auto"
-    boxes: pathlib.Path | None = None
-    split_list: voxceleb.SplitList | None = None
-    split: str = "train"
-    names: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
 def find_inputs(
     given: Sequence[str | os.PathLike],
     identities: Identities | None = None,
     images_as: str = "auto",
     identity_from: str = "file",
     options: VoxCelebOptions | None = None,
+    note: Callable[[str], None] = logging.warning,
 ) -> list[InputItem]:
     """Lists the inputs below the given files and folders, in natural order.
 
@@ -75,10 +41,12 @@ def find_inputs(
       images_as: "frames": images of one folder are one video; "photos": each is an input of its
         own; "identity": photos of one folder and one known identity form one input, others
         are inputs of their own; "auto": "frames" where a folder holds at least ten images of
-        one size whose names differ in their number only, else "identity".
+        one size whose names differ in their number only and `identities` names none of them,
+        else "identity".
       identity_from: for files that `identities` does not name. "file": everybody is a person of
         their own, "folder": the first folder below the given one is the person.
       options: of VoxCeleb's folders; their identity is VoxCeleb's.
+      note: gets a line for what is left out, hidden files excepted.
 
     Raises:
       ValueError: a given path does not exist, a file does not stand where VoxCeleb's do (with
@@ -87,11 +55,16 @@ def find_inputs(
     if images_as not in IMAGES_AS:
         raise ValueError(f"images_as: got {images_as!r}, expected one of {IMAGES_AS}")
     namer = _Namer(identities or Identities(), identity_from)
-    collected = _VoxCelebItems(options or VoxCelebOptions())
+    collected = VoxCelebInputs(options or VoxCelebOptions())
     items: list[InputItem] = []
-    for path in map(pathlib.Path, given):
+    other_kinds: dict[str, list[str]] = collections.defaultdict(list)
+    # Absolute: FFmpeg would take "concat:x.mp4" for a protocol.
+    for path in (pathlib.Path(path).absolute() for path in given):
         if path.is_dir():
-            for folder, _, names in _walk(path):
+            for folder, names in walk(path, note):
+                for name in names:
+                    if not _is_taken(name):
+                        other_kinds[pathlib.Path(name).suffix].append(name)
                 files = [folder / name for name in names if video_reader.is_video(folder / name)]
                 files = [file for file in files if not collected.take_file(path, file)]
                 items += [namer.item(path, file, "video", [file]) for file in files]
@@ -102,90 +75,31 @@ def find_inputs(
             items.append(namer.item(path.parent, path, kind, [path]))
         else:
             raise ValueError(f"input: there is no {path}")
+    if other_kinds:
+        kinds = ", ".join(
+            f"{len(names)} {suffix or 'without a suffix'} ({names[0]}{', ...' if len(names) > 1 else ''})"
+            for suffix, names in other_kinds.items()
+        )
+        note(f"left out what is neither video nor photo by its name: {kinds}")
+    if namer.guessed_frames:
+        note(
+            f"{len(namer.guessed_frames)} folders of at least {_FRAMES_AT_LEAST} numbered images of one size are taken "
+            f"for the frames of one video each ({namer.guessed_frames[0]}, ...); photos need images_as=photos"
+        )
     items += collected.items()
     _check_unique(items)
+    items = {item.video_id: item for item in items}.values()  # a folder may be given twice
     return sorted(items, key=lambda item: photos.natural_key(item.video_id))
 
 
-class _VoxCelebItems:
-    """Collects the clips of each video."""
-
-    def __init__(self, options: VoxCelebOptions):
-        if options.layout not in voxceleb.LAYOUTS:
-            raise ValueError(f"layout: got {options.layout!r}, expected one of {voxceleb.LAYOUTS}")
-        self._options = options
-        self._items: list[InputItem] = []
-        self._clips: dict[pathlib.Path, tuple[voxceleb.Place, list[pathlib.Path]]] = {}
-
-    def _named(self, place: voxceleb.Place) -> voxceleb.Place:
-        identity = self._options.names.get(place.identity, place.identity)
-        return dataclasses.replace(place, identity=identity)
-
-    def _wants(self, place: voxceleb.Place) -> bool:
-        chosen = self._options.split_list
-        return chosen is None or chosen.wants(place, self._options.split)
-
-    def take_file(self, root: pathlib.Path, path: pathlib.Path) -> bool:
-        """Whether a video file belongs to VoxCeleb (then it is taken, or left out by the split)."""
-        layout = self._options.layout
-        if layout == "generic":
-            return False
-        # Names alone decide with "auto"; else the folders must be given, at most but the first.
-        strict = layout == "auto" or len(path.relative_to(root).parts) < 2
-        path = path.absolute()
-        place = voxceleb.place_of_file(path, strict)
-        if place is None:
-            if layout == "voxceleb":
-                raise ValueError(f"{path}: expected <identity>/<video>/<clip> in this layout")
-            return False
-        place = self._named(place)
-        if self._wants(place):
-            video_path = path.parent if place.clip else path
-            self._clips.setdefault(video_path, (place, []))[1].append(path)
-        return True
-
-    def take_frames(self, folder: pathlib.Path, names: Sequence[str]) -> bool:
-        """Likewise a folder of frames."""
-        layout, folder = self._options.layout, folder.absolute()
-        if layout == "generic" or not any(photos.is_image(name) for name in names):
-            return False
-        place = voxceleb.place_of_frames(folder, strict=layout == "auto")
-        if place is None:
-            return False
-        place = self._named(place)
-        if self._wants(place):
-            files = tuple(map(str, photos.frame_files(folder)))
-            name = f"{place.identity}/{place.video}"
-            self._items.append(InputItem(name, place.identity, "frames", str(folder), files))
-        return True
-
-    def _boxes(self, place: voxceleb.Place, file: pathlib.Path) -> tuple[str, ...]:
-        folder = self._options.boxes / place.identity / place.video
-        if place.clip:
-            return (str(folder / f"{file.stem}.txt"),)
-        return tuple(map(str, sorted(folder.glob("*.txt")))) or (str(folder),)
-
-    def items(self) -> list[InputItem]:
-        found = []
-        for source, (place, files) in self._clips.items():
-            files = sorted(files, key=photos.natural_key)
-            boxes = tuple(self._boxes(place, file) for file in files if self._options.boxes)
-            name = f"{place.identity}/{place.video}"
-            kind = "clips" if place.clip else "video"
-            names = tuple(map(str, files))
-            found.append(InputItem(name, place.identity, kind, str(source), names, boxes))
-        return self._items + found
-
-
-def _walk(path: pathlib.Path):
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield pathlib.Path(folder), folders, [name for name in names if name[0] != "."]
+def _is_taken(name: str) -> bool:
+    return video_reader.is_video(name) or photos.is_image(name)
 
 
 class _Namer:
     def __init__(self, identities: Identities, identity_from: str):
         self.identities, self.identity_from = identities, identity_from
+        self.guessed_frames: list[pathlib.Path] = []
 
     def known(self, root: pathlib.Path, path: pathlib.Path) -> str | None:
         """Identity of a file or folder below `root`, where anything says it."""
@@ -197,7 +111,7 @@ class _Namer:
         return found
 
     def item(self, root, path, kind, files, name=None, identity=None) -> InputItem:
-        parts = (root.absolute().name, *path.relative_to(root).parts, *([name] if name else []))
+        parts = (root.name, *path.relative_to(root).parts, *([name] if name else []))
         video_id = "/".join(parts)
         identity = identity or self.known(root, path) or video_id
         return InputItem(video_id, identity, kind, str(path), tuple(map(str, files)))
@@ -207,7 +121,12 @@ def _image_items(root: pathlib.Path, folder: pathlib.Path, namer: _Namer, images
     files = photos.frame_files(folder)
     if not files:
         return []
-    if images_as == "frames" or (images_as == "auto" and _looks_like_frames(files)):
+    # A table that names images one by one takes them for photos, however they are numbered.
+    one_by_one = any(namer.identities.find(root, file) is not None for file in files)
+    guessed = images_as == "auto" and not one_by_one and _looks_like_frames(files)
+    if guessed:
+        namer.guessed_frames.append(folder)
+    if guessed or images_as == "frames":
         return [namer.item(root, folder, "frames", files)]
     if images_as == "photos":
         return [namer.item(root, file, "photos", [file]) for file in files]

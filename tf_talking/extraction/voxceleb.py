@@ -14,6 +14,8 @@ import os
 import pathlib
 import re
 
+from tf_talking.extraction.tables import read_text
+
 LAYOUTS = ("auto", "generic", "voxceleb")
 SPLITS = ("train", "val", "test")
 
@@ -136,11 +138,7 @@ class SplitList:
 
 
 def _lines(path: str | os.PathLike) -> list[str]:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read().splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file: {error}") from None
+    return read_text(path).splitlines()
 
 
 def _key(path, number: int, word: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tf_talking.dataset import parts as dataset_parts
 from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction.extract import ExtractSettings
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
 from training.preprocessing.video_worker import Throughput, VideoWorker
 
 # Beam logs every connection it opens, which would break the progress line; errors are shown.

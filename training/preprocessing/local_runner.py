@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from tf_talking.dataset import folder as dataset_folder
 from tf_talking.dataset.writer import DatasetWriter
+from tf_talking.extraction import content
 from tf_talking.extraction.extract import ExtractSettings
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
 from training.preprocessing.video_worker import Throughput, VideoWorker, quiet_single_threaded
 from training.preprocessing.worker_pool import WorkerPool
 
@@ -41,7 +42,8 @@ def _count_frame() -> None:
 
 def _gave_up(item: InputItem) -> dataset_folder.ManifestEntry:
     reason = "the worker process died of it (out of memory, or a decoder crashed)"
-    return dataset_folder.rejected_entry(item.source, item.video_id, item.identity, reason)
+    noted = content.read_content(item)
+    return dataset_folder.rejected_entry(item.source, item.video_id, item.identity, reason, content=noted)
 
 
 def run(

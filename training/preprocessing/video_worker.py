@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tf_talking.dataset.folder import ManifestEntry
 from tf_talking.dataset.records import VideoRecord
 from tf_talking.extraction.extract import ExtractSettings, extract
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
 from tf_talking.landmarks.detector import LandmarkDetector
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.metrics.face_recognition import load_recogniser

@@ -5,6 +5,7 @@ from tf_talking import files
 from tf_talking.dataset import parts as dataset_parts
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.parts import write_part
+from tf_talking.dataset.records import Content
 from tf_talking.dataset.writer import DatasetWriter
 
 
@@ -52,6 +53,16 @@ def test_repeated_and_overlapping_parts_change_nothing(folder):
     assert [entry.video_id for entry in data.accepted] == ["a", "b", "c", "d", "e"]
     assert data.read_video("e").num_frames == 6 and data.read_video("d").num_frames == 5
     assert len(writer.entries) == 7 and merged(folder).entries == writer.entries
+
+
+def test_a_part_with_other_content_replaces_a_video(folder):
+    content = Content("s", "d")
+    for _ in range(2):
+        write_part(folder, "k1", [make_record("a", 5, content=content), rejected("x")])
+        merged(folder)
+    data = DatasetFolder.open(folder)
+    assert data.read_video("a").num_frames == 5
+    assert [e.video_id for e in DatasetWriter(folder, **INFO).lines].count("a") == 2
 
 
 @pytest.mark.parametrize("killed", ["before the lines", "after the rename", "after the manifest"])

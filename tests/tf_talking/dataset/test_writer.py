@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from tests.tf_talking.dataset.made import INFO, make_record
 from tf_talking import files
-from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.folder import DatasetFolder, rejected_entry
+from tf_talking.dataset.records import Content
 from tf_talking.dataset.writer import DatasetWriter
 
 
@@ -43,6 +46,40 @@ def test_taken_video_id_is_refused(folder):
         DatasetWriter(folder, **INFO).write_shard([make_record("a")])
     with pytest.raises(ValueError, match="already holds a video 'new'"):
         DatasetWriter(folder, **INFO).write_shard([make_record("new"), make_record("new")])
+
+
+def test_a_record_of_other_content_or_person_replaces_the_one_before(folder):
+    one, two = Content("s1", "d1"), Content("s2", "d2")
+    writer = DatasetWriter(folder, **INFO)
+    writer.write_shard([make_record("a", 5, content=one)])
+    with pytest.raises(ValueError, match="already holds a video 'a'"):
+        writer.write_shard([make_record("a", 6, content=one)])
+    writer.write_shard([make_record("a", 7, content=one, identity="bob"), make_record("x", 4, content=two)])
+    rejected = rejected_entry("in/a", "a", "bob", "corrupt", content=two)
+    writer.write_shard([rejected])
+
+    def check(data):
+        assert [e.video_id for e in data.accepted] == ["b", "c", "a", "x"]
+        assert (data.read_video("a").num_frames, data.accepted[2].identity) == (7, "bob")
+        assert [e.video_id for e in data.entries] == ["b", "c", "y", "a", "x", "a"], "what was rejected is known"
+
+    check(DatasetFolder.open(folder))
+    assert DatasetWriter(folder, **INFO).entries == writer.entries == DatasetFolder.open(folder).entries
+    # A lost manifest comes back with its content and its order.
+    (folder / "manifest.jsonl").unlink()
+    again = DatasetWriter(folder, **INFO)
+    assert {e.video_id: e.content for e in again.entries} == {"b": None, "c": None, "a": one, "x": two}
+    assert DatasetFolder.open(folder).read_video("a").num_frames == 7
+
+
+def test_a_manifest_of_before_is_gone_on_with(folder):
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    assert all(line.pop("content") is None for line in lines)
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    writer = DatasetWriter(folder, **INFO)
+    writer.write_shard([make_record("a", 5, content=Content("s", "d"))])
+    assert DatasetFolder.open(folder).read_video("a").num_frames == 5
+    assert DatasetFolder.open(folder).read_video("b").num_frames == 3
 
 
 def test_writing_to_another_file_system_is_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_talking.extraction.clips import open_clips, without_name
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
 from tf_talking.media.photos import write_png
 from tf_talking.media.video_writer import VideoWriter
 

@@ -9,7 +9,7 @@ import pytest
 from tests.scripted_detector import ScriptedDetector
 from tf_talking.dataset import records
 from tf_talking.extraction.extract import ExtractSettings, extract
-from tf_talking.extraction.inputs import InputItem
+from tf_talking.extraction.item import InputItem
 from tf_talking.landmarks.detector import DetectorFailure
 from tf_talking.media import jpeg, video_writer
 

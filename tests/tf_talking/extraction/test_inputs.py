@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import numpy as np
@@ -5,8 +6,9 @@ import PIL.Image
 import pytest
 
 from tf_talking.extraction.identities import Identities
-from tf_talking.extraction.inputs import VoxCelebOptions, find_inputs
+from tf_talking.extraction.inputs import find_inputs
 from tf_talking.extraction.voxceleb import SplitList
+from tf_talking.extraction.voxceleb_inputs import VoxCelebOptions
 
 
 def touch(root: pathlib.Path, *names: str) -> None:
@@ -85,6 +87,96 @@ def test_identity_from_folder(tmp_path):
     touch(tmp_path / "in", "ann/x/a.mp4", "bob/b.mp4", "c.mp4")
     found = find_inputs([tmp_path / "in"], identity_from="folder")
     assert [item.identity for item in found] == ["ann", "bob", "in/c.mp4"]
+
+
+def test_images_that_a_table_names_one_by_one_are_photos_however_they_are_numbered(tmp_path):
+    save_images(tmp_path / "portraits", 12)
+    notes = []
+    assert described(find_inputs([tmp_path / "portraits"], note=notes.append)) == [
+        ("portraits", "frames", "portraits", 12)
+    ]
+    assert "1 folders of at least 10 numbered images" in notes[0] and "images_as=photos" in notes[0]
+    people = Identities([(f"f{k}.png", f"person{k}") for k in range(12)])
+    found = find_inputs([tmp_path / "portraits"], people, note=pytest.fail)
+    assert described(found) == [(f"portraits/photos of person{k}", "photos", f"person{k}", 1) for k in range(12)]
+    whole = Identities([("portraits", "ann")])  # names the folder: still a video
+    assert described(find_inputs([tmp_path / "portraits"], whole)) == [("portraits", "frames", "ann", 12)]
+
+
+def test_files_of_other_kinds_are_counted_and_named(tmp_path):
+    touch(tmp_path / "in", "a.mp4", "notes.txt", "more/more.txt", "LIESMICH", ".hidden.txt")
+    notes = []
+    find_inputs([tmp_path / "in"], note=notes.append)
+    (note,) = notes
+    assert "1 without a suffix (LIESMICH)" in note and "2 .txt (notes.txt, ...)" in note
+
+
+def test_linked_folders_are_searched_once(tmp_path):
+    touch(tmp_path / "people", "bob/b.mp4")
+    touch(tmp_path / "elsewhere", "a.mp4")
+    (tmp_path / "people" / "ann").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "people" / "a_circle").symlink_to(tmp_path / "people")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "people" / "bob")
+    notes = []
+    found = find_inputs([tmp_path / "people"], identity_from="folder", note=notes.append)
+    assert described(found) == [("people/ann/a.mp4", "video", "ann", 1), ("people/bob/b.mp4", "video", "bob", 1)]
+    assert len(notes) == 2 and "a_circle" in notes[0] and "ann/back" in notes[1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_can_not_be_read_is_named(tmp_path):
+    touch(tmp_path / "in", "a.mp4", "secret/b.mp4")
+    (tmp_path / "in" / "secret").chmod(0)
+    notes = []
+    assert len(find_inputs([tmp_path / "in"], note=notes.append)) == 1
+    assert "secret: Permission denied" in notes[0]
+
+
+def test_names_of_other_encodings_and_protocols(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / os.fsdecode(b"J\xfcrgen.mp4")).touch()
+    (tmp_path / "in" / "concat:x.mp4").touch()
+    monkeypatch.chdir(tmp_path / "in")
+    concat, latin = find_inputs([os.fsdecode(b"J\xfcrgen.mp4"), "concat:x.mp4"])
+    assert (latin.video_id, latin.identity) == ("in/J%FCrgen.mp4", "in/J%FCrgen.mp4")
+    assert latin.source.encode() and pathlib.Path(latin.files[0]).is_file()
+    assert concat.files == (str(tmp_path / "in" / "concat:x.mp4"),)
+
+
+def test_an_input_that_is_given_twice_is_done_once(tmp_path):
+    touch(tmp_path / "in", "a.mp4")
+    assert len(find_inputs([tmp_path / "in", tmp_path / "in" / "a.mp4"])) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_tables_as_spreadsheets_write_them(tmp_path, encoding, mark):
+    rows = [("File", "Identity"), ("clips\\a.mp4", "ann"), ("Zoe\u0308.mp4", "zoe"), ("C:\\x\\c.mp4", "cem")]
+    table = tmp_path / "people.csv"
+    table.write_bytes("".join(mark.join(row) + "\r\n" for row in rows).encode(encoding))
+    touch(tmp_path / "clips", "a.mp4", "Zo\u00eb.mp4", "c.mp4")
+    people = Identities.read(table)
+    found = find_inputs([tmp_path / "clips"], people)
+    assert {item.video_id: item.identity for item in found} == {
+        "clips/a.mp4": "ann",
+        "clips/Zo\u00eb.mp4": "zoe",
+        "clips/c.mp4": "cem",
+    }
+    assert people.unused == []
+
+
+def test_rows_that_fit_nothing_are_known(tmp_path):
+    touch(tmp_path / "in", "a.mp4", "b.mp4")
+    people = Identities([("a.mp4", "ann"), ("B.MP4", "ann"), ("x/b.mp4", "bob"), ("x/y/nobody.mp4", "ann")])
+    find_inputs([tmp_path / "in"], people)
+    assert people.unused == ["B.MP4", "x/y/nobody.mp4"]
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_bytes("file,identity\na.mp4,ann\nZo\u00eb.mp4,zoe\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="people.csv, line 3: not UTF-8 text .byte 0xeb.; save it as UTF-8"):
+        Identities.read(table)
 
 
 @pytest.mark.parametrize(
