@@ -1,8 +1,9 @@
 """`python -m serving.animate --person CARD --driving VIDEO --server HOST:PORT --output out.mp4`
 
 Lets a video, a folder of frames, a landmark track or a video of a dataset folder drive a person,
-through a server. Landmarks go up, JPEG frames come back; the result is H.264 with the driving
-video's speed and sound. `--side_by_side` shows source, driving frame, landmarks and result.
+through a server. Landmarks go up, JPEG frames come back; the result is H.264 in which every picture
+stands when it stood in the driving video, with its sound. `--side_by_side` shows source, driving
+frame, landmarks and result.
 """
 
 import os
@@ -32,7 +33,7 @@ def define_flags() -> None:
         "driving", None, "Video file, folder of frames, landmark track (.npz, .npy) or dataset folder (--video_id)."
     )
     flags.DEFINE_string("video_id", None, "Which video of a dataset folder drives.")
-    flags.DEFINE_string("output", None, "Video to write (.mp4).")
+    flags.DEFINE_string("output", None, "Video to write (.mp4, .mov, .m4v, .mkv).")
     flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
     flags.DEFINE_string(
         "detector",
@@ -59,6 +60,7 @@ def source_picture(photo: str | None, card: PersonCard, path: pathlib.Path) -> n
 def main(argv):
     if FLAGS.source and not FLAGS.side_by_side:
         raise ValueError("--source is shown by --side_by_side only, which is not given")
+    client_flags.check_output(FLAGS.output, FLAGS.driving)
     server = client_flags.read_server()
     card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
     driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)

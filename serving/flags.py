@@ -7,6 +7,7 @@ import pathlib
 from absl import flags
 
 from serving.client.channels import TlsOptions
+from tf_talking.media.video_writer import check_path
 from tf_talking.people.card import PersonCard
 from tf_talking.people.registry import PersonRegistry
 
@@ -59,3 +60,21 @@ def load_person(person: str, people: str | None) -> tuple[PersonCard, pathlib.Pa
         return PersonCard.load(person), pathlib.Path(person)
     registry = PersonRegistry(people)
     return registry.load(person), registry.path(person)
+
+
+def check_output(output: str, driving: str | None) -> None:
+    """Before the work begins: whether --output is the name of a video that can be written.
+
+    Args:
+      output: what --output says.
+      driving: what drives, which --output may not replace; None: a camera.
+
+    Raises:
+      ValueError, FileNotFoundError: names --output.
+    """
+    try:
+        check_path(output)
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"--output {error}") from None
+    if driving is not None and os.path.exists(output) and os.path.exists(driving) and os.path.samefile(output, driving):
+        raise ValueError(f"--output {output}: is the file that drives; it would be replaced")

@@ -37,7 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("camera", 0, "Number of the camera.", lower_bound=0)
     flags.DEFINE_string("source", None, "Video, folder of frames or landmark track (.npz, .npy) for a camera.")
     flags.DEFINE_bool("live", False, "Play --source at its own speed and drop as a camera would.")
-    flags.DEFINE_string("output", None, "Video to write (.mp4); without it a window is opened.")
+    flags.DEFINE_string("output", None, "Video to write (.mp4, .mov, .m4v, .mkv); without it a window is opened.")
     flags.DEFINE_bool("window", None, "Open a window; by default only without --output.")
     flags.DEFINE_integer("frames", 0, "End after so many frames; 0: not.", lower_bound=0)
     flags.DEFINE_bool("preview", False, "Show the driving frame beside the result.")
@@ -63,7 +63,7 @@ async def run(
     async with contextlib.AsyncExitStack() as stack:
         sinks = []
         if output:
-            recorder = stack.enter_context(Recorder(output, driving.fps, options.live))
+            recorder = stack.enter_context(Recorder(output, driving.fps))
             sinks.append(recorder.write)
         if show:
             window = Window()
@@ -77,6 +77,10 @@ async def run(
 
 
 def main(argv):
+    if FLAGS.source is not None and FLAGS["camera"].present:
+        raise ValueError("--camera and --source: got both, expected one of them")
+    if FLAGS.output:
+        client_flags.check_output(FLAGS.output, FLAGS.source)
     card, _ = client_flags.load_person(FLAGS.person, FLAGS.people)
     playback = Playback() if FLAGS.source is not None and FLAGS.live else None
     if FLAGS.source is None:

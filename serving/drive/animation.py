@@ -25,21 +25,30 @@ class Report:
     """What was written.
 
     Attributes:
+      fps: frames per second, on average.
+      sound_problem: what is wrong with the sound, one line; None: nothing.
       held: reason -> number of driving frames that had no landmarks of their own.
+      damage: what of the driving source could not be read, a line each.
     """
 
     output: pathlib.Path
     num_frames: int
     fps: float
     sound: bool
+    sound_problem: str | None
     held: dict[str, int]
+    damage: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"wrote {self.output}: {self.num_frames} frames at {self.fps:g} frames/s"
         text += ", with sound" if self.sound else ", without sound"
+        if self.sound_problem:
+            text += f" ({self.sound_problem})"
         if self.held:
             reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(self.held.items()))
             text += f"; landmarks held in {sum(self.held.values())} frames ({reasons})"
+        if self.damage:
+            text += f"; of what drives: {'; '.join(self.damage)}"
         return text
 
 
@@ -72,10 +81,18 @@ def animate_video(
             if side_by_side:
                 drawn = landmark_picture(drawing_of(card), item.landmarks, card.image_size)
                 picture = beside([source, item.frame, drawn, picture])
-            writer.write(picture)
+            writer.write(picture, item.seconds)
             if item.held_because:
                 held[item.held_because] += 1
-    return Report(writer.path, writer.num_frames, driving.fps, writer.has_sound, dict(held))
+    return Report(
+        writer.path,
+        writer.num_frames,
+        driving.fps,
+        writer.has_sound,
+        writer.sound_problem,
+        dict(held),
+        tuple(driving.damage),
+    )
 
 
 def _results(

@@ -16,10 +16,10 @@ import numpy as np
 
 from serving.drive.frames import Driving, DrivingFrame, Pace
 from serving.drive.heads import detected, detected_live
-from serving.drive.live import camera_frames
+from serving.drive.live import camera_pictures
 from tf_talking.dataset import folder as dataset_folder
 from tf_talking.media import jpeg
-from tf_talking.media.video_reader import DEFAULT_FPS, probe, read_frames
+from tf_talking.media.video_reader import DEFAULT_FPS, probe, read_pictures
 from tf_talking.people.card import PersonCard
 
 
@@ -59,12 +59,12 @@ def open_driving(
         driving = _from_track(path, card, detector)
     if pace is None:
         return driving
-    return dataclasses.replace(driving, frames=lambda: pace(driving.frames(), driving.fps))
+    return dataclasses.replace(driving, frames=lambda: pace(driving.frames()))
 
 
 def open_camera(number: int, card: PersonCard) -> Driving:
     """A camera as a source for a person; errors of the camera come with its frames."""
-    return Driving(lambda: detected_live(camera_frames(number), card), DEFAULT_FPS, 0)
+    return Driving(lambda: detected_live(camera_pictures(number), card), DEFAULT_FPS, 0)
 
 
 def _check(path: pathlib.Path, card: PersonCard, detector: str | None, recorded: dict) -> None:
@@ -82,14 +82,17 @@ def _check(path: pathlib.Path, card: PersonCard, detector: str | None, recorded:
 
 
 def _from_pictures(path: pathlib.Path, card: PersonCard, pace: Pace | None) -> Driving:
-    info = probe(path)
+    info, damage = probe(path), []
+
+    def on_damage(reason: str, count: int) -> None:
+        damage.append(f"{reason} ({count} frames)" if count > 1 else reason)
 
     def frames() -> Iterator[DrivingFrame]:
         if pace is None:
-            return detected(read_frames(path), card, path)
-        return detected_live(pace(read_frames(path), info.fps), card)
+            return detected(read_pictures(path, on_damage=on_damage), card, path)
+        return detected_live(pace(read_pictures(path)), card)
 
-    return Driving(frames, info.fps, info.num_frames_estimate, path if info.has_audio else None)
+    return Driving(frames, info.fps, info.num_frames_estimate, path if info.has_audio else None, damage)
 
 
 def _from_dataset(path: pathlib.Path, card: PersonCard, detector: str | None, video_id: str | None) -> Driving:
@@ -98,8 +101,14 @@ def _from_dataset(path: pathlib.Path, card: PersonCard, detector: str | None, vi
     _check(path, card, detector, recorded)
     record = folder.read_video(video_id)
     return Driving(
-        lambda: map(DrivingFrame, record.landmarks, map(jpeg.decode, record.frames)), DEFAULT_FPS, record.num_frames
+        lambda: map(DrivingFrame, _times(DEFAULT_FPS), record.landmarks, map(jpeg.decode, record.frames)),
+        DEFAULT_FPS,
+        record.num_frames,
     )
+
+
+def _times(fps: float) -> Iterator[float]:
+    return (number / fps for number in itertools.count())
 
 
 def _from_track(path: pathlib.Path, card: PersonCard, detector: str | None) -> Driving:
@@ -126,7 +135,7 @@ def _from_track(path: pathlib.Path, card: PersonCard, detector: str | None) -> D
         raise ValueError(f"driving {path}, fps: got {fps}, expected a positive number")
     images = itertools.repeat(None) if images is None else images
     points = landmarks.astype(np.float32)
-    return Driving(lambda: map(DrivingFrame, points, images), fps, len(points))
+    return Driving(lambda: map(DrivingFrame, _times(fps), points, images), fps, len(points))
 
 
 def _read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -16,17 +16,17 @@ from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import Detection
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.media.panels import scaled
-from tf_talking.media.video_reader import read_frames
+from tf_talking.media.video_reader import TimedPicture, read_frames
 from tf_talking.people.card import PersonCard
 
 _CHUNK = 8  # frames that a detector gets at a time
 
 
-def detected(frames: Iterator[np.ndarray], card: PersonCard, name: str | os.PathLike) -> Iterator[DrivingFrame]:
+def detected(pictures: Iterator[TimedPicture], card: PersonCard, name: str | os.PathLike) -> Iterator[DrivingFrame]:
     """Every frame; those before the first face hold the landmarks of the first face.
 
     Args:
-      frames: uint8 [H, W, 3], closed at the end.
+      pictures: closed at the end.
       card: whose detector, scheme and image size are taken.
       name: of the source, for the error.
 
@@ -35,27 +35,27 @@ def detected(frames: Iterator[np.ndarray], card: PersonCard, name: str | os.Path
     """
     waiting: list[DrivingFrame] = []  # frames before the first face; small crops only
     last: np.ndarray | None = None
-    for image, landmarks, reason in _heads(frames, card, _CHUNK):
+    for seconds, image, landmarks, reason in _heads(pictures, card, _CHUNK):
         if landmarks is not None:
             if last is None:
                 yield from (dataclasses.replace(early, landmarks=landmarks) for early in waiting)
             last = landmarks
         if last is None:
-            waiting.append(DrivingFrame(np.empty((0, 2), np.float32), image, reason))
+            waiting.append(DrivingFrame(seconds, np.empty((0, 2), np.float32), image, reason))
         else:
-            yield DrivingFrame(last, image, reason)
+            yield DrivingFrame(seconds, last, image, reason)
     if last is None:
         reasons = sorted({frame.held_because for frame in waiting})
         raise ValueError(f"driving {name}: no landmarks in any of its {len(waiting)} frames ({', '.join(reasons)})")
 
 
-def detected_live(frames: Iterator[np.ndarray], card: PersonCard) -> Iterator[DrivingFrame]:
+def detected_live(pictures: Iterator[TimedPicture], card: PersonCard) -> Iterator[DrivingFrame]:
     """Likewise, one frame at a time; nothing is given before the first face."""
     last: np.ndarray | None = None
-    for image, landmarks, reason in _heads(frames, card, 1):
+    for seconds, image, landmarks, reason in _heads(pictures, card, 1):
         last = last if landmarks is None else landmarks
         if last is not None:
-            yield DrivingFrame(last, image, reason)
+            yield DrivingFrame(seconds, last, image, reason)
 
 
 def crop_photo(path: str | os.PathLike, card: PersonCard) -> np.ndarray:
@@ -72,12 +72,15 @@ def crop_photo(path: str | os.PathLike, card: PersonCard) -> np.ndarray:
     return image
 
 
-def _heads(frames: Iterator[np.ndarray], card: PersonCard, chunk: int) -> Iterator[tuple]:
-    """What `_crop` says of each frame."""
-    with get_detector(card.detector, card.scheme) as detector, contextlib.closing(frames):
-        while batch := list(itertools.islice(frames, chunk)):
-            for frame, found in zip(batch, detector.detect(batch), strict=True):
-                yield _crop(frame, found, card.image_size)
+def _heads(pictures: Iterator[TimedPicture], card: PersonCard, chunk: int) -> Iterator[tuple]:
+    """(seconds, and what `_crop` says) of each picture."""
+    with get_detector(card.detector, card.scheme) as detector, contextlib.closing(pictures):
+        while batch := list(itertools.islice(pictures, chunk)):
+            # A video call's pictures change their size.
+            for _, same in itertools.groupby(batch, lambda picture: picture.pixels.shape):
+                same = list(same)
+                for picture, found in zip(same, detector.detect([p.pixels for p in same]), strict=True):
+                    yield picture.seconds, *_crop(picture.pixels, found, card.image_size)
 
 
 def _crop(frame: np.ndarray, found: Detection, size: int) -> tuple[np.ndarray, np.ndarray | None, str | None]:

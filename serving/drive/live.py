@@ -5,19 +5,21 @@ Detection runs in a thread of its own, so that the event loop goes on showing an
 
 import asyncio
 import concurrent.futures
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import cv2
-import numpy as np
 
 from tf_talking.media.jpeg import swap_red_and_blue
+from tf_talking.media.video_reader import DEFAULT_FPS, TimedPicture
 
+_LATE = 1 / DEFAULT_FPS  # seconds
 _MAX_SKIPPED_IN_A_ROW = 25  # a file that can not even be read in time still shows something
 
 
 class Playback:
-    """Plays frames at their speed: waits for each one's time, passes over what is late.
+    """Plays frames at their times: waits for each one's, passes over what is late.
 
     Attributes:
       skipped: frames passed over so far, before detection.
@@ -27,13 +29,13 @@ class Playback:
         self.skipped = 0
         self._clock, self._sleep = clock, sleep
 
-    def __call__(self, frames: Iterator, fps: float) -> Iterator:
-        """The frames that are in time, `fps` of them a second of the clock."""
+    def __call__(self, frames: Iterator) -> Iterator:
+        """Those of the frames (anything with `seconds`) that are in time."""
         start = self._clock()
         in_a_row = 0
-        for index, frame in enumerate(frames):
-            wait = start + index / fps - self._clock()
-            if wait < -1 / fps and in_a_row < _MAX_SKIPPED_IN_A_ROW:
+        for frame in frames:
+            wait = start + frame.seconds - self._clock()
+            if wait < -_LATE and in_a_row < _MAX_SKIPPED_IN_A_ROW:
                 self.skipped += 1
                 in_a_row += 1
                 continue
@@ -43,8 +45,8 @@ class Playback:
             yield frame
 
 
-def camera_frames(number: int) -> Iterator[np.ndarray]:
-    """RGB uint8 [H, W, 3] of a camera, as they come.
+def camera_pictures(number: int) -> Iterator[TimedPicture]:
+    """Pictures of a camera, as they come.
 
     Raises:
       ValueError: names the camera that can not be opened, or that stopped.
@@ -54,11 +56,14 @@ def camera_frames(number: int) -> Iterator[np.ndarray]:
         if not camera.isOpened():
             raise ValueError(f"camera {number} can not be opened: is there one? A file can be the source")
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not one of a queue
-        while True:
+        start = None
+        for count in itertools.count():
             there, frame = camera.read()
             if not there:
                 raise ValueError(f"camera {number} stopped giving frames")
-            yield swap_red_and_blue(frame)
+            now = time.monotonic()
+            start = now if start is None else start
+            yield TimedPicture(count, now - start, swap_red_and_blue(frame))
     finally:
         camera.release()
 

@@ -71,7 +71,7 @@ async def run_session(
     client: AsyncTalkingHeadClient,
     card: PersonCard,
     frames: Callable[[], Iterator[DrivingFrame]],
-    sinks: list[Callable[[np.ndarray], None]],
+    sinks: list[Callable[[np.ndarray, float], None]],
     stop: asyncio.Event,
     options: SessionOptions,
 ) -> Report:
@@ -79,7 +79,7 @@ async def run_session(
 
     Args:
       frames: makes the driving frames; called, read and closed in another thread.
-      sinks: get every picture, RGB uint8 [S, W, 3].
+      sinks: get every picture, RGB uint8 [S, W, 3], and when the source shows it, in seconds.
 
     Raises:
       TalkingHeadError, ValueError: what the stream and the source raise.
@@ -107,7 +107,7 @@ async def run_session(
                 item = waiting.pop(result.index)
                 picture = compose(item, result.frame, options.preview, options.mirror)
                 for sink in sinks:
-                    sink(picture)
+                    sink(picture, item.seconds)
                 report.frames += 1
                 first = first or time.monotonic()
                 report.seconds = time.monotonic() - first

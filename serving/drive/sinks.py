@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -27,8 +26,8 @@ class Window:
             raise ValueError("no window can be opened here (no display?); a video can be written instead: output")
         cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE)
 
-    def show(self, picture: np.ndarray) -> None:
-        """Shows a picture."""
+    def show(self, picture: np.ndarray, seconds: float) -> None:
+        """Shows a picture, now."""
         cv2.imshow(_TITLE, swap_red_and_blue(picture))
 
     async def wait_for_quit(self) -> None:
@@ -44,21 +43,18 @@ class Window:
 
 
 class Recorder:
-    """Writes pictures at a fixed speed; a live one stands where it came. No picture, no file."""
+    """Writes pictures with their times. No picture, no file."""
 
-    def __init__(self, path: str | os.PathLike, fps: float, live: bool):
-        self._writer, self._live = VideoWriter(path, fps), live
-        self._start: float | None = None
+    def __init__(self, path: str | os.PathLike, fps: float):
+        self._writer = VideoWriter(path, fps)
 
-    def write(self, picture: np.ndarray) -> None:
+    def write(self, picture: np.ndarray, seconds: float) -> None:
         """Appends a picture; all of one size."""
-        now = time.monotonic()
-        self._start = now if self._start is None else self._start
-        self._writer.write(picture, now - self._start if self._live else None)
+        self._writer.write(picture, seconds)
 
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, *error) -> None:
-        if self._start is not None:
-            self._writer.__exit__(*error)
+    def __exit__(self, kind, error, trace) -> None:
+        if self._writer.num_frames or kind is not None:
+            self._writer.__exit__(kind, error, trace)

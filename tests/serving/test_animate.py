@@ -23,8 +23,9 @@ def test_program_from_track_to_video(toy_server, repo_root, tmp_path):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         written = pool.submit(run, f"--output={output}", f"--server={toy_server.target}", "--side_by_side")
         photo = pool.submit(run, f"--output={lost}", "--source=photo.png")
+        itself = pool.submit(run, f"--output={tmp_path / 'track.npy'}")
         failed = pool.submit(run, f"--output={lost}", "--server=localhost:1").result()
-    done, refused = written.result(), photo.result()
+    done, refused, named = written.result(), photo.result(), itself.result()
     assert done.returncode == 0, done.stderr
     assert "6 frames at 25 frames/s, without sound" in done.stdout
     frames = list(read_frames(output))
@@ -33,3 +34,4 @@ def test_program_from_track_to_video(toy_server, repo_root, tmp_path):
     assert "Traceback" not in failed.stderr and not lost.exists()
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "serving.animate: --source is shown by --side_by_side only" in refused.stderr
+    assert named.returncode == 2 and "serving.animate: --output" in named.stderr and "track.npy" in named.stderr

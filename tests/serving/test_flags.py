@@ -54,3 +54,24 @@ def test_a_person_is_a_file_or_a_name_in_a_registry(tmp_path):
         client_flags.load_person("Ada", None)
     with pytest.raises(FileNotFoundError, match="nothing: no such folder"):
         client_flags.load_person("Ada", str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("name", ["noname", "x.gif", "x.webm", "x.mpg", "folder.mp4"])
+def test_an_output_that_can_not_be_written_is_named_before_the_work(tmp_path, name):
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(ValueError, match=f"^--output .*{name}: "):
+        client_flags.check_output(str(tmp_path / name), None)
+    with pytest.raises(FileNotFoundError, match="^--output .*missing does not exist"):
+        client_flags.check_output(str(tmp_path / "missing" / "x.mp4"), None)
+
+
+def test_the_driving_file_is_not_replaced(tmp_path):
+    driving, link = tmp_path / "a.mp4", tmp_path / "link.mp4"
+    driving.write_bytes(b"video")
+    link.symlink_to(driving)
+    for output in (driving, tmp_path / "." / "a.mp4", link):
+        with pytest.raises(ValueError, match=f"^--output {output}: is the file that drives"):
+            client_flags.check_output(str(output), str(driving))
+    (tmp_path / "b.mp4").write_bytes(b"older result")
+    client_flags.check_output(str(tmp_path / "b.mp4"), str(driving))
+    client_flags.check_output(str(tmp_path / "new.mp4"), str(tmp_path / "nothing.mp4"))

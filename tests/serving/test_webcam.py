@@ -42,3 +42,9 @@ def test_program_from_track_to_video_and_its_end_by_a_signal(toy_server, repo_ro
     assert np.abs(frames[5][50, 50].astype(int) - BACKGROUND).max() <= 8
     assert (running.returncode, errors) == (0, "") and "landmark sets dropped" in line
     assert len(list(read_frames(live))) > 1
+
+
+def test_a_camera_beside_a_file_is_refused(repo_root, tmp_path):
+    command = [sys.executable, "-m", "serving.webcam", "--person=x.npz", "--camera=0", "--source=a.mp4"]
+    run = subprocess.run(command, cwd=repo_root, capture_output=True, text=True)
+    assert run.returncode == 2 and "--camera and --source: got both" in run.stderr

@@ -22,7 +22,9 @@ class ReadFrame:
     box: np.ndarray | None = None
 
 
-def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int, most: int | None) -> Iterator[ReadFrame]:
+def _read_video(
+    file: str, boxes: tuple[str, ...], whole: bool, step: int, most: int | None
+) -> Iterator[ReadFrame | str]:
     wanted = None
     if boxes:
         wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
@@ -39,10 +41,16 @@ def _read_video(file: str, boxes: tuple[str, ...], whole: bool, step: int, most:
         candidates += 1
         return places is None or candidates - 1 in places
 
-    for number, seconds, frame in read_pictures(file, chosen, threads=1, strict=True):
+    damage: list[str] = []
+
+    def on_damage(reason: str, count: int) -> None:
+        damage.extend([reason] * count)
+
+    for number, seconds, frame in read_pictures(file, chosen, threads=1, strict=True, on_damage=on_damage):
         yield ReadFrame(frame, wanted and wanted.box(number, seconds, frame.shape[1], frame.shape[0]))
         if (wanted and wanted.ended(number, seconds)) or (places and candidates > max(places)):
             break
+    yield from damage
 
 
 def _read_images(files: tuple[str, ...], most: int | None) -> Iterator[ReadFrame | str]:
@@ -58,8 +66,8 @@ def open_clips(item: InputItem, step: int) -> dict[str, Callable[..., Iterator[R
     """Main file of each clip -> opens its frames. Photos and folders of frames are one clip.
 
     Opened with a number, a clip yields at most so many frames, spread over its whole length as far
-    as the file tells that before it is read. What is opened yields frames, and reasons for photos
-    that can not be read; a video that can not be read raises ValueError.
+    as the file tells that before it is read. What is opened yields frames, and reasons for those
+    that can not be read; a video of which nothing can be read raises ValueError.
 
     Args:
       item: the input.

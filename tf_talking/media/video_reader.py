@@ -1,12 +1,13 @@
 """Timed pictures out of videos, folders of frames and photos.
 
-A picture comes as a player shows it, whatever the file says about rotation or EXIF orientation:
-uint8 [H, W, 3] RGB, upright, with the time at which it is shown. What else a file may say (shape
-of its pixels, kind of its colors) is made good in the same place, `_as_shown`. Every reading error
-is a ValueError that names the file. No TensorFlow.
+A picture comes as a player shows it, whatever the file says about rotation, mirroring, the shape of
+its pixels, colours, half pictures or EXIF orientation: uint8 [H, W, 3] RGB, upright, with the time
+at which it is shown. What is damaged is passed over and said. Every reading error is a ValueError
+that names the file. No TensorFlow.
 """
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -14,11 +15,17 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from absl import logging
 
-from tf_talking.media import photos
+from tf_talking.media import animated, decoding, photos
+from tf_talking.media.colours import ToRgb
+from tf_talking.media.decoding import DEFAULT_FPS, Damage
+from tf_talking.media.orientation import square_size, turned
+from tf_talking.media.stand_still import within
 
-VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .3gp .ts .gif".split())
-DEFAULT_FPS = 25.0  # of what has no speed of its own: folders of frames, datasets, cameras
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .vob .wmv .flv .3gp .ogv .ts .mts .m2ts .gif".split()
+)
 
 
 class TimedPicture(NamedTuple):
@@ -26,7 +33,7 @@ class TimedPicture(NamedTuple):
 
     Attributes:
       number: from 0; pictures that were not chosen count.
-      seconds: when it is shown.
+      seconds: when it is shown, from the first picture on.
       pixels: uint8 [H, W, 3] RGB, upright.
     """
 
@@ -37,11 +44,11 @@ class TimedPicture(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What can be told without decoding. Width and height are those of the pictures."""
+    """What can be told from the first picture. Width and height are those of the pictures."""
 
     width: int
     height: int
-    fps: float
+    fps: float  # on average
     num_frames_estimate: int  # 0: the file does not say
     has_audio: bool
 
@@ -56,56 +63,72 @@ def read_frames(path: str | os.PathLike, threads: int = 0) -> Iterator[np.ndarra
     return (picture.pixels for picture in read_pictures(path, threads=threads))
 
 
+def _warn(path: str | os.PathLike, reason: str, count: int) -> None:
+    logging.warning("%s: %s%s", path, reason, f" ({count} pictures)" if count > 1 else "")
+
+
 def read_pictures(
     path: str | os.PathLike,
     chosen: Callable[[int, float], bool] = lambda number, seconds: True,
     threads: int = 0,
     strict: bool = False,
+    on_damage: Callable[[str, int], None] | None = None,
 ) -> Iterator[TimedPicture]:
-    """Yields the pictures of a video file, of a folder of frames (natural order), or one photo.
+    """Yields the pictures of a video file, of a folder of frames (natural order), or of one photo,
+    which may be animated.
+
+    What can not be read is left out, be it in the middle or all from some place on.
 
     Args:
       path: what to read.
       chosen: (number from 0, seconds) -> whether the picture is wanted; those of a video that are
         not are decoded, but cost nothing further.
       threads: of the video decoder; 0: one a core.
-      strict: a picture that the decoder had to patch up (damaged data) is an error too.
+      strict: a picture that the decoder had to patch up (damaged data) is left out too, and so
+        are those after it that are drawn from it.
+      on_damage: gets a reason and how many pictures it concerns, at the end; None: a warning in
+        the log.
 
     Raises:
-      ValueError: no such file, empty, corrupt (also midway), not a video, or more than
-        photos.MAX_PIXELS pixels a picture. Raised when the iterator gets there.
+      ValueError: not one picture can be read: no such file, empty, corrupt, not a video, or more
+        than photos.MAX_PIXELS pixels a picture.
     """
     path = pathlib.Path(path)
+    on_damage = on_damage or functools.partial(_warn, path)
     files = _photo_files(path)
     if files is None:
-        yield from _read_video(path, chosen, threads, strict)
-        return
-    for number, file in enumerate(files):
-        seconds = number / DEFAULT_FPS
-        if chosen(number, seconds):
-            yield TimedPicture(number, seconds, photos.read_photo(file))
+        yield from _read_video(path, chosen, threads, strict, on_damage)
+    elif len(files) == 1 and animated.num_pictures(path) > 1:
+        for number, (seconds, pixels) in enumerate(animated.read(path)):
+            if chosen(number, seconds):
+                yield TimedPicture(number, seconds, pixels)
+    else:
+        yield from _read_photos(files, chosen, on_damage)
 
 
 def probe(path: str | os.PathLike) -> VideoInfo:
     """Size, speed, length and sound of whatever `read_pictures` reads; its errors too."""
     path = pathlib.Path(path)
     files = _photo_files(path)
-    if files is not None:
-        width, height = photos.photo_size(files[0])
-        return VideoInfo(width, height, DEFAULT_FPS, len(files), False)
-    with open_video(path) as container:
+    if files is None:
+        return next(within(lambda: _probe_video(path), f"{path}: decoding"))
+    width, height = photos.photo_size(files[0])
+    if len(files) == 1 and (count := animated.num_pictures(path)) > 1:
+        return VideoInfo(width, height, animated.speed(path), count, False)
+    return VideoInfo(width, height, DEFAULT_FPS, len(files), False)
+
+
+def _probe_video(path: pathlib.Path) -> Iterator[VideoInfo]:
+    with decoding.open_video(path) as container:
         stream = container.streams.video[0]
-        fps, count = _fps(stream), stream.frames
+        fps, count = decoding.speed(stream), stream.frames
         if not count and container.duration:
             count = round(container.duration / av.time_base * fps)
-        width, height = stream.codec_context.width, stream.codec_context.height
-        try:
-            first = next(container.decode(stream), None)
-        except av.error.FFmpegError as error:
-            raise ValueError(f"{path}: corrupt video: {error.strerror}") from None
-        if first is not None:
-            height, width = _as_shown(first).shape[:2]
-        return VideoInfo(width, height, fps, count, bool(container.streams.audio))
+        first = next(filter(None, decoding.decode(container, 1, False, Damage())), None)
+        if first is None:
+            raise ValueError(f"{path}: corrupt video: not one frame can be decoded")
+        height, width = _Shown(stream)(first[1]).shape[:2]
+        yield VideoInfo(width, height, fps, count, bool(container.streams.audio))
 
 
 def _photo_files(path: pathlib.Path) -> list[pathlib.Path] | None:
@@ -118,60 +141,65 @@ def _photo_files(path: pathlib.Path) -> list[pathlib.Path] | None:
     return files
 
 
-def open_container(path: pathlib.Path) -> av.container.InputContainer:
-    """Opens a file with pictures or sound. Raises ValueError as `read_pictures`."""
-    photos.check_file(path)
-    try:
-        return av.open(os.fspath(path))
-    except av.error.FFmpegError as error:
-        raise ValueError(f"{path}: not a video, or a corrupt one: {error.strerror}") from None
+def _read_photos(files: list[pathlib.Path], chosen, on_damage) -> Iterator[TimedPicture]:
+    bad: list[ValueError] = []
+    good = 0
+    for number, file in enumerate(files):
+        seconds = number / DEFAULT_FPS
+        if chosen(number, seconds):
+            try:
+                pixels = photos.read_photo(file)
+            except ValueError as error:
+                bad.append(error)
+                continue
+            good += 1
+            yield TimedPicture(number, seconds, pixels)
+    if bad and not good:
+        raise bad[0]
+    for error in bad:
+        on_damage(str(error), 1)
 
 
-def open_video(path: pathlib.Path) -> av.container.InputContainer:
-    """Opens a file that holds pictures. Raises ValueError as `read_pictures`."""
-    container = open_container(path)
-    try:
-        if not container.streams.video:
-            raise ValueError(f"{path}: holds no video stream")
-        context = container.streams.video[0].codec_context
-        if context is None:
-            raise ValueError(f"{path}: video in a format that can not be decoded")
-        photos.check_pixels(path, context.width, context.height)
-    except ValueError:
-        container.close()
-        raise
-    return container
+def _read_video(path: pathlib.Path, chosen, threads: int, strict: bool, on_damage) -> Iterator[TimedPicture]:
+    damage, count = Damage(), 0
 
-
-def _fps(stream: av.VideoStream) -> float:
-    return float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
-
-
-def _read_video(path: pathlib.Path, chosen, threads: int, strict: bool) -> Iterator[TimedPicture]:
-    with open_video(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        fps = _fps(stream)
-        count = 0
-        try:
-            for frame in container.decode(stream):
+    def pictures() -> Iterator[TimedPicture | None]:
+        """None is a sign of life."""
+        nonlocal count
+        with decoding.open_video(path) as container:
+            shown, start = _Shown(container.streams.video[0]), None
+            for item in decoding.decode(container, threads, strict, damage):
+                if item is None:
+                    yield None
+                    continue
+                time, frame = item
+                start = time if start is None else start
                 photos.check_pixels(path, frame.width, frame.height)
-                if strict and frame.is_corrupt:
-                    raise ValueError(f"{path}: corrupt video after {count} frames: damaged data")
-                seconds = count / fps if frame.time is None else frame.time
-                if chosen(count, seconds):
-                    yield TimedPicture(count, seconds, _as_shown(frame))
-                count += 1
-        except av.error.FFmpegError as error:
-            raise ValueError(f"{path}: corrupt video after {count} frames: {error.strerror}") from None
+                number, count = count, count + 1
+                wanted = chosen(number, time - start)
+                yield TimedPicture(number, time - start, shown(frame)) if wanted else None
+
+    try:
+        yield from filter(None, within(pictures, f"{path}: decoding"))
+    except (ValueError, TimeoutError) as error:
         if count == 0:
-            raise ValueError(f"{path}: corrupt video: not one frame can be decoded")
+            raise ValueError(str(error)) from None
+        damage.broke_off = str(error).removeprefix(f"{path}: ")
+    if count == 0:
+        reason = damage.broke_off or "not one frame can be decoded"
+        raise ValueError(f"{path}: corrupt video: {reason}")
+    if damage.pictures:
+        on_damage(decoding.DAMAGED, damage.pictures)
+    if damage.broke_off:
+        on_damage(f"broke off after {count} frames: {damage.broke_off}", 1)
 
 
-def _as_shown(frame: av.VideoFrame) -> np.ndarray:
+class _Shown:
     """A decoded frame as players show it, uint8 [H, W, 3] RGB."""
-    pixels = frame.to_ndarray(format="rgb24")
-    # The display matrix turns counter-clockwise, as np.rot90 does.
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+    def __init__(self, stream: av.VideoStream):
+        self._stream, self._to_rgb = stream, ToRgb()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        size = square_size(frame.width, frame.height, self._stream.sample_aspect_ratio)
+        return turned(self._to_rgb(frame, size, self._stream.codec_context.color_trc), frame)

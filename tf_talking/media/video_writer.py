@@ -1,4 +1,4 @@
-"""H.264 video out of pictures, with the sound of another file. No TensorFlow."""
+"""H.264 video out of pictures and their times, with the sound of another file. No TensorFlow."""
 
 import contextlib
 import fractions
@@ -7,11 +7,32 @@ import pathlib
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from tf_talking.files import whole_file
 from tf_talking.media import jpeg
+from tf_talking.media.decoding import DEFAULT_FPS
 from tf_talking.media.sound import Sound
-from tf_talking.media.video_reader import DEFAULT_FPS
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
+_CLOCK = 90000  # ticks a second, as most video has: whole ones for all usual speeds
+_BT709, _LIMITED_RANGE = 1, 1  # ITU-T H.273
+
+
+def check_path(path: str | os.PathLike) -> None:
+    """Whether a video can be written there, before there is any picture.
+
+    Raises:
+      ValueError: a folder, or a suffix other than `SUFFIXES`.
+      FileNotFoundError: the folder does not exist.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder, expected the name of a video to write")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: expected a name that ends in one of {' '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
 
 
 class VideoWriter:
@@ -25,58 +46,69 @@ class VideoWriter:
     Attributes:
       num_frames: written so far.
       has_sound: whether the pictures have sound; known after the first one.
+      sound_problem: what is wrong with the sound, one line; None: nothing.
     """
 
     def __init__(self, path: str | os.PathLike, fps: float = DEFAULT_FPS, sound: str | os.PathLike | None = None):
         """Opens nothing yet.
 
         Args:
-          path: the file; its suffix names the container (.mp4, .mkv, .mov).
-          fps: frames per second.
-          sound: file whose sound goes with the pictures, if it has any, cut to their length. It is
-            not encoded again unless mp4 can not hold it.
+          path: the file; see `check_path`.
+          fps: frames per second, of pictures that come without times.
+          sound: file whose sound goes with the pictures, if it has any that can be read, cut to
+            their length. Its first picture and ours are shown at the same time.
 
         Raises:
-          ValueError: speed that is not positive.
-          FileNotFoundError: the folder does not exist.
+          ValueError: speed that is not positive; and as `check_path`.
+          FileNotFoundError: as `check_path`.
         """
         self.path, self.fps = pathlib.Path(path), fps
         if not fps > 0:
             raise ValueError(f"fps: got {fps}, expected a positive number")
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"{path}: the folder {self.path.parent} does not exist")
+        check_path(path)
         self.num_frames = 0
         self.has_sound = False
         self._sound_path = sound
         self._sound: Sound | None = None
         self._open_files = contextlib.ExitStack()
         self._shape: tuple[int, ...] | None = None
+        self._start = 0.0  # time of the first picture
+        self._last = 0  # ticks: when the newest picture is shown
+        self._durations: dict[int, int] = {}  # by ticks, of pictures that the encoder holds
 
     def write(self, picture: np.ndarray, seconds: float | None = None) -> None:
         """Appends a picture uint8 [height, width, 3] RGB.
 
         Args:
           picture: of the first one's size; even numbers.
-          seconds: when it is shown, from the first one on. The speed stays: where the picture is
-            late, it also takes the places of those that are missing. None: it is the next one.
+          seconds: when it is shown; the first one's time is the beginning of the video. None: when
+            1 / fps has passed since the one before it.
 
         Raises:
-          ValueError: the picture is of another size or type, or the sound can not be read.
+          ValueError: the picture is of another size or type.
         """
         if self._shape is None:
             self._begin(picture)
+            self._start = seconds or 0.0
+            ticks = 0
+        else:
+            wanted = self._last + _CLOCK / self.fps if seconds is None else (seconds - self._start) * _CLOCK
+            ticks = max(round(wanted), self._last + 1)
+            self._durations[self._last] = ticks - self._last
         if picture.dtype != np.uint8 or picture.shape != self._shape:
             raise ValueError(
                 f"frame {self.num_frames} for {self.path}: got {picture.dtype} {picture.shape}, "
                 f"expected uint8 {self._shape}"
             )
-        places = 1 if seconds is None else round(seconds * self.fps) + 1 - self.num_frames
-        for _ in range(max(places, 1)):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            self._container.mux(self._stream.encode(frame))
-            self.num_frames += 1
+        self._encode(self._frame(picture, ticks))
+        self._last = ticks
+        self.num_frames += 1
         if self._sound is not None:
-            self._sound.write_until(self.num_frames / self.fps)
+            self._sound.write_until(ticks / _CLOCK)
+
+    @property
+    def sound_problem(self) -> str | None:
+        return self._sound and self._sound.problem
 
     def _begin(self, picture: np.ndarray) -> None:
         jpeg.check_rgb(picture, f"frame 0 for {self.path}")
@@ -85,25 +117,47 @@ class VideoWriter:
             raise ValueError(f"{self.path}: got pictures of {width}x{height}, expected even numbers (yuv420p)")
         temporary = self._open_files.enter_context(whole_file(self.path))
         # Players can start before the whole file has arrived.
-        early = self.path.suffix.lower() in (".mp4", ".mov", ".m4v")
-        options = {"movflags": "faststart"} if early else {}
+        options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "faststart"}
         self._container = self._open_files.enter_context(av.open(os.fspath(temporary), "w", options=options))
-        rate = fractions.Fraction(self.fps).limit_denominator(1001)
+        rate = max(fractions.Fraction(self.fps).limit_denominator(1001), fractions.Fraction(1, 1001))
         self._stream = self._container.add_stream("libx264", rate=rate)
-        self._stream.width, self._stream.height = width, height
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": "18", "preset": "veryfast"}
+        context = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base = fractions.Fraction(1, _CLOCK)
+        # force-cfr: the speed that players read in the pictures is `fps`, not the clock's; times
+        # stay. No B-frames: containers get their length by the order of decoding, which would end
+        # before the last picture where times are far apart.
+        context.options = {"crf": "18", "preset": "veryfast", "x264-params": "force-cfr=1:bframes=0"}
+        # Said, because players guess differently where nothing is.
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED_RANGE
+        self._to_yuv = VideoReformatter()
         if self._sound_path is not None:
-            sound = Sound(self._sound_path, self._container)
-            self._sound = self._open_files.enter_context(sound)
-            self.has_sound = sound.found
+            self._sound = self._open_files.enter_context(Sound(self._sound_path, self._container))
+            self.has_sound = self._sound.found
         self._shape = picture.shape
+
+    def _frame(self, picture: np.ndarray, ticks: int) -> av.VideoFrame:
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        # Another source matrix than the wanted one, or the scaler is told about neither.
+        frame = self._to_yuv.reformat(rgb, format="yuv420p", src_colorspace=5, dst_colorspace=_BT709)
+        frame.colorspace, frame.color_range = _BT709, _LIMITED_RANGE
+        frame.pts, frame.time_base = ticks, fractions.Fraction(1, _CLOCK)
+        return frame
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(frame):
+            packet.duration = self._durations.pop(packet.pts, 0)
+            self._container.mux(packet)
 
     def _finish(self) -> None:
         if self.num_frames == 0:
             raise ValueError(f"{self.path}: no frame was written")
-        self._container.mux(self._stream.encode())
+        last = max(round(_CLOCK / self.fps), 1)
+        self._durations[self._last] = last
+        self._encode(None)
         if self._sound is not None:
+            self._sound.write_until((self._last + last) / _CLOCK)
             self._sound.finish()
 
     def __enter__(self) -> "VideoWriter":

@@ -7,9 +7,10 @@ import pytest
 from serving.drive.animation import animate_video
 from serving.drive.driving import open_driving
 from serving.drive.frames import Driving
+from tests.awkward_videos import at_25, beeps_of, break_off, write_video
 from tests.serving.client_helpers import BACKGROUND, POINTS, SIZE, make_card, track
 from tests.serving.drive.clips import face, write_clip
-from tf_talking.media.video_reader import probe, read_frames
+from tf_talking.media.video_reader import probe, read_frames, read_pictures
 
 
 def panels(frame: np.ndarray) -> list[np.ndarray]:
@@ -108,3 +109,28 @@ def test_a_real_clip_drives(client, shared_dir, tmp_path):
     few = Driving(lambda: iter(items), source.fps, len(items), source.audio)
     report = animate_video(client, make_card(), few, tmp_path / "out.mp4", side_by_side=True)
     assert report.num_frames == 20 and report.sound == probe(clip).has_audio
+
+
+def test_pictures_and_sound_stand_where_they_stood(client, tmp_path, detect_as):
+    times = [*at_25(20, 1.5), *(2.3 + k / 8 for k in range(10)), *at_25(20, 3.55)]  # a phone in the dark
+    clip = write_video(tmp_path / "phone.mp4", times, sound="aac", sound_at=(0.5, 5.0))
+    detect_as([face(48, 32, 20)] * 50)
+    report = animate_video(client, make_card(), open_driving(clip, make_card()), tmp_path / "out.mp4")
+    assert (report.num_frames, report.sound, report.sound_problem) == (50, True, None)
+    shown = [picture.seconds for picture in read_pictures(tmp_path / "out.mp4")]
+    assert shown == pytest.approx([seconds - 1.5 for seconds in times], abs=0.002)
+    assert beeps_of(tmp_path / "out.mp4") == pytest.approx([0, 1, 2], abs=0.03)
+
+
+def test_a_driver_that_broke_off_and_has_no_known_sound_drives_as_far_as_it_goes(client, tmp_path, detect_as):
+    options = {"movflags": "faststart"}
+    clip = write_video(tmp_path / "x.mov", at_25(50), sound="aac", sound_at=(0, 2), container_options=options)
+    break_off(clip, 0.7)
+    data = clip.read_bytes()
+    clip.write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"dpac"))
+    detect_as([face(48, 32, 20)] * 50)
+    report = animate_video(client, make_card(), open_driving(clip, make_card()), tmp_path / "out.mp4")
+    assert 20 < report.num_frames < 45 and not report.sound
+    assert f"without sound (sound of {clip}: in a format that can not be decoded)" in str(report)
+    assert f"; of what drives: broke off after {report.num_frames} frames: " in str(report)
+    assert len(list(read_frames(tmp_path / "out.mp4"))) == report.num_frames

@@ -6,6 +6,7 @@ from serving.drive import heads
 from tests.scripted_detector import ScriptedDetector
 from tests.serving.client_helpers import SIZE, make_card
 from tests.serving.drive.clips import face
+from tf_talking.media.video_reader import TimedPicture
 
 
 def test_source_photos_are_cropped_like_the_frames(tmp_path, detect_as):
@@ -29,8 +30,8 @@ def test_a_live_video_is_detected_frame_by_frame_and_starts_with_the_first_face(
 
     detector = Scripted.in_order(["no face", found, "no face", found])
     monkeypatch.setattr(heads, "get_detector", lambda *_, **__: detector)
-    images = (np.full((64, 96, 3), 10 * index, np.uint8) for index in range(4))
-    items = list(heads.detected_live(images, make_card()))
-    assert chunks == [1] * 4
+    pictures = (TimedPicture(k, 0.3 * k, np.full((64, 96, 3), 10 * k, np.uint8)) for k in range(4))
+    items = list(heads.detected_live(pictures, make_card()))
+    assert chunks == [1] * 4 and [round(item.seconds, 1) for item in items] == [0.3, 0.6, 0.9]
     assert [item.held_because for item in items] == [None, "no face", None]
     np.testing.assert_array_equal(items[1].landmarks, items[0].landmarks)

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from serving.drive.live import Playback, camera_frames, in_thread
+from serving.drive.live import Playback, camera_pictures, in_thread
+from tf_talking.media.video_reader import TimedPicture
 
 
 class Clock:
@@ -22,11 +23,15 @@ class Clock:
         self.slept += seconds
 
 
+def pictures(times):
+    return (TimedPicture(number, seconds, None) for number, seconds in enumerate(times))
+
+
 def test_playback_waits_for_each_frames_time():
     clock = Clock()
     playback = Playback(clock, clock.sleep)
-    times = [(frame, round(clock.now - 100, 3)) for frame in playback(iter("abcd"), 10.0)]
-    assert times == [("a", 0.0), ("b", 0.1), ("c", 0.2), ("d", 0.3)]
+    shown = [(picture.number, round(clock.now - 100, 3)) for picture in playback(pictures([0, 0.1, 0.25, 1.3]))]
+    assert shown == [(0, 0.0), (1, 0.1), (2, 0.25), (3, 1.3)]
     assert playback.skipped == 0
 
 
@@ -34,8 +39,8 @@ def test_playback_passes_over_what_is_late():
     clock = Clock()
     playback = Playback(clock, clock.sleep)
     shown = []
-    for frame in playback(iter(range(20)), 10.0):
-        shown.append(frame)
+    for picture in playback(pictures(k / 10 for k in range(20))):
+        shown.append(picture.number)
         clock.now += 0.45  # whoever takes them needs the time of four and a half
     assert shown[0] == 0 and all(3 <= b - a <= 5 for a, b in zip(shown, shown[1:], strict=False))
     assert playback.skipped >= 19 - shown[-1] and playback.skipped + len(shown) == 20
@@ -63,4 +68,4 @@ def test_a_source_is_made_read_and_closed_in_one_other_thread():
 
 def test_a_camera_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="camera 97.*can not be opened.*source"):
-        next(camera_frames(97))
+        next(camera_pictures(97))

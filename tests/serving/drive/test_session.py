@@ -23,11 +23,11 @@ from tests.serving.client_helpers import (
 def test_pictures_with_preview_and_as_in_a_mirror():
     frame = np.zeros((SIZE, SIZE, 3), np.uint8)
     frame[:, : SIZE // 2] = 200
-    item = DrivingFrame(track(1)[0], np.full((32, 32, 3), 90, np.uint8))
+    item = DrivingFrame(0.0, track(1)[0], np.full((32, 32, 3), 90, np.uint8))
     both = compose(item, frame, preview=True, mirror=True)
     assert both.shape == (SIZE, 2 * SIZE, 3)
     assert both[0, 0, 0] == 90 and both[0, SIZE, 0] == 0 and both[0, -1, 0] == 200
-    alone = compose(DrivingFrame(track(1)[0]), frame, preview=True, mirror=False)
+    alone = compose(DrivingFrame(0.0, track(1)[0]), frame, preview=True, mirror=False)
     np.testing.assert_array_equal(alone, frame)
 
 
@@ -49,10 +49,13 @@ def session(target, frames, sinks, stop_after=None, **options):
 
 def test_a_file_is_drawn_frame_by_frame_each_beside_its_own(toy_server):
     frames = [
-        DrivingFrame(points, np.full((SIZE, SIZE, 3), 10 * index, np.uint8)) for index, points in enumerate(track(8))
+        DrivingFrame(index / 25, points, np.full((SIZE, SIZE, 3), 10 * index, np.uint8))
+        for index, points in enumerate(track(8))
     ]
     shown = []
-    report = session(toy_server.target, frames, [shown.append], live=False, preview=True)
+    report = session(
+        toy_server.target, frames, [lambda picture, seconds: shown.append(picture)], live=False, preview=True
+    )
     assert (report.frames, report.dropped) == (8, 0)
     assert "8 frames in" in str(report) and "0 landmark sets dropped" in str(report)
     for index, picture in enumerate(shown):
@@ -64,16 +67,18 @@ def test_a_live_session_drops_and_ends_when_told_to(toy_server):
     def endless():
         while True:
             time.sleep(0.001)
-            yield DrivingFrame(track(1)[0])
+            yield DrivingFrame(0.0, track(1)[0])
 
     def answer(request, number, context):
         time.sleep(0.02)
         return jpeg_answer(request)
 
     slow, shown = ScriptedServer(signatures_of(toy_server), answer), []
-    report = session(slow.target, endless(), [shown.append], live=True, max_frames=10)
+    report = session(slow.target, endless(), [lambda picture, seconds: shown.append(picture)], live=True, max_frames=10)
     assert report.frames == len(shown) == 10 and report.dropped > 0
-    report = session(slow.target, endless(), [shown.append], live=True, stop_after=0.5)
+    report = session(
+        slow.target, endless(), [lambda picture, seconds: shown.append(picture)], live=True, stop_after=0.5
+    )
     assert report.frames > 0 and len(shown) == 10 + report.frames
     slow.server.stop(None)
     assert str(Report()) == "no frames"
@@ -81,7 +86,7 @@ def test_a_live_session_drops_and_ends_when_told_to(toy_server):
 
 def test_errors_of_the_source_end_the_session(toy_server):
     def broken():
-        yield DrivingFrame(track(1)[0])
+        yield DrivingFrame(0.0, track(1)[0])
         raise ValueError("camera 0 stopped giving frames")
 
     with pytest.raises(ValueError, match="stopped giving frames"):

@@ -1,76 +1,101 @@
-import pathlib
+import os
 
-import av
-import numpy as np
 import pytest
 
-from tests.tf_talking.media.pictures import HEIGHT, WIDTH, ramp
+from tests.awkward_videos import at_25, beeps_of, break_off, hide_sound_format, write_video
+from tests.tf_talking.media.pictures import ramp
 from tf_talking.media import video_reader
+from tf_talking.media.sound import Sound
 from tf_talking.media.video_writer import VideoWriter
 
 
-def write_sound(path: pathlib.Path, seconds: float, codec: str = "aac") -> None:
-    """A file with pictures and a tone."""
-    rate = 44100
-    tone = np.sin(np.arange(int(seconds * rate)) * 0.05).astype(np.float32)[None]
-    with av.open(str(path), "w") as container:
-        pictures = container.add_stream("libx264", rate=25)
-        pictures.width, pictures.height, pictures.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        sound = container.add_stream(codec, rate=rate)
-        for k in range(int(seconds * 25)):
-            frame = av.VideoFrame.from_ndarray(ramp(k % 20), format="rgb24")
-            container.mux(pictures.encode(frame))
-        container.mux(pictures.encode())
-        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = rate, 0
-        resampler = av.AudioResampler(format=sound.codec_context.format, layout="mono", rate=rate)
-        for part in resampler.resample(frame):
-            container.mux(sound.encode(part))
-        container.mux(sound.encode())
-
-
-def write_with(sound: pathlib.Path, path: pathlib.Path) -> VideoWriter:
-    with VideoWriter(path, sound=sound) as writer:
-        for k in range(20):
-            writer.write(ramp(k))
+def rewrite(source, output) -> VideoWriter:
+    """The pictures of a file with their times, and its sound."""
+    with VideoWriter(output, sound=source) as writer:
+        for picture in video_reader.read_pictures(source):
+            writer.write(picture.pixels, picture.seconds)
     return writer
 
 
-def streams(path) -> dict[str, float]:
-    """Seconds by kind of stream."""
-    ends = {}
-    with av.open(str(path)) as container:
-        for packet in container.demux():
-            if packet.pts is not None:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                kind = packet.stream.type
-                ends[kind] = max(ends.get(kind, 0), end)
-    return ends
+@pytest.mark.parametrize(
+    "name, pictures_from, sound_at, expected",
+    [
+        ("as_one.mp4", 0.0, (0.0, 2.2), [0.0, 1.0, 2.0]),
+        ("pictures_late.mp4", 0.72, (0.0, 4.0), [0.28, 1.28, 2.28]),
+        ("sound_late.mp4", 0.0, (0.8, 3.0), [0.8, 1.8]),
+        ("sound_longer.mp4", 0.0, (0.0, 6.0), [0.0, 1.0, 2.0]),
+        ("sound_shorter.mp4", 0.0, (0.0, 0.5), [0.0]),
+        ("recorder.ts", 10.0, (10.0, 13.0), [0.0, 1.0, 2.0]),
+    ],
+)
+def test_sound_stands_beside_the_pictures_where_it_stood(tmp_path, name, pictures_from, sound_at, expected):
+    options = {"muxdelay": "0"} if name.endswith(".ts") else {}
+    source = write_video(
+        tmp_path / name, at_25(60, pictures_from), sound="aac", sound_at=sound_at, container_options=options
+    )
+    writer = rewrite(source, tmp_path / "out.mp4")
+    assert (writer.has_sound, writer.sound_problem, writer.num_frames) == (True, None, 60)
+    assert beeps_of(tmp_path / "out.mp4") == pytest.approx(expected, abs=0.03)
+    with video_reader.decoding.open_video(tmp_path / "out.mp4") as container:
+        assert container.duration / 1e6 == pytest.approx(2.4, abs=0.05)
 
 
-@pytest.mark.parametrize("codec, suffix", [("aac", "mp4"), ("pcm_s16le", "mov")])
-@pytest.mark.parametrize("seconds", [3.0, 0.4])
-def test_sound_is_copied_and_cut_to_the_pictures(tmp_path, codec, suffix, seconds):
-    source, output = tmp_path / f"source.{suffix}", tmp_path / "out.mp4"
-    write_sound(source, seconds, codec)
+@pytest.mark.parametrize(
+    "name, codec, rate, layout",
+    [
+        ("surround.mkv", "pcm_s16le", 48000, "5.1"),
+        ("phone.avi", "pcm_mulaw", 8000, "mono"),
+        ("studio.mov", "pcm_s24le", 96000, "stereo"),
+        ("browser.webm", "libopus", 48000, "stereo"),
+        ("music.mp4", "libmp3lame", 44100, "stereo"),
+        ("old.mkv", "ac3", 32000, "5.1"),
+    ],
+)
+def test_sound_of_any_format_is_taken(tmp_path, name, codec, rate, layout):
+    pictures = {"codec": "libvpx"} if name.endswith("webm") else {}
+    source = write_video(
+        tmp_path / name, at_25(60), sound=codec, sound_at=(0, 2.4), sound_rate=rate, sound_layout=layout, **pictures
+    )
     assert video_reader.probe(source).has_audio
-    assert write_with(source, output).has_sound
-    ends = streams(output)
-    assert ends["video"] == pytest.approx(0.8)
-    assert abs(ends["audio"] - min(seconds, 0.8)) < 0.1
-    assert len(list(video_reader.read_frames(output))) == 20
-    with av.open(str(output)) as container:
-        samples = np.concatenate([f.to_ndarray().ravel() for f in container.decode(audio=0)])
-    assert np.abs(samples).max() > 0.5
-    assert not list(tmp_path.glob("*.tmp*")) and not list(tmp_path.glob(".*"))
+    writer = rewrite(source, tmp_path / "out.mp4")
+    assert (writer.has_sound, writer.sound_problem) == (True, None)
+    assert beeps_of(tmp_path / "out.mp4") == pytest.approx([0, 1, 2], abs=0.04)
 
 
-def test_without_sound_the_pictures_are_written(clip, tmp_path):
-    assert not write_with(clip, tmp_path / "out.mp4").has_sound
-    frames = [list(video_reader.read_frames(path)) for path in (clip, tmp_path / "out.mp4")]
-    np.testing.assert_array_equal(*frames)
-    assert list(streams(tmp_path / "out.mp4")) == ["video"]
+def test_what_can_not_be_heard_is_said_and_the_pictures_are_written(tmp_path, monkeypatch):
+    only = write_video(tmp_path / "only.mov", at_25(20), sound="aac", sound_at=(0, 1))
+    hide_sound_format(only)
+    writer = rewrite(only, tmp_path / "out.mp4")
+    assert not writer.has_sound and writer.num_frames == 20
+    assert writer.sound_problem == f"sound of {only}: in a format that can not be decoded"
+    assert len(list(video_reader.read_frames(tmp_path / "out.mp4"))) == 20
+    silent = write_video(tmp_path / "silent.mp4", at_25(3))
+    writer = rewrite(silent, tmp_path / "out.mp4")
+    assert (writer.has_sound, writer.sound_problem) == (False, None)
     (tmp_path / "bad.mp4").write_bytes(b"text" * 99)
-    with pytest.raises(ValueError, match="bad.mp4"):
-        write_with(tmp_path / "bad.mp4", tmp_path / "out2.mp4")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "clip.mp4", "out.mp4"]
+    with VideoWriter(tmp_path / "out.mp4", sound=tmp_path / "bad.mp4") as writer:
+        writer.write(ramp(0))
+    assert not writer.has_sound and "bad.mp4: not a video" in writer.sound_problem
+
+
+def test_sound_that_breaks_off_is_kept_up_to_there(tmp_path):
+    source = write_video(
+        tmp_path / "x.mp4", at_25(75), sound="aac", sound_at=(0, 3), container_options={"movflags": "faststart"}
+    )
+    break_off(source, 0.6)
+    writer = rewrite(source, tmp_path / "out.mp4")
+    assert writer.has_sound and 20 < writer.num_frames < 75
+    assert beeps_of(tmp_path / "out.mp4")[:1] == pytest.approx([0], abs=0.03)
+
+
+def test_a_stream_that_can_not_be_added_leaves_no_file_open(tmp_path):
+    source = write_video(tmp_path / "x.mp4", at_25(5), sound="aac", sound_at=(0, 1))
+
+    class Full:
+        def add_stream(self, *_, **__):
+            raise ValueError("no more streams")
+
+    open_files = len(os.listdir("/proc/self/fd"))
+    sound = Sound(source, Full())
+    assert (sound.found, sound.problem) == (False, "no more streams")
+    assert len(os.listdir("/proc/self/fd")) == open_files

@@ -19,21 +19,6 @@ def test_written_video_reads_back(clip):
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
 
 
-def test_rotated_video_comes_upright(clip):
-    data = bytearray(clip.read_bytes())
-    matrix = data.index(b"tkhd") + 4 + 40
-    # 90 degrees clockwise in the track header, as phones write for a portrait video_reader.
-    one, minus_one = (1 << 16).to_bytes(4, "big"), (-1 << 16).to_bytes(4, "big", signed=True)
-    data[matrix : matrix + 20] = bytes(4) + one + bytes(4) + minus_one + bytes(4)
-    clip.write_bytes(data)
-    frame = next(video_reader.read_frames(clip))
-    expected = np.rot90(ramp(0), -1)
-    assert frame.shape == expected.shape == (WIDTH, HEIGHT, 3)
-    assert np.abs(frame.astype(int) - expected).mean() < 4
-    info = video_reader.probe(clip)
-    assert (info.width, info.height) == (HEIGHT, WIDTH)
-
-
 @pytest.mark.parametrize(
     "content, message", [(b"", "empty file"), (b"just some text\n" * 50, "not a video"), (None, "no such file")]
 )
@@ -98,3 +83,23 @@ def test_real_clip(shared_dir):
     info = video_reader.probe(path)
     assert (info.width, info.height, info.fps, info.has_audio) == (384, 384, 25.0, False)
     assert len(list(video_reader.read_frames(path))) == info.num_frames_estimate == 78
+
+
+def test_a_photo_that_can_not_be_read_is_passed_over_in_a_folder_of_frames(tmp_path):
+    for k in range(4):
+        photos.write_png(tmp_path / f"{k}.png", ramp(k))
+    (tmp_path / "2.png").write_text("no picture")
+    said = []
+    read = list(video_reader.read_pictures(tmp_path, on_damage=lambda *what: said.append(what)))
+    assert [(picture.number, picture.seconds) for picture in read] == [(0, 0.0), (1, 0.04), (3, 0.12)]
+    ((reason, count),) = said
+    assert "2.png: not an image" in reason and count == 1
+    for k in range(4):
+        (tmp_path / f"{k}.png").write_text("no picture")
+    with pytest.raises(ValueError, match="0.png: not an image"):
+        list(video_reader.read_pictures(tmp_path))
+
+
+def test_suffixes_of_cameras_recorders_and_browsers_are_videos():
+    for name in ("00000.MTS", "00001.m2ts", "VTS_01.VOB", "c.ogv", "a.MP4", "b.webm"):
+        assert video_reader.is_video(name)
