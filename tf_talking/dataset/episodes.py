@@ -159,7 +159,8 @@ class EpisodeDataset:
             source_frames uint8 [b, K, S, S, 3], source_landmarks float32 [b, K, P, 2],
             target_frame uint8 [b, S, S, 3], target_landmarks float32 [b, P, 2],
             video_index int32 [b]; with borrowed_identity also
-            source_identity float32 [b, K, I]; with shape_jitter also
+            source_identity float32 [b, K, I]; with photo_share also
+            photos bool [b], whose sources are changed copies; with shape_jitter also
             drawn_landmarks float32 [b, P, 2], what the target's landmark image is drawn from;
             with on_damage="skip" also
             skipped int32 [b], the damaged records that were passed over to make the episode.
@@ -179,7 +180,9 @@ class EpisodeDataset:
             episode = self._reader.decode(number, draft)
             if self.on_damage == "raise":
                 del episode["skipped"]
-            photos = episode.pop("photos")
+            photos = episode["photos"]
+            if not self._photo_share:
+                del episode["photos"]
             if not self._identity_size:
                 del episode["source_identity"]
             if self._photo_share:

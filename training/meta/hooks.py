@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_talking.config import Config
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.dataset.records import PHOTOS, VIDEO
 from tf_talking.metrics.face_recognition import load_recogniser
 from tf_talking.networks.meta_learned import MetaLearned
 from training.meta.held_out import HeldOutCurve, HeldOutPeople
@@ -17,7 +18,7 @@ from training.meta.loop import Every, Hook
 from training.meta.options import JobOptions
 from training.meta.step import MetaTrainer
 from training.previews.film import write_previews
-from training.previews.grid import choose_rows
+from training.previews.grid import PreviewRow, choose_rows
 from training.runs.checkpoints import SafeCheckpoints
 from training.runs.folder import RunFolder
 from training.runs.survival import SkipPolicy, Survival
@@ -110,13 +111,28 @@ def make_held_out(options: JobOptions, trainer: MetaTrainer, folder: RunFolder) 
     return HeldOutCurve(learned, people, names, needs, trainer.checkpoint, best)
 
 
+def preview_rows(options: JobOptions, k_shot: int) -> list[PreviewRow]:
+    """Four people with videos, or those there are, and two with photos; kept out where some are."""
+    rows: list[PreviewRow] = []
+    for kind, count in ((VIDEO, 4), (PHOTOS, 2)):
+        for folder in map(DatasetFolder.open, options.dataset):
+            entries = [e for e in folder.accepted if e.kind == kind]
+            kept_out = [e for e in entries if e.identity in options.exclude_identities]
+            # Of one photo the truth would be a source.
+            entries = [e for e in kept_out or entries if kind == VIDEO or e.num_frames > 1]
+            if entries:
+                rows += choose_rows(folder, entries, k_shot, count)
+                break
+    if rows:
+        return rows
+    folder = DatasetFolder.open(options.dataset[0])
+    return choose_rows(folder, folder.accepted, k_shot, count=2)
+
+
 def make_preview(options: JobOptions, trainer: MetaTrainer, folder: RunFolder, writer):
     """A function of the step that draws the same people with the EMA networks."""
     config: Config = trainer.config
-    dataset = DatasetFolder.open(options.dataset[0])
-    held_out = [e for e in dataset.accepted if e.identity in options.exclude_identities]
-    rows = choose_rows(dataset, held_out or dataset.accepted, config.train.k_shot, count=4)
-
+    rows = preview_rows(options, config.train.k_shot)
     learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
     embed = tf.function(lambda *person: learned.project(learned.embed(*person)), autograph=False)
     generate = tf.function(learned.draw)

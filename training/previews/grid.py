@@ -55,6 +55,7 @@ class PreviewRow:
     """
 
     identity: str
+    kind: str  # "video", or "photos": then the videos are a person's photos
     video_id: str
     other_video_id: str  # the same as `video_id` where the person has one video only
     other_person: str
@@ -102,6 +103,7 @@ def choose_rows(
         rows.append(
             PreviewRow(
                 identity=record.identity,
+                kind=record.kind,
                 video_id=record.video_id,
                 other_video_id=other.video_id,
                 other_person=person.identity,
@@ -159,7 +161,7 @@ def embed_rows(rows: list[PreviewRow], embed: Embed) -> np.ndarray:
 def write_layout(folder: pathlib.Path, rows: list[PreviewRow], config: Config) -> None:
     """Writes layout.json: cell size and heading height in pixels, columns, whose rows."""
     size = config.model.image_size
-    names = ("identity", "video_id", "other_video_id", "other_person")
+    names = ("identity", "kind", "video_id", "other_video_id", "other_person")
     layout = {
         "cell": size,
         "heading": heading_height(size),

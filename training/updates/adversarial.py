@@ -65,7 +65,8 @@ class AdversarialUpdate:
 
     A batch holds "target_frame" uint8 [B, S, S, 3], "target_landmarks" float32 [B, P, 2], and what
     `draw` and `video_embedding` read; "video_index" int32 [B] where W's gradient is taken by rows;
-    "drawn_landmarks" like "target_landmarks" where the landmark image is to show others.
+    "photos" bool [B] where people of photos are told apart in the log; "drawn_landmarks" like
+    "target_landmarks" where the landmark image is to show others.
 
     Args:
       config: weights of the losses, and how landmark images are drawn.
@@ -183,7 +184,10 @@ class AdversarialUpdate:
         terms = {**content_terms, **terms, **matched}
         metrics.update({f"loss/{name}": value for name, value in terms.items()})
         metrics["loss/generator"] = weighted_sum(losses, terms)
-        metrics["error/l1"] = tf.reduce_mean(tf.abs(fake - real)) / 2.0
+        errors = tf.reduce_mean(tf.abs(fake - real), axis=[1, 2, 3]) / 2.0
+        metrics["error/l1"] = tf.reduce_mean(errors)
+        if "photos" in batch:
+            metrics |= _by_kind(errors, batch["photos"])
         return Gradients(generator, discriminator, rows, kept, metrics)
 
     def _further(self, batch: Tensors, scale: tf.Tensor) -> Gradients:
@@ -227,6 +231,15 @@ class AdversarialUpdate:
         if terms:
             frame_gradient = tape.gradient(to_frame, fake)
         return gradients, of_rows, _score_metrics(hinge, *scores), terms, frame_gradient
+
+
+def _by_kind(errors: tf.Tensor, photos: tf.Tensor) -> Tensors:
+    """Means over the episodes of each kind; of a kind that is not in the batch 0."""
+    values = {}
+    for kind, chosen in (("videos", ~photos), ("photos", photos)):
+        chosen = tf.cast(chosen, errors.dtype)
+        values[f"error/l1_{kind}"] = tf.reduce_sum(chosen * errors) / tf.maximum(tf.reduce_sum(chosen), 1.0)
+    return values
 
 
 def _score_metrics(hinge: tf.Tensor, real: tf.Tensor, fake: tf.Tensor) -> Tensors:

@@ -104,3 +104,25 @@ def test_discriminator_that_rests_is_not_asked(config, learned, batch):
     result = make(config, learned, personal=True, adversarial=False).first(batch, tf.constant(1.0))
     assert result.discriminator == [] and result.rows is None
     assert set(result.metrics) == {"loss/content_pixel", "loss/generator", "error/l1"}
+
+
+def test_errors_of_videos_and_of_photos_stand_apart(config, learned, batch):
+    update = make(config, learned, personal=True)
+    of = tf.constant([True, False] * (len(batch["target_frame"]) // 2))
+    metrics = update.first(batch | {"photos": of}, tf.constant(1.0)).metrics
+    videos, photos = float(metrics["error/l1_videos"]), float(metrics["error/l1_photos"])
+    assert videos != photos
+    assert (videos + photos) / 2 == pytest.approx(float(metrics["error/l1"]), rel=1e-5)
+    metrics = update.first(batch | {"photos": tf.zeros_like(of)}, tf.constant(1.0)).metrics
+    assert float(metrics["error/l1_videos"]) == pytest.approx(float(metrics["error/l1"]), rel=1e-5)
+    assert float(metrics["error/l1_photos"]) == 0.0
+
+
+def test_the_landmark_image_may_show_another_shape(config, learned, batch):
+    """What is drawn moves the result; where the true points are stays with the target."""
+    update = make(config, learned, personal=True)
+    plain = update.first(batch, tf.constant(1.0)).metrics
+    other = update.first(batch | {"drawn_landmarks": batch["target_landmarks"] + 3.0}, tf.constant(1.0)).metrics
+    assert float(plain["error/l1"]) != float(other["error/l1"])
+    same = update.first(batch | {"drawn_landmarks": batch["target_landmarks"]}, tf.constant(1.0)).metrics
+    assert float(plain["error/l1"]) == float(same["error/l1"])
