@@ -100,22 +100,24 @@ class AdversarialUpdate:
     def step(self, batch: Tensors) -> tuple[Tensors, tf.Tensor]:
         """All updates of one step, in replica context: (scalars by name, updates left out)."""
         players, (first, further) = self.players, self._passes
+        # D's first gradients are of the same pass as the generator's, whose update may change it.
+        whole = self.guard.scale()
         # Gradients are summed over the replicas.
-        scale = self.guard.scale() / tf.distribute.get_strategy().num_replicas_in_sync
+        scale = whole / tf.distribute.get_strategy().num_replicas_in_sync
         for network in players.generator_networks:
             power_iteration(network)
         if self.adversarial:
             power_iteration(players.discriminator)
         result = first(batch, scale)
         kept, metrics = result.kept, result.metrics
-        norm, skipped = self.update_generator(result)
+        norm, skipped = self.update_generator(result, whole)
         metrics["grad_norm/generator"] = norm
         for update in range(self.discriminator_steps if self.adversarial else 0):
             if update:
                 power_iteration(players.discriminator)
                 result = further(batch, kept, scale)
                 metrics.update(result.metrics)
-            norm, left_out = self.update_discriminator(result, batch)
+            norm, left_out = self.update_discriminator(result, batch, whole)
             metrics["grad_norm/discriminator"] = norm
             skipped += left_out
         return metrics, skipped
@@ -135,17 +137,17 @@ class AdversarialUpdate:
         batch, scale = {**batch, **kept}, scale / self.accumulate
         return accumulate_parts(batch, self.accumulate, lambda part: self._further(part, scale))
 
-    def update_generator(self, result: Gradients) -> tuple[tf.Tensor, tf.Tensor]:
-        """Update of who makes the frame; returns as `Guard.apply` does."""
-        return self.guard.apply("generator", result.generator, result.metrics["loss/generator"])
+    def update_generator(self, result: Gradients, scale: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Update of who makes the frame; takes `scale` and returns as `Guard.apply` does."""
+        return self.guard.apply("generator", result.generator, result.metrics["loss/generator"], scale)
 
-    def update_discriminator(self, result: Gradients, batch: Tensors):
-        """Update of D; returns as `Guard.apply` does."""
+    def update_discriminator(self, result: Gradients, batch: Tensors, scale: tf.Tensor | None = None):
+        """Update of D; takes `scale` and returns as `Guard.apply` does."""
         gradients = list(result.discriminator)
         if result.rows is not None:
             shape = tf.constant(self.players.rows_of.shape.as_list(), tf.int64)
             gradients.append(tf.IndexedSlices(result.rows, batch["video_index"], shape))
-        return self.guard.apply("discriminator", gradients, result.metrics["loss/discriminator"])
+        return self.guard.apply("discriminator", gradients, result.metrics["loss/discriminator"], scale)
 
     def _target(self, batch: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         drawn = landmark_images(self.config, batch.get("drawn_landmarks", batch["target_landmarks"]))

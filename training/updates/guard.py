@@ -81,7 +81,7 @@ class Guard:
         value = self.counters.loss_scale.value
         return tf.convert_to_tensor(value) if self.scaled else tf.constant(1.0)
 
-    def apply(self, side: str, gradients: Sequence, loss: tf.Tensor):
+    def apply(self, side: str, gradients: Sequence, loss: tf.Tensor, scale: tf.Tensor | None = None):
         """One update of a side, in replica context.
 
         Args:
@@ -89,6 +89,8 @@ class Guard:
           gradients: of this replica, tensors or IndexedSlices, in the order of the optimisers'
             variables; summed over the replicas.
           loss: this replica's, not scaled.
+          scale: `scale()` of when the gradients were taken, where an update came in between,
+            which may have changed it; None: the scale of now.
 
         Returns:
           (norm of the summed gradient, 1.0 where the update was left out else 0.0).
@@ -105,7 +107,7 @@ class Guard:
             finite = tf.math.is_finite(squares) & tf.math.is_finite(loss)
             factor = None
             if self.scaled:
-                factor = 1.0 / self.scale()
+                factor = 1.0 / (self.scale() if scale is None else scale)
                 squares *= tf.square(factor)
                 self.counters.loss_scale.update(finite)
 
