@@ -21,6 +21,7 @@ from tf_talking.extraction.item import InputItem
 from tf_talking.files import readable
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector
+from tf_talking.landmarks.search import detect_in_photos
 from tf_talking.media import jpeg
 
 
@@ -49,10 +50,10 @@ class ExtractSettings:
 
 
 class _Frames:
-    """Collects the usable frames of one clip and counts the others."""
+    """Collects the usable frames of one clip, or photos, and counts the others."""
 
-    def __init__(self, settings: ExtractSettings):
-        self.settings = settings
+    def __init__(self, settings: ExtractSettings, photos: bool):
+        self.settings, self.photos = settings, photos
         self.jpegs: list[bytes] = []
         self.landmarks: list[np.ndarray] = []
         self.rejected: collections.Counter[str] = collections.Counter()
@@ -80,12 +81,16 @@ class _Frames:
         if small is not None:
             self.rejected[small] += len(batch)
         else:
-            frames, boxes = [read.frame for read in batch], [read.box for read in batch]
-            given = (frames,) if boxes[0] is None else (frames, boxes)
-            for frame, detection in zip(frames, detector.detect(*given), strict=True):
-                self._add(frame, detection)
+            for read, detection in zip(batch, self._detect(batch, detector), strict=True):
+                self._add(read.frame, detection)
         for _ in batch:
             on_frame()
+
+    def _detect(self, batch: list[ReadFrame], detector: LandmarkDetector) -> list[Detection]:
+        frames, boxes = [read.frame for read in batch], [read.box for read in batch]
+        if self.photos:
+            return detect_in_photos(detector, frames, self.settings.min_face)
+        return detector.detect(frames) if boxes[0] is None else detector.detect(frames, boxes)
 
     def _add(self, frame: np.ndarray, detection: Detection) -> None:
         found = crop.crop_face(frame, detection, self.settings.image_size, self.settings.min_face)
@@ -122,9 +127,8 @@ def _size(file: str) -> int:
     return os.path.getsize(file) if os.path.isfile(file) else 0
 
 
-def _do_clip(open_clip, file, detector, settings, most: int | None, on_frame) -> _Frames | str:
-    """The frames of one clip, or why there are none."""
-    frames = _Frames(settings)
+def _do_clip(open_clip, file, detector, frames: _Frames, most: int | None, on_frame) -> _Frames | str:
+    """`frames` with those of one clip, or why there are none."""
     try:
         detector.reset()
         frames.read_all(open_clip(most), detector, on_frame)
@@ -146,7 +150,8 @@ def _do_clips(item: InputItem, detector, settings: ExtractSettings, on_frame) ->
     # Small files first: what they lack of their share is there for the longer ones.
     for file in sorted(clips, key=_size):
         share = -(-left // (len(clips) - len(results))) if settings.max_frames else None
-        results[file] = _do_clip(clips[file], file, detector, settings, share, on_frame)
+        empty = _Frames(settings, item.kind == "photos")
+        results[file] = _do_clip(clips[file], file, detector, empty, share, on_frame)
         if settings.max_frames and isinstance(results[file], _Frames):
             left -= results[file].total
     return {file: results[file] for file in clips}
@@ -179,7 +184,7 @@ def extract(
     """
     noted = content.read_content(item)
     results = _do_clips(item, detector, settings, on_frame)
-    frames, rejected_clips = _Frames(settings), {}
+    frames, rejected_clips = _Frames(settings, item.kind == "photos"), {}
     for file, result in results.items():
         name = readable(pathlib.Path(file).name)
         if isinstance(result, str):

@@ -1,13 +1,12 @@
 """Photos and folders of images: listing, size, and upright RGB pixels.
 
-Pixels are uint8 [H, W, 3] RGB with EXIF orientation applied. Every reading error is a ValueError
+Pixels are uint8 [H, W, 3] sRGB with EXIF orientation applied. Every reading error is a ValueError
 that names the file. No TensorFlow.
 """
 
 import os
 import pathlib
 import re
-import warnings
 
 import numpy as np
 import PIL.Image
@@ -15,11 +14,19 @@ import PIL.ImageOps
 
 from tf_talking import files
 from tf_talking.media import jpeg
+from tf_talking.media.photo_colours import to_srgb
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# HEIC: what Pillow can not read of it is named as such.
+IMAGE_SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .bmp .webp .tif .tiff .avif .heic .heif .hif".split())
 
 # Larger pictures are refused before they are decoded: a few kilobytes can unpack to gigabytes.
-MAX_PIXELS = 2**27  # 134 megapixels, 0.4 GB as RGB; the largest phone photos have 108
+MAX_PIXELS = 2**27  # 134 megapixels, 0.4 GB as RGB
+MAX_JPEG_PIXELS = 2**28  # phones have 200 megapixels; JPEGs above MAX_PIXELS are decoded at half size
+PIL.Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which is lower, and whose words help nobody
+
+
+# What Pillow and its codecs raise for files that are not as they should be.
+_BROKEN = (PIL.UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError, EOFError)
 
 
 def is_image(path: str | os.PathLike) -> bool:
@@ -56,34 +63,39 @@ def check_pixels(path: pathlib.Path, width: int, height: int) -> None:
 def _open_photo(path: pathlib.Path) -> PIL.Image.Image:
     check_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            image = PIL.Image.open(path)
-    except PIL.Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: too many pixels: {error}") from None
-    except (PIL.UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not an image, or a corrupt one: {error}") from None
+        image = PIL.Image.open(path)
+    except _BROKEN as error:
+        heic = path.suffix.lower() in (".heic", ".heif", ".hif")
+        hint = "; phones' HEIC can not be read, save it as JPEG" if heic else ""
+        raise ValueError(f"{path}: not an image, or a corrupt one: {error}{hint}") from None
+    width, height = image.size
+    if image.format in ("JPEG", "MPO") and MAX_PIXELS < width * height <= MAX_JPEG_PIXELS:
+        image.draft(None, (width // 2, height // 2))  # the decoder's own, which never makes the whole
     check_pixels(path, *image.size)
     return image
 
 
 def photo_size(path: str | os.PathLike) -> tuple[int, int]:
-    """(width, height) of a photo, upright, from its header. Raises ValueError."""
+    """(width, height) of what `read_photo` gives, from the photo's header. Raises ValueError."""
     with _open_photo(pathlib.Path(path)) as image:
         width, height = image.size
         try:
             sideways = image.getexif().get(0x0112, 1) >= 5
-        except (OSError, SyntaxError, ValueError) as error:  # a PNG's stands behind its pixels
+        except _BROKEN as error:  # a PNG's stands behind its pixels
             raise ValueError(f"{path}: corrupt image: {error}") from None
         return (height, width) if sideways else (width, height)
 
 
 def read_photo(path: str | os.PathLike) -> np.ndarray:
-    """Photo -> uint8 [H, W, 3] RGB, upright. Raises ValueError naming the file."""
+    """Photo -> uint8 [H, W, 3] RGB, upright, on white where it is transparent.
+
+    Raises:
+      ValueError: names the file and what is wrong with it.
+    """
     with _open_photo(pathlib.Path(path)) as image:
         try:
-            return np.array(PIL.ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
+            return np.array(to_srgb(PIL.ImageOps.exif_transpose(image)))
+        except _BROKEN as error:
             raise ValueError(f"{path}: corrupt image: {error}") from None
 
 

@@ -47,12 +47,35 @@ def test_bad_photos_are_named(tmp_path, picture):
 
 def test_decompression_bomb_is_refused_before_decoding(tmp_path):
     # 20,000 x 20,000 black pixels: 50 kB on disk.
-    PIL.Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
-    with pytest.raises(ValueError, match="bomb.png: .*pixels"):
-        photos.read_photo(tmp_path / "bomb.png")
-    PIL.Image.new("1", (12000, 12000)).save(tmp_path / "large.png")
-    with pytest.raises(ValueError, match="large.png: 12000x12000 pixels, more than"):
-        photos.read_photo(tmp_path / "large.png")
+    for name, side in (("bomb.png", 20000), ("large.png", 12000), ("bomb.jpg", 20000)):
+        PIL.Image.new("L" if name.endswith("jpg") else "1", (side, side)).save(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name}: {side}x{side} pixels, more than"):
+            photos.read_photo(tmp_path / name)
+
+
+def test_a_photo_of_200_megapixels_is_read_at_half_size(tmp_path, picture, monkeypatch):
+    large = PIL.Image.fromarray(picture).resize((3000, 2000))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    large.save(tmp_path / "p.jpg", quality=95, exif=exif)
+    whole = photos.read_photo(tmp_path / "p.jpg")
+    assert whole.shape == (3000, 2000, 3)
+    monkeypatch.setattr(photos, "MAX_PIXELS", 3000 * 2000 - 1)
+    half = photos.read_photo(tmp_path / "p.jpg")
+    assert half.shape == (1500, 1000, 3) and photos.photo_size(tmp_path / "p.jpg") == (1000, 1500)
+    assert np.abs(half.astype(int) - whole[::2, ::2]).mean() < 2
+    monkeypatch.setattr(photos, "MAX_JPEG_PIXELS", 3000 * 2000 - 1)
+    with pytest.raises(ValueError, match="p.jpg: 3000x2000 pixels, more than"):
+        photos.read_photo(tmp_path / "p.jpg")
+
+
+def test_heic_that_can_not_be_read_is_named_as_such(tmp_path, picture):
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(ValueError, match="IMG_1.HEIC: not an image.*HEIC can not be read, save it as JPEG"):
+        photos.read_photo(tmp_path / "IMG_1.HEIC")
+    PIL.Image.fromarray(picture).save(tmp_path / "p.avif")
+    assert photos.read_photo(tmp_path / "p.avif").shape == picture.shape
+    assert len(photos.frame_files(tmp_path)) == 2
 
 
 def test_images_of_a_folder_in_natural_order(tmp_path, picture):
