@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 
 from tf_talking.media import photos
+from tf_talking.media.photo_colours import to_srgb
 
 _DEFAULT_MILLISECONDS = 100  # where a picture says 0, as browsers have it
 
@@ -31,7 +32,7 @@ def read(path: str | os.PathLike) -> Iterator[tuple[float, np.ndarray]]:
         try:
             for number in range(image.n_frames):
                 image.seek(number)
-                pixels = np.array(image.convert("RGB"))  # loads the duration too
+                pixels = np.array(to_srgb(image))  # loads the duration too
                 yield milliseconds / 1000, pixels
                 milliseconds += image.info.get("duration") or _DEFAULT_MILLISECONDS
         except (OSError, SyntaxError, ValueError) as error:
