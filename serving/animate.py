@@ -41,6 +41,7 @@ def define_flags() -> None:
         "Detector that made the driving landmarks, where the source does not say so; it must be "
         "the card's, which is the default.",
     )
+    client_flags.define_face_flag()
     flags.DEFINE_bool("side_by_side", False, "Show source, driving, landmarks and result.")
     flags.DEFINE_string("source", None, "Photo for --side_by_side; by default the picture beside the person card.")
     flags.DEFINE_integer("batch_size", 1, "Frames in one request.", lower_bound=1)
@@ -63,7 +64,7 @@ def main(argv):
     client_flags.check_output(FLAGS.output, FLAGS.driving)
     server = client_flags.read_server()
     card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
-    driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id)
+    driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id, face=FLAGS.face)
     source = source_picture(FLAGS.source, card, path) if FLAGS.side_by_side else None
     with TalkingHeadClient(server.target, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=server.tls) as client:
         return animate_video(

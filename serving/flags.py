@@ -7,6 +7,7 @@ import pathlib
 from absl import flags
 
 from serving.client.channels import TlsOptions
+from tf_talking.landmarks.follow import STARTS
 from tf_talking.media.video_writer import check_path
 from tf_talking.people.card import PersonCard
 from tf_talking.people.registry import PersonRegistry
@@ -42,6 +43,17 @@ def define_person_flags(multiple: bool = False) -> None:
     text = "Person card (.npz), or with --people a name"
     define("person", None, text + ("; repeatable." if multiple else "."))
     flags.DEFINE_string("people", None, "Folder of person cards, `people` of a serving folder.")
+
+
+def define_face_flag() -> None:
+    """--face. Only when run as a program."""
+    flags.DEFINE_enum(
+        "face",
+        None,
+        STARTS,
+        "Which of several faces drives (left, right: in the picture); it is then followed. By default the only one "
+        "that there is at first.",
+    )
 
 
 def read_server() -> Server:

@@ -36,6 +36,7 @@ def define_flags() -> None:
     client_flags.define_person_flags()
     flags.DEFINE_integer("camera", 0, "Number of the camera.", lower_bound=0)
     flags.DEFINE_string("source", None, "Video, folder of frames or landmark track (.npz, .npy) for a camera.")
+    client_flags.define_face_flag()
     flags.DEFINE_bool("live", False, "Play --source at its own speed and drop as a camera would.")
     flags.DEFINE_string("output", None, "Video to write (.mp4, .mov, .m4v, .mkv); without it a window is opened.")
     flags.DEFINE_bool("window", None, "Open a window; by default only without --output.")
@@ -84,9 +85,9 @@ def main(argv):
     card, _ = client_flags.load_person(FLAGS.person, FLAGS.people)
     playback = Playback() if FLAGS.source is not None and FLAGS.live else None
     if FLAGS.source is None:
-        driving = open_camera(FLAGS.camera, card)
+        driving = open_camera(FLAGS.camera, card, FLAGS.face)
     else:
-        driving = open_driving(FLAGS.source, card, pace=playback)
+        driving = open_driving(FLAGS.source, card, pace=playback, face=FLAGS.face)
     options = SessionOptions(
         live=FLAGS.source is None or FLAGS.live,
         max_frames=FLAGS.frames,

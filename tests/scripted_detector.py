@@ -9,11 +9,13 @@ from tf_talking.landmarks.detector import Detection, LandmarkDetector
 
 
 class ScriptedDetector(LandmarkDetector):
-    """Finds in each frame what `find(frame)` says: landmarks [P, 2], or why there are none."""
+    """Finds in each frame what `find(frame)` says: landmarks [P, 2], a list of several faces'
+    landmarks, or why there are none."""
 
     name, scheme = "mediapipe", "ibug68"
 
     def __init__(self, find: Callable[[np.ndarray], np.ndarray | str]):
+        super().__init__()
         self._find = find
 
     @classmethod
@@ -23,5 +25,9 @@ class ScriptedDetector(LandmarkDetector):
         return cls(lambda frame: next(entries))
 
     def detect(self, frames, boxes=None):
-        found = map(self._find, frames)
-        return [Detection(None, f) if isinstance(f, str) else Detection(f) for f in found]
+        return [self._detection(self._find(frame)) for frame in frames]
+
+    def _detection(self, found) -> Detection:
+        if isinstance(found, list):
+            return self._chosen(found, None)
+        return Detection(None, found) if isinstance(found, str) else Detection(found)

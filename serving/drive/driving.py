@@ -29,6 +29,7 @@ def open_driving(
     detector: str | None = None,
     video_id: str | None = None,
     pace: Pace | None = None,
+    face: str | None = None,
 ) -> Driving:
     """Opens a source for a person.
 
@@ -39,6 +40,7 @@ def open_driving(
         says, or else the card's.
       video_id: which video of a dataset folder.
       pace: for a source that is played live. Without it: every frame, as soon as possible.
+      face: with which of several faces in pictures to begin, see `FollowedFace`.
 
     Raises:
       FileNotFoundError, ValueError: names the file and what is wrong with it, or both detectors
@@ -52,7 +54,9 @@ def open_driving(
         raise ValueError(f"video_id {video_id!r}: driving {path} is not a dataset folder")
     if not is_dataset and path.suffix.lower() not in (".npz", ".npy"):
         _check(path, card, detector, {})
-        return _from_pictures(path, card, pace)
+        return _from_pictures(path, card, pace, face)
+    if face is not None:
+        raise ValueError(f"face {face!r}: driving {path} is no video, its landmarks are known already")
     if is_dataset:
         driving = _from_dataset(path, card, detector, video_id)
     else:
@@ -62,9 +66,9 @@ def open_driving(
     return dataclasses.replace(driving, frames=lambda: pace(driving.frames()))
 
 
-def open_camera(number: int, card: PersonCard) -> Driving:
+def open_camera(number: int, card: PersonCard, face: str | None = None) -> Driving:
     """A camera as a source for a person; errors of the camera come with its frames."""
-    return Driving(lambda: detected_live(camera_pictures(number), card), DEFAULT_FPS, 0)
+    return Driving(lambda: detected_live(camera_pictures(number), card, face), DEFAULT_FPS, 0)
 
 
 def _check(path: pathlib.Path, card: PersonCard, detector: str | None, recorded: dict) -> None:
@@ -81,7 +85,7 @@ def _check(path: pathlib.Path, card: PersonCard, detector: str | None, recorded:
             )
 
 
-def _from_pictures(path: pathlib.Path, card: PersonCard, pace: Pace | None) -> Driving:
+def _from_pictures(path: pathlib.Path, card: PersonCard, pace: Pace | None, face: str | None) -> Driving:
     info, damage = probe(path), []
 
     def on_damage(reason: str, count: int) -> None:
@@ -89,8 +93,8 @@ def _from_pictures(path: pathlib.Path, card: PersonCard, pace: Pace | None) -> D
 
     def frames() -> Iterator[DrivingFrame]:
         if pace is None:
-            return detected(read_pictures(path, on_damage=on_damage), card, path)
-        return detected_live(pace(read_pictures(path)), card)
+            return detected(read_pictures(path, on_damage=on_damage), card, path, face)
+        return detected_live(pace(read_pictures(path)), card, face)
 
     return Driving(frames, info.fps, info.num_frames_estimate, path if info.has_audio else None, damage)
 

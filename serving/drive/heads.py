@@ -13,8 +13,9 @@ import numpy as np
 
 from serving.drive.frames import DrivingFrame
 from tf_talking.landmarks import crop
-from tf_talking.landmarks.detector import Detection
+from tf_talking.landmarks.detector import SEVERAL_FACES, Detection
 from tf_talking.landmarks.detectors import get_detector
+from tf_talking.landmarks.follow import FollowedFace
 from tf_talking.media.panels import scaled
 from tf_talking.media.video_reader import TimedPicture, read_frames
 from tf_talking.people.card import PersonCard
@@ -22,20 +23,23 @@ from tf_talking.people.card import PersonCard
 _CHUNK = 8  # frames that a detector gets at a time
 
 
-def detected(pictures: Iterator[TimedPicture], card: PersonCard, name: str | os.PathLike) -> Iterator[DrivingFrame]:
+def detected(
+    pictures: Iterator[TimedPicture], card: PersonCard, name: str | os.PathLike, face: str | None = None
+) -> Iterator[DrivingFrame]:
     """Every frame; those before the first face hold the landmarks of the first face.
 
     Args:
       pictures: closed at the end.
       card: whose detector, scheme and image size are taken.
       name: of the source, for the error.
+      face: with which of several faces to begin, see `FollowedFace`.
 
     Raises:
       ValueError: no landmarks in any frame.
     """
     waiting: list[DrivingFrame] = []  # frames before the first face; small crops only
     last: np.ndarray | None = None
-    for seconds, image, landmarks, reason in _heads(pictures, card, _CHUNK):
+    for seconds, image, landmarks, reason in _heads(pictures, card, _CHUNK, face):
         if landmarks is not None:
             if last is None:
                 yield from (dataclasses.replace(early, landmarks=landmarks) for early in waiting)
@@ -46,13 +50,17 @@ def detected(pictures: Iterator[TimedPicture], card: PersonCard, name: str | os.
             yield DrivingFrame(seconds, last, image, reason)
     if last is None:
         reasons = sorted({frame.held_because for frame in waiting})
-        raise ValueError(f"driving {name}: no landmarks in any of its {len(waiting)} frames ({', '.join(reasons)})")
+        choice = "; face says which one" if any(reason.startswith(SEVERAL_FACES) for reason in reasons) else ""
+        text = f"no landmarks in any of its {len(waiting)} frames ({', '.join(reasons)}{choice})"
+        raise ValueError(f"driving {name}: {text}")
 
 
-def detected_live(pictures: Iterator[TimedPicture], card: PersonCard) -> Iterator[DrivingFrame]:
+def detected_live(
+    pictures: Iterator[TimedPicture], card: PersonCard, face: str | None = None
+) -> Iterator[DrivingFrame]:
     """Likewise, one frame at a time; nothing is given before the first face."""
     last: np.ndarray | None = None
-    for seconds, image, landmarks, reason in _heads(pictures, card, 1):
+    for seconds, image, landmarks, reason in _heads(pictures, card, 1, face):
         last = last if landmarks is None else landmarks
         if last is not None:
             yield DrivingFrame(seconds, last, image, reason)
@@ -72,9 +80,10 @@ def crop_photo(path: str | os.PathLike, card: PersonCard) -> np.ndarray:
     return image
 
 
-def _heads(pictures: Iterator[TimedPicture], card: PersonCard, chunk: int) -> Iterator[tuple]:
+def _heads(pictures: Iterator[TimedPicture], card: PersonCard, chunk: int, face: str | None) -> Iterator[tuple]:
     """(seconds, and what `_crop` says) of each picture."""
     with get_detector(card.detector, card.scheme) as detector, contextlib.closing(pictures):
+        detector.choose = FollowedFace(face).choose
         while batch := list(itertools.islice(pictures, chunk)):
             # A video call's pictures change their size.
             for _, same in itertools.groupby(batch, lambda picture: picture.pixels.shape):

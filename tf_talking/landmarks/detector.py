@@ -2,13 +2,14 @@
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tf_talking.media import jpeg
 
 NO_FACE = "no face"
+SEVERAL_FACES = "several faces"
 NO_FACE_IN_BOX = "no face in the given box"
 # A second face smaller than this part of the largest is somebody in the background.
 BACKGROUND_FACE = 1 / 3
@@ -41,10 +42,15 @@ class LandmarkDetector(abc.ABC):
     Attributes:
       name: as records and models name it.
       scheme: which points it returns ("ibug68", "ibug68_gaze").
+      choose: landmarks of each face of a frame -> which is meant, where no box says it; by
+        default the frame's one face (`choose_face`).
     """
 
     name: str
     scheme: str
+
+    def __init__(self):
+        self.choose: Callable[[Sequence[np.ndarray]], Detection] = choose_face
 
     @abc.abstractmethod
     def detect(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None) -> list[Detection]:
@@ -52,12 +58,15 @@ class LandmarkDetector(abc.ABC):
 
         Args:
           boxes: where the face is, (x, y, width, height) in pixels of each frame; other faces
-            then do not count. None: the frame's one face.
+            then do not count. None: `choose` says which.
 
         Raises:
           ValueError: a frame is not uint8 RGB.
           DetectorFailure: see there.
         """
+
+    def _chosen(self, faces: Sequence[np.ndarray], box: np.ndarray | None) -> Detection:
+        return self.choose(faces) if box is None else choose_face(faces, box)
 
     def reset(self) -> None:  # noqa: B027 (most detectors need not override it)
         """Forgets earlier frames; the next one is of another video."""
@@ -87,17 +96,26 @@ def choose_face(faces: Sequence[np.ndarray], box: np.ndarray | None = None) -> D
         return Detection(None, NO_FACE)
     if box is not None:
         return _face_in_box(faces, np.asarray(box, np.float32))
+    largest, *others = comparable_faces(faces)
+    if others:
+        return Detection(None, f"{SEVERAL_FACES} ({1 + len(others)})")
+    return Detection(np.asarray(largest, np.float32))
+
+
+def comparable_faces(faces: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The largest of some faces, then those of comparable size; each face once."""
+    if len(faces) == 0:
+        return []
     sizes = [float(np.max(np.ptp(face, axis=0))) for face in faces]
     largest = faces[int(np.argmax(sizes))]
     low, high = largest.min(axis=0), largest.max(axis=0)
-    others = 0
+    found = [largest]
     for face, size in zip(faces, sizes, strict=True):
         centre = (face.min(axis=0) + face.max(axis=0)) / 2
         inside = bool(np.all((centre > low) & (centre < high)))
-        others += size >= BACKGROUND_FACE * max(sizes) and not inside
-    if others:
-        return Detection(None, f"several faces ({1 + others})")
-    return Detection(np.asarray(largest, np.float32))
+        if size >= BACKGROUND_FACE * max(sizes) and not inside:
+            found.append(face)
+    return found
 
 
 def _face_in_box(faces: Sequence[np.ndarray], box: np.ndarray) -> Detection:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector, check_frame, choose_face
+from tf_talking.landmarks.detector import Detection, DetectorFailure, LandmarkDetector, check_frame
 
 LANDMARK_FILE = "2DFAN4-11f355bf06.pth.tar"
 
@@ -50,6 +50,7 @@ class FaceAlignmentDetector(LandmarkDetector):
     ):
         if scheme != "ibug68":
             raise ValueError(f"scheme: got {scheme!r}, face_alignment gives only 'ibug68'")
+        super().__init__()
         self.scheme = scheme
         options = dict(detector_options or {})
         if path_to_detector is not None:
@@ -71,7 +72,7 @@ class FaceAlignmentDetector(LandmarkDetector):
                     raise
                 self._shrink(len(batch), error)
         boxes = [None] * len(frames) if boxes is None else boxes
-        return [choose_face(found, box) for found, box in zip(faces, boxes, strict=True)]
+        return [self._chosen(found, box) for found, box in zip(faces, boxes, strict=True)]
 
     def _shrink(self, size: int, error: RuntimeError) -> None:
         if size == 1:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_talking.landmarks.detector import Detection, LandmarkDetector, check_frame, choose_face
+from tf_talking.landmarks.detector import Detection, LandmarkDetector, check_frame
 
 # fmt: off
 MESH_TO_IBUG68 = (
@@ -57,6 +57,7 @@ class MediapipeDetector(LandmarkDetector):
         """
         if scheme not in SCHEMES:
             raise ValueError(f"scheme: got {scheme!r}, mediapipe gives one of {sorted(SCHEMES)}")
+        super().__init__()
         self.scheme = scheme
         self._indices = SCHEMES[scheme]
         self._fresh = True  # no face since the start or the last reset
@@ -77,7 +78,7 @@ class MediapipeDetector(LandmarkDetector):
 
     def detect(self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray] | None = None) -> list[Detection]:
         boxes = [None] * len(frames) if boxes is None else boxes
-        return [choose_face(self._faces(check_frame(frame)), box) for frame, box in zip(frames, boxes, strict=True)]
+        return [self._chosen(self._faces(check_frame(frame)), box) for frame, box in zip(frames, boxes, strict=True)]
 
     def _faces(self, frame: np.ndarray) -> list[np.ndarray]:
         # The first face runs networks that have not run yet, and log.

@@ -97,3 +97,9 @@ def test_a_camera_that_is_not_there_is_named_when_frames_are_asked_for():
     assert (source.fps, source.num_frames, source.audio) == (25.0, 0, None)
     with pytest.raises(ValueError, match="camera 97"):
         next(source.frames())
+
+
+def test_a_face_is_chosen_in_pictures_only(tmp_path):
+    np.save(tmp_path / "track.npy", track(2))
+    with pytest.raises(ValueError, match="face 'left': driving .*track.npy is no video"):
+        open_driving(tmp_path / "track.npy", make_card(), face="left")
