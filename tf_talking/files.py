@@ -1,17 +1,20 @@
-"""Writing files and folders that appear under their names only when they are whole, JSON lines, and
-what a folder that is gone on with must agree on. Local paths; imports no TensorFlow.
+"""Writing files and folders that appear under their names only when they are whole, one process at
+a time; JSON lines; what a folder that is gone on with must agree on. Local paths; imports no
+TensorFlow.
 
 A file or folder is written beside its place under a hidden name of its own, brought to disk, then
 renamed: a reader sees the old one or the whole new one, and so does who comes after a kill.
 """
 
 import contextlib
+import fcntl
 import json
 import math
 import os
 import pathlib
 import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 
@@ -78,6 +81,47 @@ def temporary_beside(path: pathlib.Path) -> pathlib.Path:
     same, whatever process on whatever machine asks."""
     own = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return path.with_name(f".{path.stem}.{own}.tmp{path.suffix}")
+
+
+@contextlib.contextmanager
+def only_one(path: str | os.PathLike, what: str) -> Iterator[None]:
+    """Keeps other processes out of the same block: it holds the file `path`, which then goes away.
+
+    The system lets go of what a killed process held. Where a file system has no locks, nobody is
+    kept out.
+
+    Args:
+      path: the lock's file, hidden beside what is written.
+      what: that is being done, for the error.
+
+    Raises:
+      RuntimeError: another process is in the block; says which.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = None
+    while file is None:
+        file = open(path, "a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+            raise RuntimeError(f"{what}: {holder} is at it already; wait for its end, or stop it") from None
+        except OSError:
+            break
+        if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))):
+            file.close()  # whoever held it before has just removed it
+            file = None
+    with file:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: str | os.PathLike) -> None:

@@ -10,6 +10,7 @@ import pathlib
 from absl import app, flags, logging
 
 from tf_talking import program
+from tf_talking.dataset.writer import only_writer
 from tf_talking.procedural.folder import list_jobs, make_dataset, open_writer, write_raw_video
 
 FLAGS = flags.FLAGS
@@ -34,7 +35,8 @@ def main(argv: list[str]) -> None:
     if FLAGS.output:
         people = range(first, first + FLAGS.num_identities)
         jobs = list_jobs(people, FLAGS.videos_per_identity, frames, FLAGS.image_size, FLAGS.seed)
-        made = make_dataset(open_writer(FLAGS.output, FLAGS.image_size), jobs, FLAGS.workers)
+        with only_writer(FLAGS.output):
+            made = make_dataset(open_writer(FLAGS.output, FLAGS.image_size), jobs, FLAGS.workers)
         logging.info("%s: %d new videos, %d were there", FLAGS.output, made, len(jobs) - made)
     if FLAGS.video:
         path = pathlib.Path(FLAGS.video)

@@ -21,7 +21,7 @@ from absl import flags, logging
 from tf_talking import program
 from tf_talking.dataset.folder import ACCEPTED
 from tf_talking.dataset.parts import merge_parts
-from tf_talking.dataset.writer import DatasetWriter
+from tf_talking.dataset.writer import DatasetWriter, only_writer
 from tf_talking.extraction import inputs, voxceleb
 from tf_talking.extraction.extract import ExtractSettings
 from tf_talking.extraction.identities import Identities
@@ -189,6 +189,12 @@ def main(argv: list[str]) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     notes: list[str] = []
     items = _find_inputs(notes)
+    with only_writer(FLAGS.output):
+        _fill(items, notes)
+
+
+def _fill(items: list[InputItem], notes: list[str]) -> None:
+    """Does what is to be done and prints what became of it all."""
     num_points = get_scheme(FLAGS.scheme).num_points
     writer = DatasetWriter(
         FLAGS.output, FLAGS.image_size, FLAGS.detector, FLAGS.scheme, num_points, FLAGS.borrowed_identity

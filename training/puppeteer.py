@@ -14,7 +14,7 @@ from absl import flags, logging
 
 from tf_talking import program
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.media.photos import frame_files, is_image
+from tf_talking.media.photos import frame_files
 from tf_talking.metrics.available import build_metrics
 from training import flags as shared
 from training.evaluation.cross import CrossReenactment, read_drivers
@@ -41,7 +41,7 @@ def define_flags() -> None:
 
 def find_photos(path: pathlib.Path) -> list[pathlib.Path]:
     """--photos as files."""
-    if is_image(path) and path.is_file():
+    if path.is_file():
         return [path]
     if not path.is_dir():
         raise ValueError(f"--photos: {path}: no such folder or photo")

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -147,3 +148,39 @@ class TestCheckSame:
 def test_names_of_other_encodings_can_be_written_down():
     name = os.fsdecode(b"J\xfcrgen \xc3\xab.mp4")
     assert files.readable(name) == "J%FCrgen \u00eb.mp4"
+
+
+class TestOnlyOne:
+    def test_a_second_one_is_told_who_is_there(self, tmp_path):
+        lock = tmp_path / "new" / ".lock"
+        with files.only_one(lock, "person 'ann'"):
+            with pytest.raises(RuntimeError, match=f"person 'ann': process {os.getpid()} on .* is at it already"):
+                with files.only_one(lock, "person 'ann'"):
+                    pass
+            with files.only_one(tmp_path / ".lock", "another"):
+                pass
+        with files.only_one(lock, "person 'ann'"):
+            pass
+        assert [path.name for path in tmp_path.rglob("*")] == ["new"]
+
+    def test_an_error_in_the_block_and_a_killed_process_let_go(self, tmp_path, repo_root):
+        lock = tmp_path / ".lock"
+        with pytest.raises(ZeroDivisionError), files.only_one(lock, "x"):
+            raise ZeroDivisionError
+        code = (
+            "import os, signal; from tf_talking import files\n"
+            f"with files.only_one({str(lock)!r}, 'x'): os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        process = subprocess.run([sys.executable, "-c", code], cwd=repo_root)
+        assert process.returncode == -signal.SIGKILL and lock.is_file()
+        with files.only_one(lock, "x"):
+            pass
+        assert not lock.exists()
+
+    def test_without_locks_nobody_is_kept_out(self, tmp_path, monkeypatch):
+        def flock(file, how):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(files.fcntl, "flock", flock)
+        with files.only_one(tmp_path / ".lock", "x"), files.only_one(tmp_path / ".lock", "x"):
+            pass

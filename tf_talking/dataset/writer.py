@@ -5,6 +5,7 @@ and renamed, then its lines are appended to the manifest. A shard whose lines ar
 in between) gives them back on the next run: each record holds all that its line says.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -42,6 +43,25 @@ def lay_out(
     return entries, serialized
 
 
+def only_writer(path: str | os.PathLike) -> contextlib.AbstractContextManager[None]:
+    """Keeps other processes from writing to the dataset folder in the meantime (`files.only_one`).
+
+    Raises:
+      RuntimeError: another process is writing to it.
+      ValueError: the folder is not local.
+    """
+    _check_local(path)
+    return files.only_one(pathlib.Path(path) / ".lock", f"dataset folder {path}")
+
+
+def _check_local(path: str | os.PathLike) -> None:
+    if paths.is_remote(path):
+        raise ValueError(
+            f"{path}: datasets are written to local folders only, where a rename is atomic; "
+            "write to a local folder, then copy it"
+        )
+
+
 def _known_as(entry: ManifestEntry) -> tuple:
     """What an input is known by; by its name alone where nobody noted its content."""
     return (entry.video_id, entry.identity, entry.content) if entry.content else (entry.video_id,)
@@ -71,11 +91,7 @@ class DatasetWriter:
         borrowed_identity: str = "none",
     ):
         """Raises ValueError if the folder holds data of another size, detector or scheme."""
-        if paths.is_remote(path):
-            raise ValueError(
-                f"{path}: datasets are written to local folders only, where a rename is atomic; "
-                "write to a local folder, then copy it"
-            )
+        _check_local(path)
         self.path = pathlib.Path(path)
         self.info = DatasetInfo(image_size, detector, scheme, num_points, borrowed_identity=borrowed_identity)
         self.path.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@
 Killed and started again with the same settings, it goes on from its last backup.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import pathlib
@@ -16,6 +17,7 @@ import numpy as np
 from absl import logging
 
 from tf_talking.config import Config, to_json
+from tf_talking.files import only_one
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.media import panels
 from tf_talking.metrics.available import build_metrics
@@ -84,7 +86,20 @@ class FinetuneJob:
 
 
 def finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pathlib.Path:
-    """Trains and publishes, or publishes the feed-forward person. Returns the card's path."""
+    """Trains and publishes, or publishes the feed-forward person. Returns the card's path.
+
+    Raises:
+      RuntimeError: another process makes this person, or writes to the same output.
+    """
+    card, what = ServingFolder(job.serving, job.base_path).card_path(job.person), f"person {job.person!r}"
+    with contextlib.ExitStack() as alone:
+        alone.enter_context(only_one(card.with_name(f".{card.stem}.lock"), f"{what} in {job.serving}"))
+        if job.epochs_for(learned.config):
+            alone.enter_context(only_one(job.output / ".lock", f"{what}, output {job.output}"))
+        return _finetune(job, learned, person)
+
+
+def _finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pathlib.Path:
     config, epochs = learned.config, job.epochs_for(learned.config)
     embedding = learned.embed_person(person.frames, person.landmarks)
 

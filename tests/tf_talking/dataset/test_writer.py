@@ -6,7 +6,7 @@ from tests.tf_talking.dataset.made import INFO, make_record
 from tf_talking import files
 from tf_talking.dataset.folder import DatasetFolder, rejected_entry
 from tf_talking.dataset.records import Content
-from tf_talking.dataset.writer import DatasetWriter
+from tf_talking.dataset.writer import DatasetWriter, only_writer
 
 
 @pytest.mark.parametrize("kept_lines", [0, 1, 2, 3])
@@ -85,6 +85,16 @@ def test_a_manifest_of_before_is_gone_on_with(folder):
 def test_writing_to_another_file_system_is_refused():
     with pytest.raises(ValueError, match="gs://bucket/data: datasets are written to local folders"):
         DatasetWriter("gs://bucket/data", **INFO)
+
+
+def test_two_processes_do_not_write_at_once(folder):
+    with only_writer(folder):
+        with pytest.raises(RuntimeError, match=f"dataset folder {folder}: process .* is at it already"):
+            with only_writer(folder):
+                pass
+    assert not (folder / ".lock").exists()
+    with pytest.raises(ValueError, match="gs://bucket/data: datasets are written to local folders"):
+        only_writer("gs://bucket/data")
 
 
 def test_inputs_of_a_deleted_shard_are_forgotten(folder):

@@ -1,8 +1,12 @@
 """What a job refuses, and how it goes on after one of an older version."""
 
+import numpy as np
 import pytest
 
-from training.finetuning.job import FinetuneJob, log_file
+from tf_talking.files import only_one
+from tf_talking.people.card import PersonCard
+from training.finetuning.job import FinetuneJob, finetune, log_file
+from training.person.frames import PersonFrames
 
 
 @pytest.mark.parametrize("name", ["recogniser", "landmark_detector"])
@@ -19,3 +23,29 @@ def test_log_under_the_names_of_before_is_put_aside(tmp_path):
     path.write_text("epoch,generator_loss,l1\n0,2.0,0.1\n")
     assert log_file(tmp_path) == path and not path.exists()
     assert (tmp_path / "log_before.csv").read_text().startswith("epoch,generator_loss")
+
+
+@pytest.fixture
+def person(nano_config):
+    size = nano_config.model.image_size
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 256, (2, size, size, 3)).astype(np.uint8)
+    return PersonFrames(frames, generator.uniform(2, size - 2, (2, 68, 2)).astype(np.float32), "photos")
+
+
+@pytest.mark.parametrize("held", ["serving/people/.ann.lock", "out/.lock"])
+def test_two_jobs_of_one_person_or_output_do_not_run_at_once(learned, person, tmp_path, held):
+    job = FinetuneJob("ann", str(tmp_path / "serving"), tmp_path / "out", epochs=1, tune="psi")
+    with only_one(tmp_path / held, "the other"):
+        with pytest.raises(RuntimeError, match="person 'ann'.*: process .* is at it already"):
+            finetune(job, learned, person)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [], "nothing was written"
+
+
+def test_other_people_and_feed_forward_cards_are_not_kept_out(learned, person, tmp_path):
+    job = FinetuneJob("bob", str(tmp_path / "serving"), tmp_path / "out", epochs=0)
+    with only_one(tmp_path / "serving/people/.ann.lock", "ann"), only_one(tmp_path / "out/.lock", "ann"):
+        card = finetune(job, learned, person)
+    assert PersonCard.load(card).name == "bob"
+    assert [path.name for path in card.parent.glob(".*")] == []
