@@ -65,9 +65,11 @@ def _open_photo(path: pathlib.Path) -> PIL.Image.Image:
     try:
         image = PIL.Image.open(path)
     except _BROKEN as error:
-        heic = path.suffix.lower() in (".heic", ".heif", ".hif")
-        hint = "; phones' HEIC can not be read, save it as JPEG" if heic else ""
-        raise ValueError(f"{path}: not an image, or a corrupt one: {error}{hint}") from None
+        # What Pillow says of an unknown format is the file's name once more.
+        why = "" if isinstance(error, PIL.UnidentifiedImageError) else f": {error}"
+        if path.suffix.lower() in (".heic", ".heif", ".hif"):
+            why += "; phones' HEIC can not be read, save it as JPEG"
+        raise ValueError(f"{path}: not an image, or a corrupt one{why}") from None
     width, height = image.size
     if image.format in ("JPEG", "MPO") and MAX_PIXELS < width * height <= MAX_JPEG_PIXELS:
         image.draft(None, (width // 2, height // 2))  # the decoder's own, which never makes the whole
