@@ -9,7 +9,11 @@ frame, landmarks and result.
 import os
 import pathlib
 
+from tf_talking import interrupts
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if __name__ == "__main__":
+    interrupts.catch()
 
 import numpy as np
 from absl import flags

@@ -8,6 +8,11 @@ from the server's metadata.
 
 import time
 
+from tf_talking import interrupts
+
+if __name__ == "__main__":
+    interrupts.catch()
+
 import numpy as np
 from absl import flags
 

@@ -10,7 +10,11 @@ The cards were made from --num_sources frames spread over the source video (as `
 import os
 import pathlib
 
+from tf_talking import interrupts
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if __name__ == "__main__":
+    interrupts.catch()
 
 from absl import flags
 

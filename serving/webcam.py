@@ -14,7 +14,11 @@ import os
 import signal
 from collections.abc import Callable
 
+from tf_talking import interrupts
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if __name__ == "__main__":
+    interrupts.catch()
 
 from absl import flags
 

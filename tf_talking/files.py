@@ -18,6 +18,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 
+_being_written: set[pathlib.Path] = set()  # by this process
 _UNFINISHED = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp(\..+)?")
 
 
@@ -30,12 +31,14 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     temporary = temporary_beside(path)
+    _being_written.add(temporary)
     try:
         yield temporary
         to_disk(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        _being_written.discard(temporary)
     to_disk(path.parent)
 
 
@@ -57,6 +60,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     path = pathlib.Path(path)
     temporary = temporary_beside(path)
     temporary.mkdir()
+    _being_written.add(temporary)
     try:
         yield temporary
         for file in temporary.rglob("*"):
@@ -67,7 +71,17 @@ def whole_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         os.rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _being_written.discard(temporary)
     to_disk(path.parent)
+
+
+def remove_being_written() -> None:
+    """Removes what this process has begun and not finished, when it is about to be ended."""
+    for temporary in list(_being_written):
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def readable(text: str) -> str:

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from tf_talking import interrupts
 from tf_talking.files import json_line
 
 FLAGS = flags.FLAGS
@@ -47,12 +48,13 @@ def run(
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
 
     def guarded(argv: list[str]) -> int:
+        interrupts.main_begins()
         try:
             if len(argv) > 1 and not arguments:
                 raise app.UsageError(f"unknown argument {argv[1]!r}")
             return _finish(main(argv))
         except KeyboardInterrupt:
-            return fail("interrupted", 130)
+            return fail("interrupted", interrupts.EXIT_CODE)
         except BAD_INPUT as error:
             logging.debug("%s", error, exc_info=True)
             return fail(error, getattr(error, "exit_code", 2))
