@@ -7,12 +7,13 @@ people. On a CPU the rows of a batch are computed one after the other, on a GPU 
 
     embedder   serving_default  frames uint8 [B,K,S,S,3], landmarks float32 [B,K,P,2]
                                 → embedding float32 [B,N], adain_params float32 [B,L]
-               embed_jpeg       images string [B,K], JPEG or PNG of at most 16 MiB and 2^24 pixels,
+               embed_jpeg       images string [B,K], JPEG or PNG, see `photo_crops` for limits,
                                 landmarks float32 [B,K,P,2] in pixels of the photo → the same
     generator  serving_default  landmark_images uint8 [B,S,S,3], adain_params → frames uint8
                animate          landmarks float32 [B,P,2], adain_params → frames_jpeg string [B]
 
-Conventions: RGB, NHWC, landmarks (x, y) in pixels of the S×S frame. Beside each SavedModel:
+Conventions: RGB, NHWC, landmarks (x, y) in pixels of the S×S frame; at most `MAX_ROWS` frames drawn
+and `MAX_FRAMES` embedded at a time. Beside each SavedModel:
 metadata (`assets.extra/tf_talking.json`), warm-up requests and batching parameters (`warmup`).
 """
 
@@ -38,6 +39,10 @@ from tf_talking.served.photo_crops import crop_photo, decode_photo
 from tf_talking.served.warmup import write_serving_files
 
 METADATA_FILE = "assets.extra/tf_talking.json"
+# Of one request, or of a batch of requests. A few bytes can claim any number of rows, and every one
+# of them is drawn: what nobody needs is refused before anything is decoded or computed.
+MAX_ROWS = 256  # frames to draw
+MAX_FRAMES = 512  # frames or photos to embed, B·K
 _FRAMES_AT_ONCE = 2
 _SAMPLES = 4  # frames that two precisions are compared on
 _IDENTICAL = 100.0  # dB, for frames without any difference
@@ -93,7 +98,7 @@ def save_embedder(
         ],
     )
     def serving_default(frames, landmarks):
-        with tf.control_dependencies([_same_rows(frames, landmarks, "frames", 2)]):
+        with tf.control_dependencies([_same_rows(frames, landmarks, "frames", 2), _some_frames(landmarks)]):
             return embed(tf.identity(frames), _finite(landmarks, "landmarks"))
 
     @tf.function(
@@ -105,7 +110,7 @@ def save_embedder(
     )
     def embed_jpeg(images, landmarks):
         shape = tf.shape(images)
-        with tf.control_dependencies([_same_rows(images, landmarks, "images", 2)]):
+        with tf.control_dependencies([_same_rows(images, landmarks, "images", 2), _some_frames(landmarks)]):
             landmarks = _finite(landmarks, "landmarks")
         frames, moved = tf.map_fn(
             lambda row: crop_photo(decode_photo(row[0]), row[1], size),
@@ -161,7 +166,9 @@ def save_generator(
 
     @tf.function(autograph=False, input_signature=[drawn, psi])
     def serving_default(landmark_images, adain_params):
-        with tf.control_dependencies([_same_rows(landmark_images, adain_params, "landmark_images")]):
+        with tf.control_dependencies(
+            [_same_rows(landmark_images, adain_params, "landmark_images"), _few_rows(adain_params)]
+        ):
             rows = tf.identity(landmark_images), _finite(adain_params, "adain_params")
         draw = lambda images, adain_params: render(to_float(images), adain_params)  # noqa: E731
         spec = tf.TensorSpec([size, size, 3], tf.uint8)
@@ -176,7 +183,7 @@ def save_generator(
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, points, 2], tf.float32, name="landmarks"), psi])
     def animate(landmarks, adain_params):
-        with tf.control_dependencies([_same_rows(landmarks, adain_params, "landmarks")]):
+        with tf.control_dependencies([_same_rows(landmarks, adain_params, "landmarks"), _few_rows(adain_params)]):
             rows = _finite(landmarks, "landmarks"), _finite(adain_params, "adain_params")
         return {"frames_jpeg": _by_rows(draw_jpeg, rows, tf.TensorSpec([], tf.string), device)}
 
@@ -226,6 +233,21 @@ def _same_rows(first, second, name: str, rank: int = 1) -> tf.Operation:
     other = "landmarks" if rank == 2 else "adain_params"
     message = f"{name} and {other}: different numbers of rows"
     return tf.debugging.assert_equal(tf.shape(first)[:rank], tf.shape(second)[:rank], message)
+
+
+def _few_rows(rows: tf.Tensor) -> tf.Operation:
+    return tf.debugging.assert_less_equal(
+        tf.shape(rows)[0], MAX_ROWS, f"adain_params: more than {MAX_ROWS} rows in one request or batch"
+    )
+
+
+def _some_frames(landmarks: tf.Tensor) -> tf.Operation:
+    """At least one frame a person; B·K held down, and B too where K is 0."""
+    people, frames = tf.unstack(tf.shape(landmarks, tf.int64)[:2])
+    message = f"landmarks: expected [B, K, ...] with K of at least 1 and B·K of at most {MAX_FRAMES}"
+    # Each by itself too: the product of two large numbers may be anything.
+    fits = (frames >= 1) & (frames <= MAX_FRAMES) & (people <= MAX_FRAMES) & (people * frames <= MAX_FRAMES)
+    return tf.debugging.Assert(fits, [message, people, frames])
 
 
 def _finite(values: tf.Tensor, name: str) -> tf.Tensor:

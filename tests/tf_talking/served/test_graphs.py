@@ -21,7 +21,7 @@ from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural import render as procedural
 from tf_talking.procedural.samples import sample_landmarks
-from tf_talking.served.graphs import METADATA_FILE, save_embedder, save_generator
+from tf_talking.served.graphs import MAX_FRAMES, MAX_ROWS, METADATA_FILE, save_embedder, save_generator
 
 CONFIG = get_preset("tiny")
 SIZE = CONFIG.model.image_size
@@ -147,6 +147,27 @@ def test_rows_that_do_not_belong_together_are_refused(loaded):
         model.signatures["animate"](
             landmarks=tf.constant(loaded[1]["targets"]), adain_params=tf.constant(loaded[1]["psi"][:4])
         )
+
+
+def test_requests_for_too_many_rows_are_refused_before_they_are_computed(networks, loaded):
+    generator = tf.saved_model.load(str(loaded[0] / "generator"))
+    embedder = tf.saved_model.load(str(loaded[0] / "embedder"))
+    rows = MAX_ROWS + 1
+    psi = tf.zeros([rows, CONFIG.model.adain_size])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"more than {MAX_ROWS} rows"):
+        generator.signatures["animate"](landmarks=tf.zeros([rows, 68, 2]), adain_params=psi)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"more than {MAX_ROWS} rows"):
+        images = tf.zeros([rows, SIZE, SIZE, 3], tf.uint8)
+        generator.signatures["serving_default"](landmark_images=images, adain_params=psi)
+    # Not one of these photos could be decoded: that they are too many is said first.
+    for people, photos in ((1, MAX_FRAMES + 1), (MAX_FRAMES + 1, 1), (MAX_FRAMES // 2, 3), (1000, 0), (1, 0)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="B·K of at most"):
+            embedder.signatures["embed_jpeg"](
+                images=tf.fill([people, photos], b""), landmarks=tf.zeros([people, photos, 68, 2])
+            )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="B·K of at most"):
+        frames = tf.zeros([1, MAX_FRAMES + 1, SIZE, SIZE, 3], tf.uint8)
+        embedder.signatures["serving_default"](frames=frames, landmarks=tf.zeros([1, MAX_FRAMES + 1, 68, 2]))
 
 
 def test_embed_jpeg_crops_as_preprocessing_does(networks, loaded):
