@@ -65,13 +65,25 @@ def define_flags() -> None:
         "max_queued_requests",
         256,
         "Predict requests that may wait beyond --grpc_max_threads, in batches or for a thread; "
-        "more are answered RESOURCE_EXHAUSTED at once.",
+        "more are answered UNAVAILABLE at once.",
         lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "max_request_rows",
+        512,
+        "Rows that an input of a request may have: people, or people times frames of each.",
+        lower_bound=1,
+    )
+    flags.DEFINE_float(
+        "max_run_seconds",
+        60.0,
+        "What one run of a graph may take; a longer one is ended by DEADLINE_EXCEEDED. 0: no limit.",
+        lower_bound=0.0,
     )
     flags.DEFINE_list(
         "grpc_channel_arguments",
         [],
-        "Arguments of the gRPC server, name=value (grpc.max_receive_message_length=67108864).",
+        "Arguments of the gRPC server, name=value (grpc.max_receive_message_length=67108864, the default).",
     )
     flags.DEFINE_bool("enable_batching", False, "Put requests of several clients together.")
     flags.DEFINE_string("batching_parameters_file", None, "Text proto BatchingParameters; needs --enable_batching.")
@@ -144,7 +156,14 @@ def _store(metrics: Metrics, batching: BatchingOptions | None) -> ModelStore:
         inter_op_parallelism_threads=FLAGS.tensorflow_inter_op_parallelism,
     )
     session.gpu_options.allow_growth = True  # models come and go, each in a session of its own
-    loader = Loader(session, batching, FLAGS.enable_per_model_batching_parameters, FLAGS.enable_model_warmup, metrics)
+    loader = Loader(
+        session,
+        batching,
+        FLAGS.enable_per_model_batching_parameters,
+        FLAGS.enable_model_warmup,
+        metrics,
+        FLAGS.max_run_seconds or None,
+    )
     return ModelStore(
         loader,
         FLAGS.file_system_poll_wait_seconds,
@@ -189,7 +208,7 @@ async def serve() -> None:
         if not await asyncio.to_thread(store.wait_until_available, cancelled=stop.is_set):
             return
         limit = FLAGS.grpc_max_threads + FLAGS.max_queued_requests
-        prediction = PredictionService(store.versions, workers, batcher, limit, metrics)
+        prediction = PredictionService(store.versions, workers, batcher, limit, metrics, FLAGS.max_request_rows)
         server = GrpcServer(prediction, ModelService(store), arguments)
         port = server.listen(FLAGS.host, FLAGS.port, credentials)
         await server.start()

@@ -12,8 +12,8 @@ import numpy as np
 from google.protobuf.message import Message
 
 # A typed field may be shorter than the tensor; what it may be blown up to is limited here, so
-# that a request of a few bytes can not ask for all memory.
-MAX_PADDED_BYTES = 256 * 2**20
+# that a request of a few bytes can not ask for much memory or work.
+MAX_PADDED_BYTES = 4 * 2**20
 
 # TensorFlow's DataType; with 100 added: references.
 _NAMES = (
@@ -111,7 +111,9 @@ def _from_field(values, dtype: np.dtype, field: str, count: int) -> np.ndarray:
     given = len(values)
     if given > count:
         raise ValueError(f"{field} has {given} values, expected {count}")
-    if given < count and count * dtype.itemsize > MAX_PADDED_BYTES:
+    # A string is copied as often as it is continued.
+    size = max(dtype.itemsize, len(values[-1]) if field == "string_val" and given else 0)
+    if given < count and count * size > MAX_PADDED_BYTES:
         raise ValueError(
             f"{field} has {given} values for {count} elements: continuing the last one "
             f"is limited to {MAX_PADDED_BYTES} bytes"

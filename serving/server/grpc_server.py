@@ -18,9 +18,13 @@ from serving.server.services import ModelService, PredictionService, parse_messa
 
 _PREDICTION = "tensorflow.serving.PredictionService"
 _MODEL = "tensorflow.serving.ModelService"
-# -1 lifts gRPC's limit of 4 MB; a protobuf message ends at 2 GB anyway. A second server on the
-# same port must fail, not share it.
-_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0))
+# gRPC's own limit of 4 MB is a few photos; without one, messages fill the memory before anybody has
+# looked at them. A second server on the same port must fail, not share it.
+_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+)
 
 
 class GrpcServer:

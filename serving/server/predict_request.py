@@ -1,11 +1,13 @@
 """From a PredictRequest to what a session is fed, and from its outputs to the answer.
 
-Checks, codes and messages are TensorFlow Serving's. Stricter in one point: an input whose shape
-does not fit the signature is refused before anything is computed, where TensorFlow Serving lets the
-graph find out.
+Checks, codes and messages are TensorFlow Serving's. Stricter in two points: an input whose shape
+does not fit the signature, or that claims too many rows, is refused before it is decoded, where
+TensorFlow Serving lets the graph find out.
 """
 
 import dataclasses
+import itertools
+import math
 
 import grpc
 import numpy as np
@@ -16,6 +18,8 @@ from tensorflow_serving.apis import predict_pb2
 from serving.protocol import api, tensors
 from serving.server.errors import ServingError, invalid_argument
 
+# Free dimensions at the start of an input that are counted as rows: people, frames of each.
+_ROW_DIMENSIONS = 2
 _METHODS = tuple(f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 
 
@@ -45,9 +49,18 @@ class Call:
 
 
 def parse(
-    request: predict_pb2.PredictRequest, model: str, version: int, signatures: dict[str, meta_graph_pb2.SignatureDef]
+    request: predict_pb2.PredictRequest,
+    model: str,
+    version: int,
+    signatures: dict[str, meta_graph_pb2.SignatureDef],
+    max_rows: float = math.inf,
 ) -> Call:
     """Checks a request against the signatures of a version of a model.
+
+    Args:
+      max_rows: that an input may have: the product of its first one or two dimensions, those that
+        the signature leaves free. A dimension of 0 counts as 1: what is computed from it may not
+        be empty.
 
     Raises:
       ServingError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs and
@@ -55,7 +68,7 @@ def parse(
     """
     key = request.model_spec.signature_name or api.DEFAULT
     signature = _signature(signatures, key)
-    feeds = _feeds(signature, request.inputs)
+    feeds = _feeds(signature, request.inputs, max_rows)
     aliases = _aliases(signature, list(request.output_filter))
     fetches = [signature.outputs[alias].name for alias in aliases]
     return Call(model, version, key, feeds, aliases, fetches)
@@ -73,7 +86,9 @@ def _signature(signatures: dict[str, meta_graph_pb2.SignatureDef], key: str) -> 
     return signatures[key]
 
 
-def _feeds(signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto]) -> dict[str, np.ndarray]:
+def _feeds(
+    signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.TensorProto], max_rows: float
+) -> dict[str, np.ndarray]:
     """Tensor name -> value, checked against the signature."""
     _check_names(signature, inputs)
     values = {alias: inputs.get(alias, signature.defaults.get(alias)) for alias in signature.inputs}
@@ -85,9 +100,10 @@ def _feeds(signature: meta_graph_pb2.SignatureDef, inputs: dict[str, tensor_pb2.
                 f"Expects arg[{index}] to be {tensors.dtype_name(info.dtype)} but "
                 f"{tensors.dtype_name(values[alias].dtype)} is provided (input {alias})"
             )
+    for alias, info in ordered:  # all of them, before the first is decoded
+        _check_shape(alias, values[alias], info, max_rows)
     feeds = {}
     for alias, info in ordered:
-        _check_shape(alias, values[alias], info)
         try:
             feeds[info.name] = tensors.decode(values[alias])
         except (ValueError, OverflowError, MemoryError) as error:
@@ -118,7 +134,7 @@ def _check_names(signature: meta_graph_pb2.SignatureDef, inputs: dict) -> None:
         )
 
 
-def _check_shape(alias: str, value: tensor_pb2.TensorProto, info) -> None:
+def _check_shape(alias: str, value: tensor_pb2.TensorProto, info, max_rows: float) -> None:
     got = tensors.partial_shape(value.tensor_shape)
     expected = tensors.partial_shape(info.tensor_shape)
     if expected is None or got is None:
@@ -128,6 +144,13 @@ def _check_shape(alias: str, value: tensor_pb2.TensorProto, info) -> None:
         raise invalid_argument(
             f"Cannot feed value of shape {tensors.shape_text(got)} for input {alias}, which has "
             f"shape {tensors.shape_text(expected)}"
+        )
+    free = itertools.takewhile(lambda pair: pair[0] is None, zip(expected, got, strict=True))
+    rows = math.prod(max(size or 0, 1) for _, size in itertools.islice(free, _ROW_DIMENSIONS))
+    if rows > max_rows:
+        raise invalid_argument(
+            f"input {alias} of shape {tensors.shape_text(got)} has {rows} rows, the limit is {max_rows} "
+            "(flag --max_request_rows)"
         )
 
 

@@ -3,12 +3,14 @@
 A Predict request waits in the event loop, which costs no thread: until its bytes are there, until a
 worker thread is free, until its batch has been computed. Of those that have arrived, `limit` may be
 under way; more are refused. A request is one `Future`: when the client cancels, goes away or its
-deadline passes, the future is cancelled, and what has not begun is not computed.
+deadline passes, the future is cancelled, its bytes are dropped, and what has not begun is not
+computed; it counts as under way until the thread or the batch that has it lets go of it.
 """
 
 import asyncio
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,6 +48,7 @@ class _Pending:
     deadline: float | None  # on time.monotonic's clock
     future: Future = dataclasses.field(default_factory=Future)
     model: str = ""  # known once it is known to be served
+    queued: bool = False  # handed to the batcher
 
 
 class PredictionService:
@@ -57,16 +60,25 @@ class PredictionService:
       batcher: the queues for models that have batching options.
       limit: Predict requests under way, waiting ones included.
       metrics: requests are counted there.
+      max_rows: of an input of one request; see `predict_request.parse`.
     """
 
     def __init__(
-        self, versions: VersionTable, workers: ThreadPoolExecutor, batcher: Batcher | None, limit: int, metrics: Metrics
+        self,
+        versions: VersionTable,
+        workers: ThreadPoolExecutor,
+        batcher: Batcher | None,
+        limit: int,
+        metrics: Metrics,
+        max_rows: int,
     ):
         self._versions = versions
         self._workers = workers
         self._batcher = batcher
         self._limit = limit
         self._metrics = metrics
+        self._max_rows = max_rows
+        self._lock = threading.Lock()  # of the number below
         self._under_way = 0
 
     async def predict(self, data: bytes, timeout: float | None) -> bytes:
@@ -89,41 +101,62 @@ class PredictionService:
             self._metrics.request(pending.model, status, time.monotonic() - began)
 
     async def _computed(self, pending: _Pending) -> bytes:
-        if self._under_way >= self._limit:
-            raise ServingError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{self._under_way} requests are being worked on or wait, which is the limit "
-                "(flags --grpc_max_threads + --max_queued_requests)",
-            )
-        self._under_way += 1
-        self._metrics.in_flight.inc()
+        self._enter()
         try:
             self._workers.submit(self._start, pending)
+        except RuntimeError:
+            self._leave()
+            raise
+        try:
             return await asyncio.wrap_future(pending.future)
-        finally:
+        except asyncio.CancelledError:  # the client is gone
+            pending.future.cancel()
+            pending.data = b""
+            if self._batcher is not None:
+                self._batcher.abandon(pending.future)
+            raise
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._under_way >= self._limit:
+                raise ServingError(
+                    grpc.StatusCode.UNAVAILABLE,
+                    f"{self._under_way} requests are being worked on or wait, which is the limit "
+                    "(flags --grpc_max_threads + --max_queued_requests)",
+                )
+            self._under_way += 1
+        self._metrics.in_flight.inc()
+
+    def _leave(self) -> None:
+        with self._lock:
             self._under_way -= 1
-            self._metrics.in_flight.dec()
+        self._metrics.in_flight.dec()
 
     def _start(self, pending: _Pending) -> None:
         """In a worker thread: everything, or everything up to the batch's queue."""
-        if pending.future.cancelled():
-            return
         try:
-            self._run_or_queue(pending)
+            if not pending.future.cancelled():
+                self._run_or_queue(pending)
         except Exception as error:  # whatever a request provokes, it is answered
             if pending.future.running() or pending.future.set_running_or_notify_cancel():
                 pending.future.set_exception(from_exception(error))
+        finally:
+            if not pending.queued:
+                self._leave()
 
     def _run_or_queue(self, pending: _Pending) -> None:
         request = parse_message(predict_pb2.PredictRequest, pending.data)
+        pending.data = b""
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         with contextlib.ExitStack() as held:
             servable = held.enter_context(self._versions.hold(request.model_spec))
             pending.model = servable.name
-            call = predict_request.parse(request, servable.name, servable.version, servable.signatures)
+            call = predict_request.parse(request, servable.name, servable.version, servable.signatures, self._max_rows)
             if self._batcher is not None and servable.batching is not None:
+                held.callback(self._leave)
                 release = held.pop_all().close  # not before the request is done
+                pending.queued = True
                 pending.future.add_done_callback(lambda _: release())
                 self._batcher.submit(servable, call.feeds, call.fetches, pending.deadline, pending.future, call.answer)
             elif pending.future.set_running_or_notify_cancel():

@@ -325,7 +325,7 @@ def test_taken_port_is_named(store):
         port = taken.getsockname()[1]
 
         async def listen():
-            prediction = services.PredictionService(store.versions, None, None, 1, Metrics())
+            prediction = services.PredictionService(store.versions, None, None, 1, Metrics(), 512)
             server = grpc_server.GrpcServer(prediction, services.ModelService(store))
             try:
                 with pytest.raises(ServingError, match=f"can not listen at 127.0.0.1:{port}"):

@@ -16,8 +16,8 @@ from tf_talking.landmarks.crop import OUTSIDE_TOLERANCE, SIDE, UP_SHIFT
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 2**24  # 4096×4096; a phone's 12 megapixels fit
 MAX_SIDE = 2**13  # of either side: heads are not in strips
-# A progressive JPEG has about ten scans, and a preview in it as many again. Each is decoded over the
-# whole picture, and empty ones take few bytes: 16 MiB of them would keep a core busy for an hour.
+# A progressive JPEG has about ten scans, and a preview in it as many again. Each is decoded over
+# the whole picture, and empty ones take few bytes: 16 MiB of them keep a core busy for minutes.
 MAX_SCANS = 64
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -65,10 +65,9 @@ class Request:
                 self.future.set_exception(from_exception(error))
 
     def _fail(self, error: ServingError) -> None:
-        if self._started or self.future.set_running_or_notify_cancel():
+        if not self.future.done() and (self._started or self.future.set_running_or_notify_cancel()):
             self._started = True
-            if not self.future.done():
-                self.future.set_exception(error)
+            self.future.set_exception(error)
 
 
 @dataclasses.dataclass
@@ -99,6 +98,13 @@ class Batch:
         self.rows += part.rows
         if self.rows >= self.options.max_execution_batch_size:
             self.due = -math.inf  # full
+
+    def remove(self, future: Future) -> Request | None:
+        """Drops the parts of a request, if it has any here; returns it."""
+        dead = [part for part in self.parts if part.request.future is future]
+        self.parts = [part for part in self.parts if part.request.future is not future]
+        self.rows -= sum(part.rows for part in dead)
+        return dead[0].request if dead else None
 
 
 def row_count(feeds: Feeds) -> int:

@@ -9,6 +9,7 @@ Kinder than TensorFlow Serving in two points: requests whose shapes differ beyon
 batch of their own, and a request whose values the graph refuses does not take the others along.
 
 A request is a `concurrent.futures.Future`: cancelled before its batch starts it is not computed.
+Abandoned it takes no place in the queue either.
 """
 
 import math
@@ -80,7 +81,7 @@ class Batcher:
 
         Raises:
           ServingError: INVALID_ARGUMENT when the inputs can not be batched or are too many rows,
-            RESOURCE_EXHAUSTED when the queue is full.
+            UNAVAILABLE when the queue is full.
         """
         rows, options = row_count(feeds), servable.batching
         if rows > options.max_batch_size:
@@ -92,6 +93,8 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+            if future.cancelled():  # who abandons it cancels it first
+                return
             sizes = self._part_sizes(key, rows, options)
             self._check_capacity(queue, len(sizes) - self._fits(key, sizes[0]), options)
             request = Request(future, deadline, finish, len(sizes))
@@ -102,6 +105,18 @@ class Batcher:
                 batch.add(Part(request, index, size, piece))
                 start += size
             self._changed.notify_all()
+
+    def abandon(self, future: Future) -> None:
+        """Nobody waits for a request any more, which has been cancelled if it could be.
+
+        What of it is in the queue leaves it; what is being computed is computed to no end.
+        """
+        with self._changed:
+            found = [batch.remove(future) for batch in self._batches]
+            for batch in [batch for batch in self._batches if not batch.parts]:
+                self._take(batch)
+        for request in filter(None, found):
+            request.fail(ServingError(grpc.StatusCode.CANCELLED, "nobody waits for it"))
 
     def close(self) -> None:
         """Computes what is queued, then ends the threads."""
@@ -133,7 +148,7 @@ class Batcher:
         waiting = sum(batch.queue == queue for batch in self._batches)
         if waiting + new > options.max_enqueued_batches:
             raise ServingError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                grpc.StatusCode.UNAVAILABLE,
                 "The batch scheduling queue to which this task was submitted is full "
                 f"(max_enqueued_batches={options.max_enqueued_batches})",
             )
@@ -148,16 +163,19 @@ class Batcher:
             self._open[key] = batch
         return self._open[key]
 
+    def _take(self, batch: Batch) -> Batch:
+        self._batches.remove(batch)
+        for key in [key for key, other in self._open.items() if other is batch]:
+            del self._open[key]
+        return batch
+
     def _next(self) -> Batch | None:
         """Waits for a batch that is due; None when all is done."""
         while True:
             now = time.monotonic()
             for batch in self._batches:
                 if batch.due <= now or self._closed:
-                    self._batches.remove(batch)
-                    for key in [key for key, other in self._open.items() if other is batch]:
-                        del self._open[key]
-                    return batch
+                    return self._take(batch)
             if self._closed:
                 return None
             due = min((batch.due for batch in self._batches), default=None)

@@ -34,6 +34,7 @@ class Loader:
       per_model_batching: take that from the file in each version's folder instead.
       warmup: play the warm-up requests in the folder.
       metrics: warm-up times are counted there.
+      max_run_seconds: of one run, except while warming up; None: no limit.
     """
 
     session: tf.compat.v1.ConfigProto = dataclasses.field(default_factory=tf.compat.v1.ConfigProto)
@@ -41,6 +42,7 @@ class Loader:
     per_model_batching: bool = False
     warmup: bool = True
     metrics: Metrics = dataclasses.field(default_factory=Metrics)
+    max_run_seconds: float | None = None
 
     def load(self, name: str, number: int, path: str) -> Servable:
         """Loads version `number` of model `name` from its folder.
@@ -57,6 +59,7 @@ class Loader:
             except Exception:
                 servable.close()
                 raise
+        servable.max_run_seconds = self.max_run_seconds
         release_free_memory()
         return servable
 

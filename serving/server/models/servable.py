@@ -7,12 +7,13 @@ or a custom op fails here as it would fail there.
 import ctypes
 import gc
 
+import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.batching_parameters import BatchingOptions
-from serving.server.errors import from_exception, invalid_argument
+from serving.server.errors import ServingError, from_exception, invalid_argument
 
 _TAGS = ["serve"]
 
@@ -22,7 +23,8 @@ class Servable:
 
     `batching` says how its requests are put together; None: not at all. `refs` counts the
     requests that hold it; it belongs to the store, which closes a servable only when nobody
-    holds it.
+    holds it. `max_run_seconds`, where there is one, ends a run by itself: Python can not end it
+    when its client goes away.
     """
 
     def __init__(self, name: str, version: int, path: str, config: tf.compat.v1.ConfigProto):
@@ -35,6 +37,7 @@ class Servable:
         self.version = version
         self.refs = 0
         self.batching: BatchingOptions | None = None
+        self.max_run_seconds: float | None = None
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
             with self._session.graph.as_default():
@@ -58,6 +61,9 @@ class Servable:
         Raises:
           ServingError: with the code of TensorFlow's error.
         """
+        limit = self.max_run_seconds
+        limited = limit is not None and (timeout is None or timeout > limit)
+        timeout = limit if limited else timeout
         options = None
         if timeout is not None:
             # 0 would mean no limit
@@ -67,6 +73,13 @@ class Servable:
             return self._session.run(fetches, feeds, options=options)
         except (ValueError, TypeError) as error:  # the session's own look at the feeds
             raise invalid_argument(str(error)) from error
+        except tf.errors.DeadlineExceededError as error:
+            if limited:
+                raise ServingError(
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                    f"computing took longer than {limit:g} s (flag --max_run_seconds)",
+                ) from error
+            raise from_exception(error) from error
         except tf.errors.OpError as error:
             raise from_exception(error) from error
 

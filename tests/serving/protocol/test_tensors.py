@@ -46,6 +46,26 @@ def test_typed_fields_as_tensorflow_serving_answers_by_default():
     assert (decode(frames) == 7).all()
 
 
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize(
+    ("fields", "shape"),
+    [
+        (dict(dtype=types_pb2.DT_UINT8), [16, 8, 256, 256, 3]),  # 100 bytes, 25 million zeros
+        (dict(dtype=types_pb2.DT_FLOAT, float_val=[1.0]), [200, 13056]),
+        (dict(dtype=types_pb2.DT_STRING), [2**20]),
+        (dict(dtype=types_pb2.DT_STRING, string_val=[b"x" * 2**20]), [5]),  # the same photo five times
+    ],
+)
+def test_a_few_bytes_do_not_become_many(message, fields, shape):
+    proto = message(**fields)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    with pytest.raises(ValueError, match="continuing the last one is limited to 4194304 bytes"):
+        decode(proto)
+    proto.tensor_shape.dim[0].size = 1
+    assert decode(proto).shape == (1, *shape[1:])
+
+
 def test_names_of_all_dtypes_are_tensorflows():
     for number in range(-2, 200):
         known = number in types_pb2.DataType.values()

@@ -29,6 +29,7 @@ State = get_model_status_pb2.ModelVersionStatus.State
         landmarks_proto(dims=[2**62, 68, 2]),
         landmarks_proto(dims=[2**40, 68, 2], float_val=[1.0]),
         landmarks_proto(float_val=[1.0] * 273),
+        landmarks_proto(dims=[513, 68, 2], tensor_content=bytes(513 * 68 * 8)),
     ],
     ids=lambda proto: None,
 )

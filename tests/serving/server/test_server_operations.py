@@ -5,6 +5,7 @@ ten requests.
 """
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from absl.testing import flagsaver
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
 
+from benchmarks.measuring.memory import resident_mib
 from serving import model_server
 from serving.protocol.tensors import decode, encode
 from serving.server.errors import ServingError
@@ -175,7 +177,7 @@ def test_overload_is_refused_while_health_and_status_are_answered(operated):
     until(lambda: operated.metric(":embedded_server:queue_length") == 6)
     until(lambda: len([call for call in waiting if call.done()]) == 14)
     refused = [call for call in waiting if call.done()]
-    assert {call.code() for call in refused} == {Code.RESOURCE_EXHAUSTED}
+    assert {call.code() for call in refused} == {Code.UNAVAILABLE}
     check = health_pb2.HealthCheckRequest()
     assert operated.health.Check(check, timeout=60).status == SERVING
     assert operated.model.GetModelStatus(status_request("gate"), timeout=60)
@@ -219,6 +221,76 @@ def test_drain_finishes_what_is_queued_and_is_not_held_up_by_watchers(operated):
     began = time.monotonic()
     assert operated.server.process.wait(timeout=60) == 0
     assert time.monotonic() - began < 25  # the grace is 30 s
+
+
+def test_who_goes_away_counts_until_the_thread_lets_go_and_leaves_no_bytes(tmp_path, toys, start_server):
+    toys.save_gate(tmp_path / "gate" / "1", 1)
+    (tmp_path / "models.config").write_text(toys.config_text({"gate": tmp_path / "gate"}))
+    (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
+    port = free_port()
+    server = start_server(
+        tmp_path / "models.config",
+        "--grpc_max_threads=1",
+        "--max_queued_requests=3",
+        f"--rest_api_port={port}",
+        f"--monitoring_config_file={tmp_path / 'monitoring.config'}",
+    )
+
+    def in_flight():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/monitoring/prometheus/metrics", timeout=60) as page:
+            return int(re.search(rb"\n:embedded_server:requests_in_flight (\d+)", page.read())[1])
+
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = "gate"
+    encode([str(tmp_path / "shut").encode()], message.inputs["path"])
+    running = server.prediction.Predict.future(message, timeout=60)
+    until(lambda: in_flight() == 1)
+    encode([b"x" * 60 * 2**20], message.inputs["path"])
+    before = resident_mib(server.process.pid)
+    gone = [server.prediction.Predict.future(message, timeout=60) for _ in range(3)]
+    until(lambda: in_flight() == 4)
+    assert resident_mib(server.process.pid) > before + 150
+    for call in gone:
+        call.cancel()
+    until(lambda: resident_mib(server.process.pid) < before + 100)
+    # The only thread has not come to them yet: one more would be beyond the limit.
+    with pytest.raises(grpc.RpcError) as caught:
+        server.prediction.Predict(message, timeout=60)
+    assert caught.value.code() == Code.UNAVAILABLE and "4 requests" in caught.value.details()
+    (tmp_path / "shut").touch()
+    assert running.result()
+    until(lambda: in_flight() == 0)
+    encode([str(tmp_path / "shut").encode()], message.inputs["path"])
+    for _ in range(5):
+        assert server.prediction.Predict(message, timeout=60).outputs
+    encode([b"x" * 65 * 2**20], message.inputs["path"])
+    with pytest.raises(grpc.RpcError) as caught:
+        server.prediction.Predict(message, timeout=60)
+    assert caught.value.code() == Code.RESOURCE_EXHAUSTED and "larger than max" in caught.value.details()
+    server.terminate()
+
+
+def test_a_run_is_ended_and_many_rows_are_refused(tmp_path, toys, start_server):
+    toys.save_gate(tmp_path / "gate" / "1", 1)
+    (tmp_path / "models.config").write_text(toys.config_text({"gate": tmp_path / "gate"}))
+    server = start_server(tmp_path / "models.config", "--max_run_seconds=0.5", "--max_request_rows=3")
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = "gate"
+    encode([str(tmp_path / "never").encode()], message.inputs["path"])
+    for timeout in (60, None):
+        began = time.monotonic()
+        with pytest.raises(grpc.RpcError) as caught:
+            server.prediction.Predict(message, timeout=timeout)
+        assert caught.value.code() == Code.DEADLINE_EXCEEDED and "max_run_seconds" in caught.value.details()
+        assert time.monotonic() - began < 20
+    (tmp_path / "never").touch()
+    encode([str(tmp_path / "never").encode()] * 3, message.inputs["path"])
+    assert server.prediction.Predict(message, timeout=60).outputs
+    encode([str(tmp_path / "never").encode()] * 4, message.inputs["path"])
+    with pytest.raises(grpc.RpcError) as caught:
+        server.prediction.Predict(message, timeout=60)
+    assert caught.value.code() == Code.INVALID_ARGUMENT and "4 rows, the limit is 3" in caught.value.details()
+    server.terminate()
 
 
 def test_what_takes_longer_than_the_grace_is_ended(tmp_path, toys, start_server):

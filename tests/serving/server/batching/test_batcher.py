@@ -149,12 +149,53 @@ def test_a_full_queue_refuses_and_recovers(make):
     assert batcher.lengths() == {"doubler": 4}
     with pytest.raises(ServingError, match="max_enqueued_batches=2") as caught:
         submit([9])
-    assert caught.value.code == Code.RESOURCE_EXHAUSTED
+    assert caught.value.code == Code.UNAVAILABLE
     servable.gate.set()
     assert values(running) == [0, 0]
     assert [values(future) for future in waiting] == [[0], [2], [4], [6]]
     assert values(submit([9])) == [18]
     assert batcher.lengths() == {}
+
+
+def test_abandoned_requests_make_room_in_the_queue(make):
+    servable = Doubler(max_batch_size=2, max_execution_batch_size=2, max_enqueued_batches=2)
+    submit, batcher = make(servable)
+    servable.gate.clear()
+    running = submit([0, 0])
+    assert servable.running.wait(LONG)
+    waiting = [submit([n]) for n in range(4)]
+    for dead in (waiting[0], waiting[1], waiting[2]):
+        assert dead.cancel()
+        batcher.abandon(dead)
+    assert batcher.lengths() == {"doubler": 1}
+    later = [submit([8]), submit([9])]  # the one beside waiting[3], the other in a new batch
+    with pytest.raises(ServingError, match="max_enqueued_batches=2"):
+        submit([10, 11])
+    servable.gate.set()
+    assert values(running) == [0, 0]
+    assert [values(future) for future in (waiting[3], *later)] == [[6], [16], [18]]
+    assert servable.runs == [[0, 0], [3, 8], [9]]
+
+
+def test_the_rest_of_an_abandoned_request_is_not_computed(make):
+    servable = Doubler(max_batch_size=6, max_execution_batch_size=2, splitting=True)
+    submit, batcher = make(servable)
+    servable.gate.clear()
+    split = submit(range(6))
+    assert servable.running.wait(LONG)
+    assert not split.cancel()  # its first rows are being computed
+    batcher.abandon(split)
+    with pytest.raises(ServingError) as caught:
+        split.result(LONG)
+    assert caught.value.code == Code.CANCELLED
+    late = Future()
+    assert late.cancel()
+    batcher.submit(servable, {"x": np.zeros(1)}, ["y"], None, late)  # cancelled on the way to the queue
+    assert batcher.lengths() == {}
+    last = submit([7])
+    servable.gate.set()
+    assert values(last) == [14]
+    assert servable.runs == [[0, 1], [7]]
 
 
 @pytest.mark.parametrize(
