@@ -9,7 +9,6 @@ import dataclasses
 import itertools
 import os
 import pathlib
-import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,10 +16,13 @@ import numpy as np
 from serving.drive.frames import Driving, DrivingFrame, Pace
 from serving.drive.heads import detected, detected_live
 from serving.drive.live import camera_pictures
+from tf_talking import npz
 from tf_talking.dataset import folder as dataset_folder
 from tf_talking.media import jpeg
 from tf_talking.media.video_reader import DEFAULT_FPS, probe, read_pictures
 from tf_talking.people.card import PersonCard
+
+_MAX_TRACK_BYTES = 4 * 2**30  # 20,000 frames of 256 pixels; without frames a track is small
 
 
 def open_driving(
@@ -144,10 +146,8 @@ def _from_track(path: pathlib.Path, card: PersonCard, detector: str | None) -> D
 
 def _read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"landmarks": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if path.suffix.lower() == ".npy":
+            return {"landmarks": npz.read_npy(path, _MAX_TRACK_BYTES)}
+        return npz.read_npz(path, _MAX_TRACK_BYTES)
+    except (ValueError, OSError) as error:
         raise ValueError(f"driving {path}: not a landmark track ({error})") from error

@@ -21,7 +21,7 @@ import zipfile
 
 import numpy as np
 
-from tf_talking import files
+from tf_talking import files, npz
 from tf_talking.config import Config, config_hash, from_json, to_json
 from tf_talking.content import sface
 from tf_talking.networks.discriminator import Discriminator
@@ -33,6 +33,7 @@ from tf_talking.networks.variable_keys import variables_by_key
 SUFFIX = ".tft"
 _VERSION = 1
 _FACTS, _RECOGNISER = "bundle.json", "sface.onnx"
+_MAX_FACTS_BYTES, _MAX_RECOGNISER_BYTES, _HEADER_BYTES = 2**20, 2**26, 4096
 _W = "head/w"  # of the discriminator; stays behind
 _MODELS = pathlib.Path(__file__).parents[2] / "models"
 
@@ -115,8 +116,12 @@ def read_bundle_facts(path: str | os.PathLike) -> dict:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            facts = json.loads(archive.read(_FACTS))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            facts = json.loads(npz.read_member(archive, _FACTS, _MAX_FACTS_BYTES))
+            if not isinstance(facts, dict):
+                raise ValueError(f"{_FACTS} holds no facts")
+    except OSError:
+        raise
+    except Exception as error:  # what zipfile raises on damaged files has no common class
         raise BundleError(f"{path}: not a bundle, or a damaged one ({error})") from error
     if facts.get("format") != "tf_talking bundle" or facts.get("version") != _VERSION:
         raise BundleError(
@@ -153,16 +158,17 @@ def load_bundle(path: str | os.PathLike) -> MetaLearned:
         with zipfile.ZipFile(path) as archive:
             for network, variables in _networks(learned).items():
                 for key, variable in sorted(variables.items()):
-                    data = archive.read(f"{network}/{key}.npy")
+                    most = 2 * int(np.prod(variable.shape)) + _HEADER_BYTES
+                    data = npz.read_member(archive, f"{network}/{key}.npy", most)
                     digest.update(data)
-                    variable.assign(np.load(io.BytesIO(data), allow_pickle=False))
+                    variable.assign(npz.to_array(data))
             if config.model.borrowed_identity == "sface":
-                lender = hashlib.sha256(archive.read(_RECOGNISER)).hexdigest()
+                lender = hashlib.sha256(npz.read_member(archive, _RECOGNISER, _MAX_RECOGNISER_BYTES)).hexdigest()
                 if lender != sface.SHA256:
                     raise BundleError(f"{path}: its {_RECOGNISER} is another than {sface.FILE.name}")
-    except BundleError:
+    except (BundleError, OSError):
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except Exception as error:  # as above
         raise BundleError(f"{path}: a damaged bundle ({error})") from error
     if digest.hexdigest() != facts["fingerprint"]:
         raise BundleError(f"{path}: a damaged bundle (its weights have another fingerprint)")

@@ -10,11 +10,10 @@ Fields: see `PersonCard`. `extra.*` members are free text for people and program
 import dataclasses
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
-from tf_talking import files
+from tf_talking import files, npz
 
 FORMAT_VERSION = 1
 _TEXTS = ("name", "model", "config_hash", "detector", "scheme", "created")
@@ -22,7 +21,7 @@ _NUMBERS = ("image_size", "num_frames")
 _VECTORS = ("adain_params", "embedding")
 _EXTRA = "extra."
 # The largest ψ of any sensible config is a few hundred kB; more is not a card.
-_MAX_MEMBER_BYTES = 16 * 2**20
+_MAX_BYTES = 16 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,32 +101,9 @@ class PersonCard:
         if not path.is_file():
             raise FileNotFoundError(f"person card {path}: no such file")
         try:
-            members = _read_members(path)
-        except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
-            raise ValueError(f"person card {path}: not an .npz file ({error})") from error
-        try:
-            return cls(**_fields(members))
+            return cls(**_fields(npz.read_npz(path, _MAX_BYTES)))
         except ValueError as error:
             raise ValueError(f"person card {path}: {error}") from error
-
-
-def _read_members(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """All arrays of the archive; sizes are looked at before anything is unpacked."""
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.file_size > _MAX_MEMBER_BYTES:
-                raise ValueError(
-                    f"person card {path}: member {info.filename!r} has {info.file_size} bytes, "
-                    f"expected at most {_MAX_MEMBER_BYTES}"
-                )
-    with np.load(path, allow_pickle=False) as archive:
-        members = {}
-        for field in archive.files:
-            try:
-                members[field] = archive[field]
-            except ValueError as error:
-                raise ValueError(f"person card {path}: field {field}: {error}") from error
-    return members
 
 
 def _fields(members: dict[str, np.ndarray]) -> dict:
