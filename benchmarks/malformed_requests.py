@@ -1,10 +1,11 @@
 """Malformed requests against the embedded server: `python -m benchmarks.malformed_requests`.
 
-Fuzzed bytes, mutated requests, wrong shapes, types, counts and names, landmarks that are not
-finite, truncated and faked pictures and a PNG of 100 megapixels, from several clients, with and
-without batching. Every one must be answered in time by an allowed code or by a frame, the server
-must live on, answer a good request as before, and hold no more memory. The last line is JSON; exit
-code 1 if anything was not so.
+Fuzzed bytes, mutated requests, wrong shapes, types, counts and names, empty lists that claim any
+number of rows, landmarks that are not finite, truncated and faked pictures, wide, tall and
+progressive ones and a PNG of 100 megapixels, from several clients, with and without batching. Every
+one must be answered in time by an allowed code or by a frame, the server must live on, answer a
+good request as before, and hold no more memory. As many damaged person cards and archives that blow
+up must be refused by one kind of error. The last line is JSON; exit code 1 if anything was not so.
 
 Where no signature takes bytes of pictures, those kinds are left out and `kinds` shows it.
 """
@@ -15,6 +16,7 @@ import tempfile
 
 from absl import flags
 
+from benchmarks.attacks.cards import attack_cards
 from benchmarks.attacks.fuzzer import Fuzzer, attack
 from benchmarks.attacks.server import export_tiny_models
 from benchmarks.measuring.memory import resident_mib
@@ -27,7 +29,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """Flags of this command."""
-    flags.DEFINE_integer("requests", 1000, "Malformed requests, of each server.", lower_bound=1)
+    flags.DEFINE_integer("requests", 5000, "Malformed requests, of each server.", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Of the requests.")
     flags.DEFINE_integer("clients", 4, "Requests at the same time.", lower_bound=1)
 
@@ -68,14 +70,16 @@ def main(argv):
                 config, ("embedder", "generator"), FLAGS.requests, FLAGS.seed, FLAGS.clients, *arguments
             )
             print(f"{name}: {servers[name]}")
+        cards = attack_cards(folder, FLAGS.requests, FLAGS.seed)
+        print(f"cards: {cards}")
     passed = all(
-        figures["alive"]
-        and figures["good_answers_unchanged"]
+        figures.get("alive", True)
+        and figures.get("good_answers_unchanged", True)
         and not figures["not_allowed"]
         and figures["memory_ratio"] <= 1.05
-        for figures in servers.values()
+        for figures in (*servers.values(), cards)
     )
-    print(json.dumps(result({"passed": passed, **servers})))
+    print(json.dumps(result({"passed": passed, **servers, "cards": cards})))
     return 0 if passed else 1
 
 

@@ -26,6 +26,7 @@ from benchmarks.measuring.memory import resident_mib
 from benchmarks.measuring.result import result
 from serving.client import TalkingHeadClient, signatures
 from serving.client.frame_requests import Drawing
+from serving.client.messages import ModelChoice
 from serving.client.stubs import PREDICT, method_of
 from serving.protocol import api
 from serving.server.child import local_server_process
@@ -168,7 +169,7 @@ def _request(target: str) -> api.PredictRequest:
     with TalkingHeadClient(target) as client:
         size = signatures.adain_size(client.metadata("generator"), "generator")
     landmarks = np.random.default_rng(0).uniform(10, 50, (68, 2)).astype(np.float32)
-    return Drawing("generator", np.zeros(size, np.float32), (68, 2)).request([landmarks])
+    return Drawing(ModelChoice("generator"), np.zeros(size, np.float32), (68, 2)).request([landmarks])
 
 
 def main(argv):

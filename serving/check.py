@@ -45,7 +45,8 @@ def check(
       CardMismatchError: a model has not the signatures of a generator or an embedder.
       ValueError: embedder and generator do not belong together, or the frames are no pictures.
     """
-    known = {name: client.metadata(name) for name in (embedder, generator)}
+    served = {name: client.served(name) for name in (embedder, generator)}
+    known = {name: entry.signatures for name, entry in served.items()}
     size, points = _shapes(known[embedder], embedder)
     landmarks = _ring(points, size)
     photo = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
@@ -57,6 +58,12 @@ def check(
         raise ValueError(
             f"{embedder} gives {adain_params.size} adain_params, {generator} takes {expected}: "
             "were they exported from the same run?"
+        )
+    prints = {name: entry.fingerprint for name, entry in served.items()}
+    if all(prints.values()) and len(set(prints.values())) > 1:
+        raise ValueError(
+            f"{embedder} version {served[embedder].version} makes adain_params for weights {prints[embedder][:12]}, "
+            f"{generator} version {served[generator].version} has {prints[generator][:12]}: export both from one run"
         )
 
     def draw(count):

@@ -1,7 +1,9 @@
 """Exports a run for TF Serving: `python -m serving.export --checkpoint RUN --output DIR`.
 
-Writes new versions of the models `embedder` and `generator`, and models.config. Ends with an error,
-and writes nothing, where anything in the checkpoint is unmatched.
+Writes new versions of the models `embedder` and `generator`, both under one number, and
+models.config. Ends with an error, and writes neither, where anything in the checkpoint is
+unmatched. Cards of other weights do not fit the new version: clients refuse them, or use the
+version that they fit while it is served; `serving.reproject` renews what can be renewed.
 """
 
 import pathlib
@@ -63,26 +65,25 @@ def export(
         """ψ̂ of one painted person [1, L]: what a precision is measured with."""
         return learned.project(learned.embed(*(x[None, None] for x in sample_face(config)))).numpy()
 
-    generator = folder.publish(
-        "generator",
-        lambda path: save_generator(
-            path,
-            config,
-            learned.generator,
-            jpeg_quality,
-            device,
-            dtype,
-            None if dtype == "float32" else sample_adain_params(),
-        ),
-    )
-    embedder = folder.publish(
-        "embedder", lambda path: save_embedder(path, config, learned.embedder, learned.generator, device)
+    written = folder.publish_together(
+        {
+            "embedder": lambda path: save_embedder(path, config, learned.embedder, learned.generator, device),
+            "generator": lambda path: save_generator(
+                path,
+                config,
+                learned.generator,
+                jpeg_quality,
+                device,
+                dtype,
+                None if dtype == "float32" else sample_adain_params(),
+            ),
+        }
     )
     logging.info("step %d of %s exported", learned.step, learned.checkpoint)
-    facts = read_metadata(generator)
+    facts = read_metadata(written["generator"])
     if "psnr_to_float32" in facts:
         logging.info("PSNR of %s to float32: %.2f dB", dtype, facts["psnr_to_float32"])
-    return [embedder, generator]
+    return [written["embedder"], written["generator"]]
 
 
 def main(argv: list[str]) -> str:

@@ -2,15 +2,13 @@
 
 import collections
 import concurrent.futures
-import struct
-import zlib
 
-import cv2
 import grpc
 import numpy as np
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from benchmarks.attacks.pictures import extreme_jpegs, huge_png, jpeg
 from serving.client import TalkingHeadClient
 from serving.protocol import tensors
 
@@ -19,7 +17,7 @@ _SERVICE = "/tensorflow.serving.PredictionService/"
 _REFUSED = {"INVALID_ARGUMENT"}
 # What damaged bytes may name by chance: another model, another signature or a deadline too short.
 _BY_CHANCE = _REFUSED | {"NOT_FOUND", "FAILED_PRECONDITION"}
-_PICTURES = ("truncated_jpeg", "fake_jpeg", "huge_png")
+_PICTURES = ("truncated_jpeg", "fake_jpeg", "huge_png", "extreme_jpeg")
 
 
 class Fuzzer:
@@ -43,6 +41,7 @@ class Fuzzer:
                     if not key.startswith("__"):
                         self.good.append(_good_request(model, key, signature))
         self._huge_png = huge_png(png_side, png_side)
+        self._extreme_jpegs = extreme_jpegs()
         self.kinds = [name.removeprefix("_kind_") for name in dir(self) if "_kind_" in name]
         if not any(_strings(request) for request in self.good):
             self.kinds = [kind for kind in self.kinds if kind not in _PICTURES]
@@ -87,7 +86,7 @@ class Fuzzer:
     def _kind_wrong_shape(self, random):
         request = self._any(random)
         proto = self._input(request, random)
-        dims = [int(dim.size) for dim in proto.tensor_shape.dim]
+        dims = self._shape(proto)
         place = int(random.integers(len(dims)))
         choices = [dims[:-1], dims + [1], dims[::-1], dims[:place] + [0] + dims[place + 1 :]]
         choices += [dims[:place] + [size] + dims[place + 1 :] for size in (-1, 7, 2**40, 2**62)]
@@ -131,8 +130,8 @@ class Fuzzer:
         return "Predict", request.SerializeToString(), _REFUSED
 
     def _kind_truncated_jpeg(self, random):
-        jpeg = _jpeg(random.integers(0, 256, (64, 64, 3)).astype(np.uint8))
-        return self._with_picture(jpeg[: random.integers(len(jpeg))], random)
+        data = jpeg(random.integers(0, 256, (64, 64, 3)).astype(np.uint8))
+        return self._with_picture(data[: random.integers(len(data))], random)
 
     def _kind_fake_jpeg(self, random):
         start = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF")
@@ -141,6 +140,37 @@ class Fuzzer:
 
     def _kind_huge_png(self, random):
         return self._with_picture(self._huge_png, random)
+
+    def _kind_extreme_jpeg(self, random):
+        """Wide, tall, progressive, with landmarks from end to end; some of them are allowed."""
+        data, width, height = self._extreme_jpegs[random.integers(len(self._extreme_jpegs))]
+        request = self._any(random, with_strings=True)
+        for proto in request.inputs.values():
+            if proto.string_val:
+                proto.string_val[:] = [data] * len(proto.string_val)
+            else:
+                points = random.uniform(0, 1, self._shape(proto)) * [width - 1, height - 1]
+                tensors.encode(points.astype(np.float32), proto)
+        return "Predict", request.SerializeToString(), _REFUSED
+
+    def _kind_empty_list(self, random):
+        """A hundred bytes that claim any number of rows."""
+        request = self._any(random)
+        rows = [int(random.choice([0, 1, 2, 30, 200, 5_000, 2**20, 2**40, 2**62])) for _ in range(2)]
+        for proto, good in ((proto, self._shape(proto)) for proto in request.inputs.values()):
+            free = 2 if len(good) > 1 and good[1] == good[0] == 2 else 1
+            kept = list(proto.string_val[:1])
+            dtype = proto.dtype
+            proto.Clear()
+            proto.dtype = dtype
+            for size in [*rows[:free], *good[free:]]:
+                proto.tensor_shape.dim.add(size=size)
+            if random.random() < 0.5:
+                proto.string_val.extend(kept)
+        return "Predict", request.SerializeToString(), _REFUSED
+
+    def _shape(self, proto) -> list[int]:
+        return [int(dim.size) for dim in proto.tensor_shape.dim]
 
     def _with_picture(self, data: bytes, random):
         request = self._any(random, with_strings=True)
@@ -177,26 +207,6 @@ def attack(fuzzer: Fuzzer, numbers: range, clients: int) -> dict:
     return {"kinds": {kind: dict(codes) for kind, codes in counts.items()}, "not_allowed": bad}
 
 
-def huge_png(width: int, height: int) -> bytes:
-    """A valid black grey-scale PNG in a small file."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        body = name + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    packer = zlib.compressobj(9)
-    row = bytes(1 + width)
-    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        chunk(*pair) for pair in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
-    )
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    return cv2.imencode(".jpg", image)[1].tobytes()
-
-
 def _strings(request: predict_pb2.PredictRequest) -> list[str]:
     return [name for name, proto in sorted(request.inputs.items()) if proto.string_val]
 
@@ -208,7 +218,7 @@ def _good_request(model: str, key: str, signature) -> predict_pb2.PredictRequest
     for name, spec in signature.inputs.items():
         shape = [2 if size is None else size for size in spec.shape]
         if spec.dtype == "string":
-            picture = _jpeg(random.integers(0, 256, (96, 96, 3)).astype(np.uint8))
+            picture = jpeg(random.integers(0, 256, (96, 96, 3)).astype(np.uint8))
             value = np.full(shape, picture, object)
         else:
             numpy = {"float": np.float32}.get(spec.dtype, spec.dtype)  # TensorFlow's names

@@ -14,6 +14,7 @@ from benchmarks.measuring.networks import random_generator, random_psi
 from benchmarks.measuring.turns import seconds_of
 from serving.client.channels import Connection, connection
 from serving.client.frame_requests import Drawing
+from serving.client.messages import ModelChoice
 from serving.client.stubs import PREDICT, method_of
 from serving.protocol import api
 from tf_talking.config import get_preset
@@ -143,7 +144,7 @@ class ServerUnderLoad:
     async def _client(self, load: Load, channel: grpc.aio.Channel, number: int, persons: int, end: float) -> None:
         predict = method_of(channel, PREDICT, api.PredictResponse)
         people = self._people[:persons]
-        index, drawings = number, [Drawing("generator", params, (68, 2)) for params in people]
+        index, drawings = number, [Drawing(ModelChoice("generator"), params, (68, 2)) for params in people]
         while True:
             row = self._landmarks[index % len(self._landmarks)]
             start = time.perf_counter()

@@ -18,8 +18,8 @@ import grpc
 import numpy as np
 
 from serving.client import messages, signatures
-from serving.client.frame_requests import DEFAULT_MODEL, Drawing, drawing, model_of
-from serving.client.messages import TalkingHeadError, VersionStatus
+from serving.client.frame_requests import DEFAULT_MODEL, Drawing, choice_of, drawing, other_versions
+from serving.client.messages import ModelChoice, TalkingHeadError, VersionStatus
 from serving.client.streaming import StreamFrame, Taken, batches, in_order
 from serving.client.stubs import POLL_SECONDS, Stubs
 from serving.protocol import api
@@ -57,12 +57,15 @@ class AsyncTalkingHeadClient(Stubs):
             response = await self._get_status(request, timeout=timeout or self._timeout)
         return messages.read_status(response)
 
-    async def metadata(self, model: str) -> dict[str, signatures.Signature]:
+    async def metadata(
+        self, model: str, *, version: int | None = None, label: str | None = None
+    ) -> dict[str, signatures.Signature]:
         """See `TalkingHeadClient`."""
-        request = messages.metadata_request(model)
-        with self._errors(f"metadata of model {model}"):
-            response = await self._get_metadata(request, timeout=self._timeout)
-        return signatures.from_metadata(response)
+        return (await self.served(model, version=version, label=label)).signatures
+
+    async def served(self, model: str, *, version: int | None = None, label: str | None = None) -> signatures.Served:
+        """See `TalkingHeadClient`."""
+        return await self._look(ModelChoice(model, version, label))
 
     async def healthy(self, timeout: float | None = None) -> bool | None:
         """See `TalkingHeadClient`."""
@@ -89,17 +92,29 @@ class AsyncTalkingHeadClient(Stubs):
                 await asyncio.sleep(POLL_SECONDS)
 
     async def embed(
-        self, frames: np.ndarray, landmarks: np.ndarray, model: str = "embedder"
+        self,
+        frames: np.ndarray,
+        landmarks: np.ndarray,
+        model: str = "embedder",
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `TalkingHeadClient`."""
-        request, single = messages.embed_request(frames, landmarks, model)
+        request, single = messages.embed_request(frames, landmarks, ModelChoice(model, version, label))
         return messages.read_embedding(await self._answer(request, "embed"), model, single)
 
     async def embed_jpeg(
-        self, images: Sequence[bytes], landmarks: np.ndarray, model: str = "embedder"
+        self,
+        images: Sequence[bytes],
+        landmarks: np.ndarray,
+        model: str = "embedder",
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `TalkingHeadClient`."""
-        request = messages.embed_jpeg_request(images, landmarks, model)
+        request = messages.embed_jpeg_request(images, landmarks, ModelChoice(model, version, label))
         return messages.read_embedding(await self._answer(request, "embed_jpeg"), model, True)
 
     async def animate(
@@ -108,9 +123,13 @@ class AsyncTalkingHeadClient(Stubs):
         person: PersonCard | np.ndarray,
         model: str | None = None,
         batch_size: int = 1,
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> AsyncGenerator[np.ndarray, None]:
         """See `TalkingHeadClient`; the landmarks may come from an asynchronous source."""
-        async with contextlib.aclosing(self.animate_jpeg(landmarks, person, model, batch_size)) as files:
+        files = self.animate_jpeg(landmarks, person, model, batch_size, version=version, label=label)
+        async with contextlib.aclosing(files):
             async for data in files:
                 yield messages.read_jpeg(data)
 
@@ -120,9 +139,12 @@ class AsyncTalkingHeadClient(Stubs):
         person: PersonCard | np.ndarray,
         model: str | None = None,
         batch_size: int = 1,
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Like `animate`, but yields the JPEG files as the server encoded them."""
-        what = await self._drawing(person, model)
+        what = await self._drawing(person, choice_of(person, model, version, label))
         async with contextlib.aclosing(self._draw(landmarks, what, batch_size)) as results:
             async for result in results:
                 yield result
@@ -136,6 +158,8 @@ class AsyncTalkingHeadClient(Stubs):
         max_in_flight: int | None = None,
         max_latency: float | None = None,
         keep_up: bool = False,
+        version: int | None = None,
+        label: str | None = None,
     ) -> AsyncGenerator[StreamFrame, None]:
         """Frames of the person for landmark sets as they come, in order.
 
@@ -143,7 +167,7 @@ class AsyncTalkingHeadClient(Stubs):
 
         Args:
           source: landmark sets float [P, 2].
-          person, model: as for `TalkingHeadClient.animate`.
+          person, model, version, label: as for `TalkingHeadClient.animate`.
           max_in_flight: requests under way, or answered and not yet taken; the client's by
             default. With a server that draws one frame after the other, latency is about that
             many frames.
@@ -156,12 +180,13 @@ class AsyncTalkingHeadClient(Stubs):
 
         Raises:
           CardMismatchError, ValueError: before anything is sent; ValueError also for a wrong
-            landmark set, after the frames before it.
+            landmark set, CardMismatchError when another model takes the place of the person's,
+            after the frames before it.
           TalkingHeadError: the frames before the failing one have been yielded.
         """
         if max_in_flight is not None and max_in_flight < 1:
             raise ValueError(f"max_in_flight: got {max_in_flight}, expected at least 1")
-        what = await self._drawing(person, model)
+        what = await self._drawing(person, choice_of(person, model, version, label))
 
         async def send(taken: Taken) -> bytes:
             row = what.checked(taken.item, taken.index)
@@ -196,14 +221,32 @@ class AsyncTalkingHeadClient(Stubs):
         with self._errors(f"{what} by model {request.model_spec.name}"):
             return await self._predict(request, timeout=timeout or self._timeout)
 
-    async def _drawing(self, person: PersonCard | np.ndarray, model: str | None) -> Drawing:
-        model = model_of(person, model)
-        return drawing(person, model, await self.metadata(model), self.target)
+    async def _look(self, choice: ModelChoice) -> signatures.Served:
+        with self._errors(f"metadata of {choice}"):
+            response = await self._get_metadata(messages.metadata_request(choice), timeout=self._timeout)
+        return signatures.served(response)
+
+    async def _drawing(self, person: PersonCard | np.ndarray, choice: ModelChoice) -> Drawing:
+        """See `TalkingHeadClient`."""
+        known = await self._look(choice)
+        try:
+            return drawing(person, choice, known, self.target)
+        except signatures.CardMismatchError:
+            others = []
+            if choice.is_free:
+                with contextlib.suppress(TalkingHeadError):
+                    others = other_versions(choice, known, await self.model_status(choice.model))
+            for other in others:
+                with contextlib.suppress(signatures.CardMismatchError, TalkingHeadError):
+                    return drawing(person, other, await self._look(other), self.target)
+            raise
 
     async def _draw_rows(self, what: Drawing, rows: list, first: int, timeout: float):
         if timeout <= 0:
             raise TalkingHeadError(f"frame {first}", grpc.StatusCode.DEADLINE_EXCEEDED, "late before it was sent")
         response = await self._answer(what.request(rows), f"frame {first}", timeout)
+        if other := what.unknown(response):  # a new version has taken over
+            what.check(await self._look(other), self.target)
         return what.read(response)
 
     async def _draw(self, rows, what: Drawing, size: int) -> AsyncGenerator:

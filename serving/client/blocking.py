@@ -23,9 +23,9 @@ import numpy as np
 
 from serving.client import messages, signatures
 from serving.client.channels import TlsOptions
-from serving.client.frame_requests import DEFAULT_MODEL, Drawing, drawing, model_of
-from serving.client.messages import TalkingHeadError, VersionStatus
-from serving.client.signatures import CardMismatchError, Signature, TensorSpec
+from serving.client.frame_requests import DEFAULT_MODEL, Drawing, choice_of, drawing, other_versions
+from serving.client.messages import ModelChoice, TalkingHeadError, VersionStatus
+from serving.client.signatures import CardMismatchError, Served, Signature, TensorSpec
 from serving.client.stubs import POLL_SECONDS, Stubs
 from serving.protocol import api
 from tf_talking.people.card import PersonCard
@@ -76,12 +76,13 @@ class TalkingHeadClient(Stubs):
         with self._errors(f"status of model {model}"):
             return messages.read_status(self._get_status(request, timeout=timeout or self._timeout))
 
-    def metadata(self, model: str) -> dict[str, Signature]:
-        """Signatures of the newest available version."""
-        request = messages.metadata_request(model)
-        with self._errors(f"metadata of model {model}"):
-            response = self._get_metadata(request, timeout=self._timeout)
-        return signatures.from_metadata(response)
+    def metadata(self, model: str, *, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signatures of a version, the newest available one by default."""
+        return self.served(model, version=version, label=label).signatures
+
+    def served(self, model: str, *, version: int | None = None, label: str | None = None) -> Served:
+        """Signatures, number and fingerprint of a version, the newest available one by default."""
+        return self._look(ModelChoice(model, version, label))
 
     def healthy(self, timeout: float | None = None) -> bool | None:
         """Whether gRPC's health service says SERVING; None where there is none (TF Serving)."""
@@ -115,7 +116,13 @@ class TalkingHeadClient(Stubs):
                 time.sleep(POLL_SECONDS)
 
     def embed(
-        self, frames: np.ndarray, landmarks: np.ndarray, model: str = "embedder"
+        self,
+        frames: np.ndarray,
+        landmarks: np.ndarray,
+        model: str = "embedder",
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """ê and ψ̂ of a person.
 
@@ -123,15 +130,22 @@ class TalkingHeadClient(Stubs):
           frames: uint8 [K, S, S, 3], K frames of one person; or [B, K, S, S, 3] of B people.
           landmarks: float32 [K, P, 2] or [B, K, P, 2].
           model: name of the served embedder.
+          version, label: which version of it, by number or by label; by default the newest.
 
         Returns:
           embedding float32 [N] and adain_params float32 [L], or [B, N] and [B, L].
         """
-        request, single = messages.embed_request(frames, landmarks, model)
+        request, single = messages.embed_request(frames, landmarks, ModelChoice(model, version, label))
         return messages.read_embedding(self._answer(request, "embed"), model, single)
 
     def embed_jpeg(
-        self, images: Sequence[bytes], landmarks: np.ndarray, model: str = "embedder"
+        self,
+        images: Sequence[bytes],
+        landmarks: np.ndarray,
+        model: str = "embedder",
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """ê and ψ̂ of a person from whole photos; the server decodes and crops them.
 
@@ -139,11 +153,12 @@ class TalkingHeadClient(Stubs):
           images: K files, JPEG or PNG.
           landmarks: float32 [K, P, 2], in pixels of each photo.
           model: name of the served embedder.
+          version, label: as for `embed`.
 
         Returns:
           embedding float32 [N] and adain_params float32 [L].
         """
-        request = messages.embed_jpeg_request(images, landmarks, model)
+        request = messages.embed_jpeg_request(images, landmarks, ModelChoice(model, version, label))
         return messages.read_embedding(self._answer(request, "embed_jpeg"), model, True)
 
     def animate(
@@ -152,6 +167,9 @@ class TalkingHeadClient(Stubs):
         person: PersonCard | np.ndarray,
         model: str | None = None,
         batch_size: int = 1,
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> Iterator[np.ndarray]:
         """Frames of the person, RGB uint8 [S, S, 3], one for each landmark set, in order.
 
@@ -161,12 +179,17 @@ class TalkingHeadClient(Stubs):
           person: a person card, or ψ, float32 [L].
           model: the served generator; by default the card's own, for a bare ψ `generator`.
           batch_size: landmark sets in one request.
+          version, label: which version of it, by number or by label. By default the newest, or,
+            where the card does not fit that one, the newest that it fits.
 
         Raises:
-          CardMismatchError, ValueError: before anything is sent.
+          CardMismatchError: the card fits no version that is served, or not the one asked for;
+            also when another model takes its place while frames are drawn.
+          ValueError: before anything is sent.
           TalkingHeadError: the frames before the failing one have been yielded.
         """
-        with contextlib.closing(self.animate_jpeg(landmarks, person, model, batch_size)) as files:
+        files = self.animate_jpeg(landmarks, person, model, batch_size, version=version, label=label)
+        with contextlib.closing(files):
             yield from map(messages.read_jpeg, files)
 
     def animate_jpeg(
@@ -175,13 +198,35 @@ class TalkingHeadClient(Stubs):
         person: PersonCard | np.ndarray,
         model: str | None = None,
         batch_size: int = 1,
+        *,
+        version: int | None = None,
+        label: str | None = None,
     ) -> Iterator[bytes]:
         """Like `animate`, but yields the JPEG files as the server encoded them."""
-        model = model_of(person, model)
-        what = drawing(person, model, self.metadata(model), self.target)
+        what = self._drawing(person, choice_of(person, model, version, label))
         return self._draw(landmarks, what, batch_size)
 
     # Below: how.
+
+    def _look(self, choice: ModelChoice) -> Served:
+        with self._errors(f"metadata of {choice}"):
+            response = self._get_metadata(messages.metadata_request(choice), timeout=self._timeout)
+        return signatures.served(response)
+
+    def _drawing(self, person: PersonCard | np.ndarray, choice: ModelChoice) -> Drawing:
+        """The person and the version asked for, or else the newest that the card fits."""
+        known = self._look(choice)
+        try:
+            return drawing(person, choice, known, self.target)
+        except CardMismatchError:
+            others = []
+            if choice.is_free:
+                with contextlib.suppress(TalkingHeadError):
+                    others = other_versions(choice, known, self.model_status(choice.model))
+            for other in others:
+                with contextlib.suppress(CardMismatchError, TalkingHeadError):
+                    return drawing(person, other, self._look(other), self.target)
+            raise
 
     def _answer(self, request, what: str):
         with self._errors(f"{what} by model {request.model_spec.name}"):
@@ -204,8 +249,10 @@ class TalkingHeadClient(Stubs):
                     pending.append(self._predict.future(request, timeout=self._timeout))
                 if not pending:
                     return
-                with self._errors(f"frame {done} by model {what.model}"):
+                with self._errors(f"frame {done} by {what.choice}"):
                     response = pending.popleft().result()
+                if other := what.unknown(response):  # a new version has taken over
+                    what.check(self._look(other), self.target)
                 results = what.read(response)
                 yield from results
                 done += len(results)

@@ -73,10 +73,44 @@ def read_health(seen: api.HealthCheckResponse | TalkingHeadError) -> bool | None
     return seen.status == api.HEALTH_SERVING
 
 
-def metadata_request(model: str) -> api.GetModelMetadataRequest:
-    """Asks for the signatures of the newest available version."""
+@dataclasses.dataclass(frozen=True)
+class ModelChoice:
+    """Which model of a server: the newest version, one by its number, or one by its label.
+
+    Raises:
+      ValueError: a number and a label.
+    """
+
+    model: str
+    version: int | None = None
+    label: str | None = None
+
+    def __post_init__(self):
+        if self.version is not None and self.label is not None:
+            raise ValueError(f"got version {self.version} and label {self.label!r}, expected at most one of them")
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the server chooses."""
+        return self.version is None and self.label is None
+
+    def into(self, spec) -> None:
+        """Writes it into a request's ModelSpec."""
+        spec.name = self.model
+        if self.version is not None:
+            spec.version.value = self.version
+        if self.label is not None:
+            spec.version_label = self.label
+
+    def __str__(self) -> str:
+        more = f" version {self.version}" if self.version is not None else ""
+        return f"model {self.model}{more}" + (f" label {self.label}" if self.label is not None else "")
+
+
+def metadata_request(choice: ModelChoice) -> api.GetModelMetadataRequest:
+    """Asks for the signatures."""
     request = api.GetModelMetadataRequest(metadata_field=["signature_def"])
-    request.model_spec.name = model
+    choice.into(request.model_spec)
     return request
 
 
@@ -103,17 +137,17 @@ class Waiting:
             )
 
 
-def predict_request(model: str, key: str, inputs: dict[str, np.ndarray]) -> api.PredictRequest:
-    """A request to the signature `key` of the newest version."""
+def predict_request(choice: ModelChoice, key: str, inputs: dict[str, np.ndarray]) -> api.PredictRequest:
+    """A request to the signature `key`."""
     request = api.PredictRequest()
-    request.model_spec.name = model
+    choice.into(request.model_spec)
     request.model_spec.signature_name = key
     for name, value in inputs.items():
         tensors.encode(value, request.inputs[name])
     return request
 
 
-def embed_request(frames: np.ndarray, landmarks: np.ndarray, model: str) -> tuple[api.PredictRequest, bool]:
+def embed_request(frames: np.ndarray, landmarks: np.ndarray, choice: ModelChoice) -> tuple[api.PredictRequest, bool]:
     """Checks and packs cropped frames. Returns the request, and whether it is of one person."""
     frames = np.asarray(frames)
     landmarks = np.asarray(landmarks, np.float32)
@@ -129,10 +163,10 @@ def embed_request(frames: np.ndarray, landmarks: np.ndarray, model: str) -> tupl
     single = frames.ndim == 4
     if single:
         frames, landmarks = frames[None], landmarks[None]
-    return predict_request(model, api.DEFAULT, {"frames": frames, "landmarks": landmarks}), single
+    return predict_request(choice, api.DEFAULT, {"frames": frames, "landmarks": landmarks}), single
 
 
-def embed_jpeg_request(images: Sequence[bytes], landmarks: np.ndarray, model: str) -> api.PredictRequest:
+def embed_jpeg_request(images: Sequence[bytes], landmarks: np.ndarray, choice: ModelChoice) -> api.PredictRequest:
     """Checks and packs whole photos of one person, JPEG or PNG files."""
     for index, image in enumerate(images):
         if not isinstance(image, bytes) or not image.startswith(_IMAGE_STARTS):
@@ -146,7 +180,7 @@ def embed_jpeg_request(images: Sequence[bytes], landmarks: np.ndarray, model: st
     if not np.isfinite(landmarks).all():
         raise ValueError("landmarks: not all values are finite")
     packed = np.array(images, object)[None]
-    return predict_request(model, api.EMBED_JPEG, {"images": packed, "landmarks": landmarks[None]})
+    return predict_request(choice, api.EMBED_JPEG, {"images": packed, "landmarks": landmarks[None]})
 
 
 def read_output(response: api.PredictResponse, name: str, model: str) -> np.ndarray:

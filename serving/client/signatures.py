@@ -1,6 +1,8 @@
 """What a served model takes and gives, as its metadata tells, and whether a person fits to it."""
 
 import dataclasses
+import functools
+import logging
 
 import numpy as np
 
@@ -26,6 +28,28 @@ class Signature:
 
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """A version of a model as its metadata tell.
+
+    Attributes:
+      version: its number; 0 where the server does not say.
+      fingerprint: of the generator that its ψ belongs to; "" where it was exported without.
+    """
+
+    signatures: dict[str, Signature]
+    version: int
+    fingerprint: str
+
+
+def served(response: api.GetModelMetadataResponse) -> Served:
+    """What a GetModelMetadata answer says."""
+    signatures = from_metadata(response)
+    names = signatures[api.FINGERPRINT].outputs if api.FINGERPRINT in signatures else ()
+    prints = [name.removeprefix(api.FINGERPRINT_START) for name in names if name.startswith(api.FINGERPRINT_START)]
+    return Served(signatures, response.model_spec.version.value, prints[0] if prints else "")
 
 
 def from_metadata(response: api.GetModelMetadataResponse) -> dict[str, Signature]:
@@ -68,8 +92,12 @@ def adain_size(signatures: dict[str, Signature], model: str) -> int | None:
     )
 
 
-def check_card(card: PersonCard, model: str, target: str, signatures: dict[str, Signature]) -> None:
-    """Raises CardMismatchError unless ψ's length and the image size are the model's."""
+def check_card(card: PersonCard, model: str, target: str, known: Served) -> None:
+    """Raises CardMismatchError unless ψ's length, image size and fingerprint are the model's.
+
+    Where one of them has no fingerprint, one warning is logged, and that is all.
+    """
+    signatures = known.signatures
     both = f"person card {card.name!r} and model {model!r} at {target} do not fit: "
     expected = adain_size(signatures, model)
     if expected not in (None, card.adain_params.size):
@@ -82,6 +110,20 @@ def check_card(card: PersonCard, model: str, target: str, signatures: dict[str, 
         raise CardMismatchError(
             f"{both}the card's image_size is {card.image_size} pixels, the model's {image.shape[1]}"
         )
+    if card.fingerprint and known.fingerprint:
+        if card.fingerprint != known.fingerprint:
+            raise CardMismatchError(
+                f"{both}the card was made for weights {card.fingerprint[:12]}, version {known.version} has "
+                f"{known.fingerprint[:12]}; renew it (serving.reproject, or training.finetune again)"
+            )
+    elif card.fingerprint or known.fingerprint:
+        which = f"model {model!r} at {target}" if card.fingerprint else f"person card {card.name!r}"
+        _warn_once(f"{which} is from before fingerprints: nothing tells whether card and model belong together")
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    logging.getLogger(__name__).warning("%s", text)
 
 
 def checked(value, where: str, shape: tuple[int | None, ...]) -> np.ndarray:

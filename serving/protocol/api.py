@@ -23,16 +23,21 @@ message tensorflow.SignatureDef {
 message tensorflow.serving.SignatureDefMap {
   map<string, tensorflow.SignatureDef> signature_def = 1;
 }
-message tensorflow.serving.ModelSpec { string name = 1; string signature_name = 3; }
+message tensorflow.serving.ModelSpec {
+  string name = 1; google.protobuf.Int64Value version = 2; string signature_name = 3;
+  string version_label = 4;
+}
 message tensorflow.serving.PredictRequest {
   tensorflow.serving.ModelSpec model_spec = 1; map<string, tensorflow.TensorProto> inputs = 2;
 }
-message tensorflow.serving.PredictResponse { map<string, tensorflow.TensorProto> outputs = 1; }
+message tensorflow.serving.PredictResponse {
+  map<string, tensorflow.TensorProto> outputs = 1; tensorflow.serving.ModelSpec model_spec = 2;
+}
 message tensorflow.serving.GetModelMetadataRequest {
   tensorflow.serving.ModelSpec model_spec = 1; repeated string metadata_field = 2;
 }
 message tensorflow.serving.GetModelMetadataResponse {
-  map<string, google.protobuf.Any> metadata = 2;
+  tensorflow.serving.ModelSpec model_spec = 1; map<string, google.protobuf.Any> metadata = 2;
 }
 message tensorflow.serving.GetModelStatusRequest { tensorflow.serving.ModelSpec model_spec = 1; }
 message tensorflow.serving.StatusProto { int32 error_code = 1; string error_message = 2; }
@@ -62,3 +67,5 @@ HEALTH_SERVING = 1
 
 # Signatures of the served models: of an embedder the first two, of a generator the first and last.
 DEFAULT, EMBED_JPEG, ANIMATE = "serving_default", "embed_jpeg", "animate"
+# Of both: its one output is named so, and by the generator that the model's ψ belongs to.
+FINGERPRINT, FINGERPRINT_START = "fingerprint", "sha256_"

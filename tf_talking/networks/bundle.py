@@ -9,7 +9,8 @@ A zip file without compression, so that any tool can look inside:
     sface.onnx               the recogniser that identity is borrowed from, in its int8 form
 
 Adam's moments and W, which belong to a run and its videos, stay behind. The fingerprint is the
-sha256 of all weights, so a damaged file is told apart from a whole one.
+sha256 of all weights, so a damaged file is told apart from a whole one; `networks` are those that
+people's cards and exported models carry (`networks/fingerprints.py`).
 """
 
 import hashlib
@@ -96,6 +97,7 @@ def write_bundle(path: str | os.PathLike, learned: MetaLearned, facts: dict | No
         "step": learned.step,
         "fingerprint": digest.hexdigest(),
         "config_hash": config_hash(learned.config),
+        "networks": learned.fingerprints,
         "config": json.loads(to_json(learned.config)),
         **(facts or {}),
     }

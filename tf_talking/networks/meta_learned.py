@@ -14,6 +14,7 @@ from tf_talking.config import Config
 from tf_talking.networks import borrowed_identity
 from tf_talking.networks.discriminator import Discriminator
 from tf_talking.networks.embedder import Embedder
+from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 
@@ -36,6 +37,11 @@ class MetaLearned:
     embedder: Embedder
     generator: Generator
     discriminator: Discriminator | None = None
+
+    @functools.cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Of the generator with P, which ψ belongs to, and of the embedder, which ê belongs to."""
+        return {"fingerprint": fingerprint(self.generator), "embedder_fingerprint": fingerprint(self.embedder)}
 
     @functools.cached_property
     def recogniser(self):

@@ -19,6 +19,9 @@ FORMAT_VERSION = 1
 _TEXTS = ("name", "model", "config_hash", "detector", "scheme", "created")
 _NUMBERS = ("image_size", "num_frames")
 _VECTORS = ("adain_params", "embedding")
+# Came later; a card may lack them.
+_FINGERPRINTS = ("fingerprint", "embedder_fingerprint")
+_PERSON_VECTOR = "person_vector"
 _EXTRA = "extra."
 # The largest ψ of any sensible config is a few hundred kB; more is not a card.
 _MAX_BYTES = 16 * 2**20
@@ -40,6 +43,10 @@ class PersonCard:
       created: ISO 8601 time.
       num_frames: number of source frames that ψ comes from.
       extra: free texts.
+      fingerprint: of the weights of the generator that ψ belongs to; "" in cards from before.
+      embedder_fingerprint: of the weights of the embedder that made ê; "" in cards from before.
+      person_vector: what P projects, float32 [M], where that is more than ê (a recogniser's vector
+        beside it); else None.
 
     Raises:
       ValueError: names the field that does not hold what is said above.
@@ -56,9 +63,12 @@ class PersonCard:
     created: str
     num_frames: int
     extra: dict[str, str] = dataclasses.field(default_factory=dict)
+    fingerprint: str = ""
+    embedder_fingerprint: str = ""
+    person_vector: np.ndarray | None = None
 
     def __post_init__(self):
-        for field in _TEXTS:
+        for field in (*_TEXTS, *_FINGERPRINTS):
             _check(isinstance(getattr(self, field), str), field, getattr(self, field), "a text")
         for field in ("name", "model"):
             _check(getattr(self, field) != "", field, "an empty text", "a name")
@@ -69,6 +79,8 @@ class PersonCard:
             object.__setattr__(self, field, int(value))
         for field in _VECTORS:
             object.__setattr__(self, field, _vector(field, getattr(self, field)))
+        if self.person_vector is not None:
+            object.__setattr__(self, _PERSON_VECTOR, _vector(_PERSON_VECTOR, self.person_vector))
         for key, text in self.extra.items():
             _check(isinstance(key, str) and isinstance(text, str), "extra", text, "texts only")
 
@@ -83,7 +95,9 @@ class PersonCard:
         """Writes the card under `path`; the name appears only when the file is whole."""
         path = pathlib.Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        members = {field: getattr(self, field) for field in (*_TEXTS, *_NUMBERS, *_VECTORS)}
+        members = {field: getattr(self, field) for field in (*_TEXTS, *_FINGERPRINTS, *_NUMBERS, *_VECTORS)}
+        if self.person_vector is not None:
+            members[_PERSON_VECTOR] = self.person_vector
         members |= {_EXTRA + key: text for key, text in self.extra.items()}
         with files.whole_file(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, format_version=FORMAT_VERSION, **members)
@@ -116,7 +130,8 @@ def _fields(members: dict[str, np.ndarray]) -> dict:
         raise ValueError(f"field format_version: got {version}, expected {FORMAT_VERSION}")
     values = {f: _scalar(f, members[f], "U", "a text") for f in _TEXTS}
     values |= {f: _scalar(f, members[f], "iu", "a whole number") for f in _NUMBERS}
-    values |= {f: members[f] for f in _VECTORS}
+    values |= {f: members[f] for f in (*_VECTORS, _PERSON_VECTOR) if f in members}
+    values |= {f: _scalar(f, members[f], "U", "a text") for f in _FINGERPRINTS if f in members}
     values["extra"] = {
         key.removeprefix(_EXTRA): _scalar(key, value, "U", "a text")
         for key, value in members.items()

@@ -15,7 +15,7 @@ import fcntl
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
@@ -55,20 +55,34 @@ class ServingFolder:
 
         Returns the version's folder. Where `write` fails, nothing is left behind.
         """
-        folder = self.path / check_name(model)
-        folder.mkdir(parents=True, exist_ok=True)
-        # Beside the versions, so that the rename stays on one file system; not a number, so that
-        # no server takes it for a version.
-        temporary = files.temporary_beside(folder / "model")
+        return self.publish_together({model: write})[model]
+
+    def publish_together(self, models: dict[str, Callable[[pathlib.Path], None]]) -> dict[str, pathlib.Path]:
+        """`publish` for models that belong together: all of them, under one number, or none."""
+        temporary, published = {}, {}
         try:
-            write(temporary)
+            for model, write in models.items():
+                folder = self.path / check_name(model)
+                folder.mkdir(parents=True, exist_ok=True)
+                # Beside the versions, so that the rename stays on one file system; not a number,
+                # so that no server takes it for a version.
+                temporary[model] = files.temporary_beside(folder / "model")
+                write(temporary[model])
             with self._locked():
-                version = folder / str(max(self.versions(model), default=0) + 1)
-                os.rename(temporary, version)
-                self._register(model)
+                number = max((max(self.versions(model), default=0) for model in models), default=0) + 1
+                try:
+                    for model, path in temporary.items():
+                        os.rename(path, self.path / model / str(number))
+                        published[model] = self.path / model / str(number)
+                    self._register(models)
+                except BaseException:
+                    for model, path in published.items():
+                        os.rename(path, temporary[model])  # from there it is removed
+                    raise
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return version
+            for path in temporary.values():
+                shutil.rmtree(path, ignore_errors=True)
+        return published
 
     @contextlib.contextmanager
     def _locked(self):
@@ -77,10 +91,12 @@ class ServingFolder:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _register(self, model: str) -> None:
+    def _register(self, models: Iterable[str]) -> None:
         config = self.read_models_config()
         listed = config.model_config_list.config
-        if any(entry.name == model for entry in listed):
+        names = {entry.name for entry in listed}
+        new = [model for model in models if model not in names]
+        if not new:
             return
         # A person added later, by another program, has to lie where the server sees the others.
         known = [
@@ -89,7 +105,8 @@ class ServingFolder:
             if entry.base_path.endswith(f"/{entry.name}")
         ]
         base_path = self.base_path or (known[-1] if known else str(self.path))
-        listed.add(name=model, base_path=f"{base_path.rstrip('/')}/{model}", model_platform="tensorflow")
+        for model in new:
+            listed.add(name=model, base_path=f"{base_path.rstrip('/')}/{model}", model_platform="tensorflow")
         files.write_whole(self.models_config, text_format.MessageToString(config))
 
     def read_models_config(self) -> model_server_config_pb2.ModelServerConfig:

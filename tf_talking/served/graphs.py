@@ -11,6 +11,9 @@ people. On a CPU the rows of a batch are computed one after the other, on a GPU 
                                 landmarks float32 [B,K,P,2] in pixels of the photo → the same
     generator  serving_default  landmark_images uint8 [B,S,S,3], adain_params → frames uint8
                animate          landmarks float32 [B,P,2], adain_params → frames_jpeg string [B]
+    both       fingerprint      rows int32 [B] → one output, whose name is sha256_ and the
+                                fingerprint of the generator that ψ belongs to: GetModelMetadata
+                                tells it to clients
 
 Conventions: RGB, NHWC, landmarks (x, y) in pixels of the S×S frame; at most `MAX_ROWS` frames drawn
 and `MAX_FRAMES` embedded at a time. Beside each SavedModel:
@@ -31,6 +34,7 @@ from tf_talking.landmarks.scheme import get_scheme
 from tf_talking.metrics.psnr import psnr
 from tf_talking.networks import borrowed_identity
 from tf_talking.networks.embedder import Embedder
+from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural.samples import sample_landmarks
@@ -122,7 +126,13 @@ def save_embedder(
         return embed(frames, tf.reshape(moved, [shape[0], shape[1], points, 2]))
 
     signatures = {"serving_default": serving_default, "embed_jpeg": embed_jpeg}
-    facts = {"kind": "embedder", "dtype": "float32", "device": device}
+    facts = {
+        "kind": "embedder",
+        "dtype": "float32",
+        "device": device,
+        "fingerprint": fingerprint(generator),
+        "embedder_fingerprint": fingerprint(embedder),
+    }
     _save(path, config, signatures, facts, batch_sizes, lender)
 
 
@@ -153,6 +163,7 @@ def save_generator(
     size, points = config.model.image_size, get_scheme(config.landmarks.scheme).num_points
     network = FrozenGenerator(generator, device, dtype)
     facts = {"kind": "generator", "dtype": dtype, "device": device, "jpeg_quality": jpeg_quality}
+    facts["fingerprint"] = fingerprint(generator)
     if dtype != "float32":
         exact = FrozenGenerator(generator, device)
         facts["psnr_to_float32"] = psnr_between(network, exact, config, adain_params)
@@ -216,6 +227,16 @@ def psnr_between(first: Callable, second: Callable, config: Config, adain_params
     return round(float(np.mean(values)), 2)
 
 
+def _tell(print_: str) -> Callable:
+    """A signature that is there for its output's name, and gives it for every row as well."""
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32, name="rows")])
+    def tell(rows):
+        return {f"sha256_{print_}": tf.fill(tf.shape(rows), print_)}
+
+    return tell
+
+
 def _by_rows(function: Callable, rows: tuple, spec: tf.TensorSpec, device: str) -> tf.Tensor:
     """function of whole tensors [B, …], a row at a time where the device's rule says so."""
     if not get_rule(device).frame_by_frame:
@@ -264,6 +285,7 @@ def _save(
     lender: keras.Model | None = None,
 ) -> None:
     path, module = pathlib.Path(path), tf.Module()
+    signatures = signatures | {"fingerprint": _tell(facts["fingerprint"])}
     module.lender = lender  # its variables are saved with it; all other weights are constants
     tf.saved_model.save(module, str(path), signatures=signatures)
     facts |= {

@@ -168,6 +168,7 @@ def _rows(name: str, signature: meta_graph_pb2.SignatureDef, config: Config) -> 
         "landmarks": points,
         "landmark_images": None,  # nothing drawn: a few bytes instead of a picture for each row
         "adain_params": neutral_adain_params(config.model),
+        "rows": None,
     }
     unknown = sorted(set(signature.inputs) - set(rows))
     if unknown:

@@ -102,10 +102,11 @@ def finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pa
 def _finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pathlib.Path:
     config, epochs = learned.config, job.epochs_for(learned.config)
     embedding = learned.embed_person(person.frames, person.landmarks)
+    fingerprints = learned.fingerprints  # before anything of it is trained
 
     def served(adain_params: np.ndarray, tune: str, own: Generator | None = None) -> PersonToServe:
         taken = (len(person), own, person.source, person.frames[0], tune)
-        return PersonToServe(config, adain_params, embedding, *taken)
+        return PersonToServe(config, adain_params, embedding, *taken, **fingerprints)
 
     if epochs == 0:
         folder = ServingFolder(job.serving, job.base_path)

@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_talking.config import Config, config_hash
 from tf_talking.media.photos import write_png
+from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.networks.generator import Generator
 from tf_talking.people.card import PersonCard
 from tf_talking.served.folder import ServingFolder
@@ -29,12 +30,15 @@ class PersonToServe:
     Attributes:
       config: the config that the generator was built with.
       adain_params: ψ, float32 [L].
-      embedding: ê, float32 [N].
+      embedding: ê, float32 [N], or what P projects, which starts with it.
       num_frames: number of photos ψ was made from.
       generator: the person's own generator; None: the shared one draws the person.
       source: where the photos come from, for people who read the card.
       source_frame: one of them, uint8 [S, S, 3], written beside the card.
       tune: what was trained for the person: "none" (feed-forward), "psi" or "full".
+      fingerprint: of the shared generator, where that draws the person: `MetaLearned.fingerprints`.
+        Without it nobody can tell the card from one of a retrained model.
+      embedder_fingerprint: of the embedder that made ê.
     """
 
     config: Config
@@ -45,6 +49,8 @@ class PersonToServe:
     source: str = ""
     source_frame: np.ndarray | None = None
     tune: str = "none"
+    fingerprint: str = ""
+    embedder_fingerprint: str = ""
 
 
 def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> pathlib.Path:
@@ -52,9 +58,9 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
 
     The model comes first: a card never names a model that is not there yet.
     """
-    model = SHARED_GENERATOR
+    model, drawn_by = SHARED_GENERATOR, person.fingerprint
     if person.generator is not None:
-        model = f"person_{name}"
+        model, drawn_by = f"person_{name}", fingerprint(person.generator)
         choices = _choices_of_shared(folder)
         folder.publish(
             model,
@@ -67,11 +73,12 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
             ),
         )
     config = person.config
+    vector = np.asarray(person.embedding, np.float32)
     card = PersonCard(
         name=name,
         model=model,
         adain_params=np.asarray(person.adain_params, np.float32),
-        embedding=np.asarray(person.embedding[: config.model.embedding_size], np.float32),
+        embedding=vector[: config.model.embedding_size],
         config_hash=config_hash(config),
         image_size=config.model.image_size,
         detector=config.landmarks.detector,
@@ -84,6 +91,9 @@ def publish_person(folder: ServingFolder, name: str, person: PersonToServe) -> p
             "line_thickness": str(config.landmarks.line_thickness),
             "inner_lips": str(config.landmarks.inner_lips),
         },
+        fingerprint=drawn_by,
+        embedder_fingerprint=person.embedder_fingerprint,
+        person_vector=vector if vector.size > config.model.embedding_size else None,
     )
     path = folder.card_path(name)
     if person.source_frame is not None:

@@ -267,8 +267,8 @@ def test_large_messages_pass(api):
     message = request(
         "embedder",
         "",
-        frames=np.zeros((1, 800, 64, 64, 3), np.uint8),  # 9.8 MB
-        landmarks=np.zeros((1, 800, 68, 2), np.float32),
+        frames=np.zeros((1, 500, 64, 64, 3), np.uint8),  # 6.1 MB
+        landmarks=np.zeros((1, 500, 68, 2), np.float32),
     )
     assert api.prediction.Predict(message, timeout=60).outputs
 

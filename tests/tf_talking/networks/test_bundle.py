@@ -1,5 +1,6 @@
 """A bundle holds the networks of its checkpoint, and says what is wrong where it does not."""
 
+import dataclasses
 import json
 import zipfile
 
@@ -53,6 +54,16 @@ def test_says_what_it_is_and_the_same_weights_make_the_same_file(learned, path, 
 def test_is_exported_as_a_checkpoint_is(path, tmp_path):
     export(str(path), str(tmp_path / "serving"))
     assert (tmp_path / "serving/generator/1/saved_model.pb").is_file()
+
+
+def test_fingerprints_are_those_of_the_networks_whatever_file_they_come_from(path, learned):
+    loaded, facts = load_bundle(path), bundle.read_bundle_facts(path)
+    assert loaded.fingerprints == learned.fingerprints == facts["networks"]
+    weight = loaded.generator.trainable_weights[0]
+    weight.assign(1.01 * weight + 0.01)
+    again = dataclasses.replace(loaded).fingerprints
+    assert again["fingerprint"] != learned.fingerprints["fingerprint"]
+    assert again["embedder_fingerprint"] == learned.fingerprints["embedder_fingerprint"]
 
 
 def test_a_shipped_model_is_found_by_its_name(path, tmp_path, monkeypatch):

@@ -44,6 +44,23 @@ def test_round_trip_keeps_every_field(tmp_path):
     assert loaded != make_card(embedding=np.zeros(8, np.float32))
 
 
+def test_fields_that_came_later(tmp_path):
+    card = make_card(fingerprint="a" * 64, embedder_fingerprint="b" * 64, person_vector=np.arange(12, dtype=np.float32))
+    path = card.save(tmp_path / "new.npz")
+    assert PersonCard.load(path) == card
+    members = members_of(path)
+    for name in ("fingerprint", "embedder_fingerprint", "person_vector"):
+        del members[name]
+    np.savez(path, **members)  # a card from before
+    old = PersonCard.load(path)
+    assert (old.fingerprint, old.embedder_fingerprint, old.person_vector) == ("", "", None)
+    assert old == make_card()
+    with pytest.raises(ValueError, match="person_vector: got float64"):
+        make_card(person_vector=np.zeros(3))
+    with pytest.raises(ValueError, match="fingerprint: got 7"):
+        make_card(fingerprint=7)
+
+
 def test_saving_leaves_only_the_named_file_and_any_suffix_is_kept(tmp_path):
     make_card().save(tmp_path / "ada.card")
     assert os.listdir(tmp_path) == ["ada.card"]

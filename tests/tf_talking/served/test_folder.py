@@ -1,5 +1,6 @@
 """The serving folder: whole versions only, models.config, names."""
 
+import os
 import threading
 
 import pytest
@@ -66,6 +67,42 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         folder.publish("generator", fails)
     assert list((tmp_path / "generator").iterdir()) == []
+    assert not folder.models_config.exists()
+
+
+def test_models_that_belong_together_appear_under_one_number(tmp_path):
+    folder = ServingFolder(tmp_path)
+    folder.publish("generator", write("a"))
+    both = {"embedder": write("e"), "generator": write("g")}
+    published = folder.publish_together(both)
+    assert published == {name: tmp_path / name / "2" for name in both}
+    assert folder.versions("embedder") == [2] and folder.versions("generator") == [1, 2]
+    listed = folder.read_models_config().model_config_list.config
+    assert [entry.name for entry in listed] == ["generator", "embedder"]
+
+
+@pytest.mark.parametrize("fails_at", ["write", "rename", "register"])
+def test_both_models_appear_or_neither(tmp_path, monkeypatch, fails_at):
+    folder = ServingFolder(tmp_path)
+    rename, renames = os.rename, []
+
+    def fails(*_):
+        raise OSError("disk full")
+
+    def second_fails(source, target):
+        renames.append(target)
+        fails() if len(renames) == 2 else rename(source, target)
+
+    writers = {"embedder": write("e"), "generator": fails if fails_at == "write" else write("g")}
+    if fails_at == "rename":
+        monkeypatch.setattr(os, "rename", second_fails)
+    if fails_at == "register":
+        monkeypatch.setattr(ServingFolder, "_register", fails)
+    with pytest.raises(OSError, match="disk full"):
+        folder.publish_together(writers)
+    monkeypatch.undo()
+    for name in writers:
+        assert not folder.versions(name) and not list((tmp_path / name).glob("*"))
     assert not folder.models_config.exists()
 
 

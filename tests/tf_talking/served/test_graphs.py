@@ -17,11 +17,13 @@ from tf_talking.landmarks.crop import crop_frame
 from tf_talking.layers.spectral_norm import power_iteration
 from tf_talking.metrics import registry
 from tf_talking.networks.embedder import Embedder
+from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural import render as procedural
 from tf_talking.procedural.samples import sample_landmarks
 from tf_talking.served.graphs import MAX_FRAMES, MAX_ROWS, METADATA_FILE, save_embedder, save_generator
+from tf_talking.served.warmup import read_signatures
 
 CONFIG = get_preset("tiny")
 SIZE = CONFIG.model.image_size
@@ -122,6 +124,18 @@ def test_metadata_names_detector_and_scheme(loaded):
     assert facts["config_hash"] == config_hash(CONFIG)
     assert facts["landmarks"]["detector"] == "mediapipe"
     assert (facts["image_size"], facts["adain_size"]) == (SIZE, CONFIG.model.adain_size)
+
+
+def test_both_models_tell_the_fingerprint_of_the_generator(networks, loaded):
+    embedder, generator = networks
+    expected = fingerprint(generator)
+    for model, extra in (("embedder", {"embedder_fingerprint": fingerprint(embedder)}), ("generator", {})):
+        facts = json.loads((loaded[0] / model / METADATA_FILE).read_text())
+        assert {name: facts[name] for name in facts if "fingerprint" in name} == {"fingerprint": expected, **extra}
+        signature = read_signatures(loaded[0] / model)["fingerprint"]
+        assert list(signature.outputs) == [f"sha256_{expected}"]
+        answer = tf.saved_model.load(str(loaded[0] / model)).signatures["fingerprint"](rows=tf.zeros([2], tf.int32))
+        assert answer[f"sha256_{expected}"].numpy().tolist() == [expected.encode()] * 2
 
 
 def test_weights_are_constants_and_stored_once(loaded):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.networks.generator import Generator, neutral_adain_params
 from tf_talking.people.card import PersonCard
 from tf_talking.served.folder import ServingFolder
@@ -57,6 +58,20 @@ def test_feed_forward_person_is_a_card_only(tmp_path, person):
     card = PersonCard.load(publish_person(ServingFolder(tmp_path), "bob", shared))
     assert card.model == "generator"
     assert [p.name for p in tmp_path.iterdir()] == ["people"]
+
+
+def test_cards_carry_the_fingerprint_of_what_draws_them(tmp_path, person):
+    folder, prints = ServingFolder(tmp_path), dict(fingerprint="a" * 64, embedder_fingerprint="b" * 64)
+    vector = np.arange(person.config.model.embedding_size + 128, dtype=np.float32)
+    own = dataclasses.replace(person, **prints)
+    shared = dataclasses.replace(own, generator=None, embedding=vector)
+    card = PersonCard.load(publish_person(folder, "ann", own))
+    assert card.fingerprint == fingerprint(person.generator) == read_metadata(tmp_path / "person_ann/1")["fingerprint"]
+    assert (card.embedder_fingerprint, card.person_vector) == ("b" * 64, None)
+    card = PersonCard.load(publish_person(folder, "bob", shared))
+    assert (card.fingerprint, card.embedder_fingerprint) == ("a" * 64, "b" * 64)
+    np.testing.assert_array_equal(card.person_vector, vector)
+    np.testing.assert_array_equal(card.embedding, vector[:-128])
 
 
 def test_source_picture_lies_beside_the_card(tmp_path, person):
