@@ -80,6 +80,13 @@ def define_flags() -> None:
         "What one run of a graph may take; a longer one is ended by DEADLINE_EXCEEDED. 0: no limit.",
         lower_bound=0.0,
     )
+    flags.DEFINE_enum(
+        "reload_config_from",
+        "local",
+        ["none", "local", "all"],
+        "Who may change what is served by ReloadConfig requests: nobody, clients on this machine, or all "
+        "(TensorFlow Serving lets all).",
+    )
     flags.DEFINE_list(
         "grpc_channel_arguments",
         [],
@@ -209,15 +216,18 @@ async def serve() -> None:
             return
         limit = FLAGS.grpc_max_threads + FLAGS.max_queued_requests
         prediction = PredictionService(store.versions, workers, batcher, limit, metrics, FLAGS.max_request_rows)
-        server = GrpcServer(prediction, ModelService(store), arguments)
+        server = GrpcServer(prediction, ModelService(store), arguments, FLAGS.reload_config_from)
         port = server.listen(FLAGS.host, FLAGS.port, credentials)
         await server.start()
         poll = FLAGS.model_config_file_poll_wait_seconds
         if poll:
-            watched = (store.configure, path, config, poll, stop)
+            watched = (store.configure, store.config, path, poll, stop)
             threading.Thread(target=watch_config, args=watched, daemon=True).start()
         print(f"Running gRPC ModelServer at {FLAGS.host}:{port} ...", flush=True)
+        watching = asyncio.create_task(server.watch_health(store.gone))
         await stopped.wait()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         await server.stop(FLAGS.shutdown_grace_seconds)
 
 

@@ -7,8 +7,10 @@ busy and the queue is full.
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import grpc
+from absl import logging
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
@@ -24,7 +26,15 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
+    # A client whose path is dead is found out and its requests are cancelled; clients may do the
+    # same to the server more often than every five minutes, which is gRPC's default.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
 )
+
+
+_LOCAL_PEERS = ("ipv4:127.", "ipv6:%5B::1%5D", "ipv6:[::1]", "unix:")
 
 
 class GrpcServer:
@@ -34,12 +44,18 @@ class GrpcServer:
       prediction: answers Predict and GetModelMetadata.
       model: answers GetModelStatus and HandleReloadConfigRequest.
       options: further gRPC channel arguments, name and value.
+      reload_from: who may change what is served: "none", "local" (this machine) or "all".
     """
 
     def __init__(
-        self, prediction: PredictionService, model: ModelService, options: tuple[tuple[str, int | str], ...] = ()
+        self,
+        prediction: PredictionService,
+        model: ModelService,
+        options: tuple[tuple[str, int | str], ...] = (),
+        reload_from: str = "local",
     ):
-        self._prediction, self._model = prediction, model
+        self._prediction, self._model, self._reload_from = prediction, model, reload_from
+        self._whole = True
         self._calls: set[grpc.aio.ServicerContext] = set()
         self._server = grpc.aio.server(options=tuple((dict(_OPTIONS) | dict(options)).items()))
         metadata = get_model_metadata_pb2.GetModelMetadataRequest
@@ -82,8 +98,28 @@ class GrpcServer:
     async def start(self) -> None:
         """Answers from now on; health is SERVING, for the server as a whole and both services."""
         await self._server.start()
+        await self._set_health(True)
+
+    async def watch_health(self, gone: Callable[[], set[str]], seconds: float = 0.2) -> None:
+        """Health is NOT_SERVING while a model is gone; runs until cancelled.
+
+        Args:
+          gone: models that should be there and are not any more. One that is only being loaded for
+            the first time is not among them: a new person must not take a server out of service.
+        """
+        while True:
+            await asyncio.sleep(seconds)
+            missing = gone()
+            if self._whole == bool(missing):
+                if missing:
+                    logging.error("NOT_SERVING: no version of %s is available any more", sorted(missing))
+                await self._set_health(not missing)
+
+    async def _set_health(self, whole: bool) -> None:
+        self._whole = whole
+        answer = health_pb2.HealthCheckResponse
         for name in ("", _PREDICTION, _MODEL):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(name, answer.SERVING if whole else answer.NOT_SERVING)
 
     async def stop(self, grace: float) -> None:
         """Health NOT_SERVING, nothing new is taken, what is under way may take `grace` seconds.
@@ -117,6 +153,12 @@ class GrpcServer:
         return await self._prediction.predict(data, context.time_remaining())
 
     async def _reload(self, data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        local = context.peer().startswith(_LOCAL_PEERS)
+        if self._reload_from == "none" or (self._reload_from == "local" and not local):
+            raise ServingError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"{context.peer()} may not change what is served (flag --reload_config_from={self._reload_from})",
+            )
         request = parse_message(model_management_pb2.ReloadConfigRequest, data)
         gone = threading.Event()
         try:

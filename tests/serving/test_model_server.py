@@ -247,7 +247,13 @@ def test_config_file_is_watched(tmp_path):
     path = tmp_path / "models.config"
     path.write_text("model_config_list {}")
     taken, stop = [], threading.Event()
-    arguments = (taken.append, path, model_config.read_config(path), 0.02, stop)
+    served = [model_config.read_config(path)]
+
+    def configure(config):
+        taken.append(config)
+        served.append(config)
+
+    arguments = (configure, lambda: served[-1], path, 0.02, stop)
     watcher = threading.Thread(target=model_config.watch_config, args=arguments)
     watcher.start()
 
@@ -261,9 +267,15 @@ def test_config_file_is_watched(tmp_path):
     assert taken == []
     replace('model_config_list { config { name: "a" } }')
     until(lambda: taken)
+    time.sleep(0.1)
+    assert len(taken) == 1  # what is served is not handed on again
+    other = model_server_config_pb2.ModelServerConfig()
+    other.model_config_list.config.add(name="b")
+    served.append(other)  # somebody's ReloadConfig: the file has the last word
+    until(lambda: len(taken) == 2)
     stop.set()
     watcher.join()
-    assert [config.model_config_list.config[0].name for config in taken] == ["a"]
+    assert [config.model_config_list.config[0].name for config in taken] == ["a", "a"]
 
 
 @pytest.fixture

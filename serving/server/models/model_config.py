@@ -39,18 +39,25 @@ def read_config(path: str | os.PathLike) -> model_server_config_pb2.ModelServerC
 
 def watch_config(
     configure: Callable[[model_server_config_pb2.ModelServerConfig], object],
+    current: Callable[[], model_server_config_pb2.ModelServerConfig],
     path: str | os.PathLike,
-    current: model_server_config_pb2.ModelServerConfig,
     seconds: float,
     stop: threading.Event,
 ) -> None:
-    """Looks at the file every `seconds`; hands on what differs from `current`; logs what is bad."""
+    """Looks at the file every `seconds`; hands on what differs from what is served now.
+
+    So the file has the last word, as in TensorFlow Serving: what a ReloadConfig request changed
+    lasts until the next look. What is bad is logged.
+
+    Args:
+      configure: takes over a configuration.
+      current: the one that is in force.
+    """
     while not stop.wait(seconds):
         try:
             config = read_config(path)
-            if config != current:
+            if config != current():
                 configure(config)
-                current = config
         except ServingError as error:
             logging.error("Failed to reload ModelServerConfig file %s: %s", path, error)
 

@@ -49,9 +49,10 @@ class ModelStore:
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
         self.versions = VersionTable()
         self._loader.metrics.watch_versions(self.versions.states)
-        self._lock = threading.Lock()  # of the two below
+        self._lock = threading.Lock()  # of the three below
         self._config = model_server_config_pb2.ModelServerConfig()
         self._models: dict[str, model_server_config_pb2.ModelConfig] = {}
+        self._seen: set[str] = set()  # of them, those that have been available
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._manage, name="model_store", daemon=True)
@@ -93,6 +94,21 @@ class ModelStore:
             self._models = models
         self._wake.set()
         return new
+
+    def config(self) -> model_server_config_pb2.ModelServerConfig:
+        """A copy of the configuration in force."""
+        with self._lock:
+            config = model_server_config_pb2.ModelServerConfig()
+            config.CopyFrom(self._config)
+            return config
+
+    def gone(self) -> set[str]:
+        """Configured models that have been available, and have no available version any more."""
+        with self._lock:
+            names = set(self._models)
+            ready = {name for name in names if self.versions.numbers(name, State.AVAILABLE)}
+            self._seen = (self._seen & names) | ready
+            return self._seen - ready
 
     def wait_until_available(
         self, names: set[str] | None = None, cancelled: Callable[[], bool] = lambda: False

@@ -17,12 +17,18 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from benchmarks.measuring.memory import resident_mib
 from serving import model_server
 from serving.protocol.tensors import decode, encode
 from serving.server.errors import ServingError
+from serving.server.grpc_server import GrpcServer
 from tests.serving.api_requests import animate, metadata_request, status_request
 from tests.serving.certificates import make_identities
 
@@ -314,6 +320,92 @@ def test_what_takes_longer_than_the_grace_is_ended(tmp_path, toys, start_server)
     assert server.process.wait(timeout=20) == 0
     for call in calls:
         assert call.code() in (Code.UNAVAILABLE, Code.CANCELLED)
+
+
+def test_health_tells_that_a_model_is_gone_and_the_file_has_the_last_word(tmp_path, toys, start_server):
+    (tmp_path / "open").touch()
+    for name in ("gate", "other"):
+        toys.save_gate(tmp_path / name / "1", 1)
+    config = tmp_path / "models.config"
+    config.write_text(toys.config_text({name: tmp_path / name for name in ("gate", "other")}))
+    server = start_server(config, "--file_system_poll_wait_seconds=0.1", "--model_config_file_poll_wait_seconds=0.1")
+    check = health_pb2_grpc.HealthStub(server.channel).Check
+
+    def status(service=""):
+        return check(health_pb2.HealthCheckRequest(service=service), timeout=60).status
+
+    def available(name):
+        states = server.model.GetModelStatus(status_request(name), timeout=60).model_version_status
+        return any(entry.state == 30 for entry in states)
+
+    assert status() == SERVING
+    # A model that comes has not been there: the others are served on meanwhile.
+    (tmp_path / "new").mkdir()
+    names = {name: tmp_path / name for name in ("gate", "other", "new")}
+    (tmp_path / "next.config").write_text(toys.config_text(names))
+    (tmp_path / "next.config").rename(config)
+    time.sleep(1)
+    assert status() == SERVING
+    # One that has been there is missed, in all services.
+    (tmp_path / "other" / "1").rename(tmp_path / "away")
+    until(lambda: status() == NOT_SERVING)
+    assert status("tensorflow.serving.PredictionService") == NOT_SERVING
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = "gate"
+    encode([str(tmp_path / "open").encode()], message.inputs["path"])
+    assert server.prediction.Predict(message, timeout=60).outputs  # the others go on
+    (tmp_path / "away").rename(tmp_path / "other" / "1")
+    until(lambda: status() == SERVING)
+    # Somebody's ReloadConfig unloads all; at its next look the server takes the file's word.
+    reload = model_management_pb2.ReloadConfigRequest()
+    reload.config.model_config_list.SetInParent()
+    server.model.HandleReloadConfigRequest(reload, timeout=60)
+    until(lambda: available("gate") and available("other"))
+    assert server.prediction.Predict(message, timeout=60).outputs
+    assert status() == SERVING
+    server.terminate()
+
+
+@pytest.mark.parametrize(
+    ("reload_from", "peer", "allowed"),
+    [
+        ("local", "ipv4:127.0.0.1:4000", True),
+        ("local", "ipv6:%5B::1%5D:4000", True),
+        ("local", "unix:", True),
+        ("local", "ipv4:10.0.0.7:4000", False),
+        ("local", "ipv6:%5Bfd00::1%5D:4000", False),
+        ("none", "ipv4:127.0.0.1:4000", False),
+        ("all", "ipv4:10.0.0.7:4000", True),
+    ],
+)
+def test_who_may_change_what_is_served(reload_from, peer, allowed):
+    handled = []
+
+    class Model:
+        get_model_status = None
+
+        def handle_reload_config_request(self, request, cancelled):
+            handled.append(request)
+            return model_management_pb2.ReloadConfigResponse()
+
+    class Prediction:
+        get_model_metadata = None
+
+    class Context:
+        def peer(self):
+            return peer
+
+    async def reload():
+        server = GrpcServer(Prediction(), Model(), reload_from=reload_from)
+        await server._reload(b"", Context())
+
+    if allowed:
+        asyncio.run(reload())
+    else:
+        with pytest.raises(ServingError, match=re.escape(peer)) as caught:
+            asyncio.run(reload())
+        assert caught.value.code == Code.PERMISSION_DENIED
+    assert bool(handled) == allowed
 
 
 @pytest.mark.parametrize(
