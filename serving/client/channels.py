@@ -6,7 +6,8 @@
     ipv4:..., unix:..., ...    any other gRPC target
 
 Balancing (round robin over the servers that answer) and retries (exponential backoff with jitter,
-on UNAVAILABLE only, inside the call's deadline) are gRPC's own, set by its service config.
+on UNAVAILABLE only, inside the call's deadline) are gRPC's own, set by its service config. While
+calls are under way a silent connection is pinged, and given up after eight seconds.
 """
 
 import dataclasses
@@ -18,6 +19,10 @@ import socket
 
 import grpc
 
+# A path that went dead without a word (a laptop that changed networks, a box between that forgot
+# the connection) would hold a stream until its deadlines. No more than two pings follow each other
+# without data, gRPC's default: a server that is not told to allow pings minds the third.
+KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS = 5, 3
 MAX_RETRIES = 4  # gRPC allows five attempts
 _SCHEME = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds|google-c2p):")  # as gRPC has
 
@@ -97,6 +102,11 @@ def connection(
         # Where it is exceeded a call is not retried; gRPC's 256 kB is less than two photos.
         ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
         ("grpc.service_config", _service_config(retries)),
+        ("grpc.keepalive_time_ms", round(1000 * KEEPALIVE_SECONDS)),
+        ("grpc.keepalive_timeout_ms", round(1000 * KEEPALIVE_TIMEOUT_SECONDS)),
+        # Of the pings by which gRPC measures the path, too: with one out, no other is sent.
+        ("grpc.http2.ping_timeout_ms", round(1000 * KEEPALIVE_TIMEOUT_SECONDS)),
+        ("grpc.http2.max_pings_without_data", 2),
     ]
     hosts = _hosts(server)
     target = _address_list(hosts) if len(hosts) > 1 else server

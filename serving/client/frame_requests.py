@@ -75,13 +75,16 @@ def drawing(person: PersonCard | np.ndarray, choice: ModelChoice, known: signatu
     Raises:
       CardMismatchError, ValueError: what does not fit.
     """
-    model = choice.model
+    model, fitting = choice.model, {known.version}
+    card = person if isinstance(person, PersonCard) else None
+    if card:
+        signatures.check_card(card, model, target, known)
+        adain_params = card.adain_params
+    else:
+        size = signatures.adain_size(known.signatures, model)
+        adain_params = signatures.checked(person, "adain_params", (size,))
     shape = signatures.row_shape(known.signatures, api.ANIMATE, "landmarks", model)
-    if isinstance(person, PersonCard):
-        signatures.check_card(person, model, target, known)
-        return Drawing(choice, person.adain_params, shape, person, {known.version})
-    size = signatures.adain_size(known.signatures, model)
-    return Drawing(choice, signatures.checked(person, "adain_params", (size,)), shape)
+    return Drawing(choice, adain_params, shape, card, fitting)
 
 
 def other_versions(choice: ModelChoice, known: signatures.Served, states: list[VersionStatus]) -> list[ModelChoice]:

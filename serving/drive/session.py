@@ -1,6 +1,7 @@
 """A person driven live, in one event loop: `serving.webcam` without its flags.
 
-Source (a thread) -> landmarks -> stream -> a window, a video, or both (`sinks`). The latency that
+Source (a thread) -> landmarks -> stream -> a window, a video, or both (`sinks`). Frames are decoded
+and videos written in other threads, so that requests and keys never wait for them. The latency that
 is told is from the landmarks to the frame; reading and detecting come before it.
 """
 
@@ -8,11 +9,12 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import numpy as np
 
 from serving.client.asynchronous import AsyncTalkingHeadClient
+from serving.client.streaming import StreamFrame
 from serving.drive.frames import DrivingFrame
 from serving.drive.live import in_thread
 from tf_talking.media.panels import beside
@@ -71,7 +73,7 @@ async def run_session(
     client: AsyncTalkingHeadClient,
     card: PersonCard,
     frames: Callable[[], Iterator[DrivingFrame]],
-    sinks: list[Callable[[np.ndarray, float], None]],
+    sinks: list[Callable[[np.ndarray, float], Awaitable[None] | None]],
     stop: asyncio.Event,
     options: SessionOptions,
 ) -> Report:
@@ -79,7 +81,8 @@ async def run_session(
 
     Args:
       frames: makes the driving frames; called, read and closed in another thread.
-      sinks: get every picture, RGB uint8 [S, W, 3], and when the source shows it, in seconds.
+      sinks: get every picture, RGB uint8 [S, W, 3], and when the source shows it, in seconds; what
+        takes long gives something to await.
 
     Raises:
       TalkingHeadError, ValueError: what the stream and the source raise.
@@ -95,6 +98,9 @@ async def run_session(
                 number += 1
                 yield item.landmarks
 
+    def decoded_and_composed(item: DrivingFrame, result: StreamFrame) -> np.ndarray:
+        return compose(item, result.frame, options.preview, options.mirror)
+
     async def show() -> None:
         stream = client.stream(
             landmarks(), card, options.model, max_in_flight=options.max_in_flight, keep_up=options.live
@@ -105,9 +111,11 @@ async def run_session(
                 for number in [number for number in waiting if number < result.index]:
                     del waiting[number]
                 item = waiting.pop(result.index)
-                picture = compose(item, result.frame, options.preview, options.mirror)
+                picture = await asyncio.to_thread(decoded_and_composed, item, result)
                 for sink in sinks:
-                    sink(picture, item.seconds)
+                    written = sink(picture, item.seconds)
+                    if written is not None:
+                        await written
                 report.frames += 1
                 first = first or time.monotonic()
                 report.seconds = time.monotonic() - first

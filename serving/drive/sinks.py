@@ -1,6 +1,7 @@
 """Where the pictures of a live session go: a window, a video. Pictures are uint8 [H, W, 3] RGB."""
 
 import asyncio
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -43,18 +44,20 @@ class Window:
 
 
 class Recorder:
-    """Writes pictures with their times. No picture, no file."""
+    """Writes pictures with their times, in a thread of its own. No picture, no file."""
 
     def __init__(self, path: str | os.PathLike, fps: float):
         self._writer = VideoWriter(path, fps)
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "recorder")
 
-    def write(self, picture: np.ndarray, seconds: float) -> None:
-        """Appends a picture; all of one size."""
-        self._writer.write(picture, seconds)
+    async def write(self, picture: np.ndarray, seconds: float) -> None:
+        """Appends a picture; all of one size. Raises what the writer raises."""
+        await asyncio.wrap_future(self._thread.submit(self._writer.write, picture, seconds))
 
     def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(self, kind, error, trace) -> None:
+        self._thread.shutdown()  # waits: what was handed over is written
         if self._writer.num_frames or kind is not None:
             self._writer.__exit__(kind, error, trace)

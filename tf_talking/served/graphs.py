@@ -40,7 +40,7 @@ from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural.samples import sample_landmarks
 from tf_talking.served.frozen import FrozenEmbedder, FrozenGenerator, get_rule
 from tf_talking.served.photo_crops import crop_photo, decode_photo
-from tf_talking.served.warmup import write_serving_files
+from tf_talking.served.warmup import FINGERPRINT, write_serving_files
 
 METADATA_FILE = "assets.extra/tf_talking.json"
 # Of one request, or of a batch of requests. A few bytes can claim any number of rows, and every one
@@ -285,7 +285,7 @@ def _save(
     lender: keras.Model | None = None,
 ) -> None:
     path, module = pathlib.Path(path), tf.Module()
-    signatures = signatures | {"fingerprint": _tell(facts["fingerprint"])}
+    signatures = signatures | {FINGERPRINT: _tell(facts["fingerprint"])}
     module.lender = lender  # its variables are saved with it; all other weights are constants
     tf.saved_model.save(module, str(path), signatures=signatures)
     facts |= {

@@ -52,6 +52,7 @@ class Queue(NamedTuple):
 QUEUES = {"cpu": Queue(0, 2), "gpu": Queue(2000, 8)}
 
 MAX_RECORDS = 1000  # TF Serving refuses a version whose file has more
+FINGERPRINT = "fingerprint"  # the signature that tells which weights these are
 _INIT_OP = "__saved_model_init_op"  # no signature for callers, though it stands among them
 
 
@@ -129,12 +130,15 @@ def read_signatures(path: str | pathlib.Path) -> dict[str, meta_graph_pb2.Signat
 def warmup_requests(
     signatures: Mapping[str, meta_graph_pb2.SignatureDef], config: Config, batch_sizes: Sequence[int]
 ) -> Iterator[predict_pb2.PredictRequest]:
-    """Valid requests for every signature: in every batch size, or for one person of every K.
+    """Valid requests for every signature that computes something: in every batch size, or for one
+    person of every K.
 
     The name in model_spec is of no account: TF Serving replays a file on the version it lies in.
     """
     sizes = _checked(batch_sizes)
     for name, signature in signatures.items():
+        if name == FINGERPRINT:
+            continue  # computes nothing
         frames = _has_free_frames(signature)
         rows = _rows(name, signature, config)
         for leading in [(1, k) for k in FRAMES_PER_PERSON] if frames else [(b,) for b in sizes]:
@@ -168,7 +172,6 @@ def _rows(name: str, signature: meta_graph_pb2.SignatureDef, config: Config) -> 
         "landmarks": points,
         "landmark_images": None,  # nothing drawn: a few bytes instead of a picture for each row
         "adain_params": neutral_adain_params(config.model),
-        "rows": None,
     }
     unknown = sorted(set(signature.inputs) - set(rows))
     if unknown:

@@ -1,14 +1,17 @@
 """The session without a window."""
 
 import asyncio
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from serving.client.asynchronous import AsyncTalkingHeadClient
+from serving.drive import session as session_module
 from serving.drive.frames import DrivingFrame
 from serving.drive.session import Report, SessionOptions, compose, run_session
+from serving.drive.sinks import Recorder
 from tests.serving.client_helpers import (
     SIZE,
     ScriptedServer,
@@ -18,6 +21,7 @@ from tests.serving.client_helpers import (
     signatures_of,
     track,
 )
+from tf_talking.media.video_writer import VideoWriter
 
 
 def test_pictures_with_preview_and_as_in_a_mirror():
@@ -61,6 +65,42 @@ def test_a_file_is_drawn_frame_by_frame_each_beside_its_own(toy_server):
     for index, picture in enumerate(shown):
         left, right = np.split(picture, 2, axis=1)
         assert left[0, 0, 0] == 10 * index and column_of_point(right) == index + 4
+
+
+def test_decoding_and_writing_do_not_hold_up_the_event_loop(toy_server, tmp_path, monkeypatch):
+    """While a picture is decoded or encoded, which may take long, requests and keys go on."""
+    pauses, threads = [], set()
+
+    def slow(*_):
+        threads.add(threading.current_thread())
+        time.sleep(0.2)
+
+    def slowly_composed(item, frame, preview, mirror):
+        slow()
+        return compose(item, frame, preview, mirror)
+
+    monkeypatch.setattr(session_module, "compose", slowly_composed)
+    monkeypatch.setattr(VideoWriter, "write", slow)
+
+    async def main():
+        async def beat():
+            while True:
+                began = time.monotonic()
+                await asyncio.sleep(0.005)
+                pauses.append(time.monotonic() - began)
+
+        beating = asyncio.create_task(beat())
+        with Recorder(tmp_path / "video.mp4", 25.0) as recorder:
+            async with AsyncTalkingHeadClient(toy_server.target) as client:
+                frames = [DrivingFrame(seconds=0.0, landmarks=points) for points in track(5)]
+                options, stop = SessionOptions(live=False), asyncio.Event()
+                report = await run_session(client, make_card(), lambda: iter(frames), [recorder.write], stop, options)
+        beating.cancel()
+        return report
+
+    assert asyncio.run(main()).frames == 5
+    assert threading.main_thread() not in threads and len(threads) >= 2
+    assert np.percentile(pauses, 95) < 0.15  # ten times 0.2 s in two seconds otherwise
 
 
 def test_a_live_session_drops_and_ends_when_told_to(toy_server):

@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 
 import numpy as np
@@ -18,11 +19,11 @@ def test_a_recording_keeps_the_times_of_its_pictures(tmp_path):
     picture = np.zeros((32, 32, 3), np.uint8)
     with Recorder(str(tmp_path / "live.mp4"), 50.0) as recorder:
         for seconds in (7.0, 7.2, 7.21):
-            recorder.write(picture, seconds)
+            asyncio.run(recorder.write(picture, seconds))
     times = [read.seconds for read in read_pictures(tmp_path / "live.mp4")]
     assert times == pytest.approx([0, 0.2, 0.21], abs=0.001)
     with contextlib.suppress(KeyError), Recorder(str(tmp_path / "no.mp4"), 50.0) as lost:
-        lost.write(picture, 0.0)
+        asyncio.run(lost.write(picture, 0.0))
         raise KeyError
     assert [path.name for path in tmp_path.iterdir()] == ["live.mp4"]
 
