@@ -12,6 +12,7 @@ from tf_talking.media.deinterlacing import Deinterlacer
 
 DEFAULT_FPS = 25.0  # of what has no speed of its own: folders of frames, datasets, cameras
 DAMAGED = "damaged data"
+_HD = 1920 * 1088  # pixels
 _SHORT = 0.25  # seconds by which lengths in headers may be wrong
 
 
@@ -57,7 +58,7 @@ def decode(
 
     Args:
       container: from `open_video`.
-      threads: of the decoder; 0: one a core.
+      threads: of the decoder; 0: as many as large pictures need.
       strict: frames that the decoder had to patch up are left out, and so are those after them
         that are drawn from them.
       damage: is filled in.
@@ -65,7 +66,7 @@ def decode(
     stream = container.streams.video[0]
     # Never slices of one frame: wavefronts of HEVC wait for each other for ever (FFmpeg 7.1.0).
     stream.thread_type = "FRAME"
-    stream.codec_context.thread_count = threads
+    stream.codec_context.thread_count = threads or _threads_for(stream.codec_context)
     step = 1 / speed(stream)
     timeline = Timeline()
     patched, frame = False, None
@@ -82,6 +83,12 @@ def decode(
         yield None if patched and strict else (place, frame)
     if frame is not None and frame.is_corrupt and damage.broke_off is None:
         damage.broke_off = DAMAGED
+
+
+def _threads_for(context: av.VideoCodecContext) -> int:
+    """1, or 0: one a core. With several a picture may come out before its damage is known, so what
+    is said of a file would differ from run to run; one is fast enough up to HD."""
+    return int(context.width * context.height <= _HD)
 
 
 class _AviTimes:

@@ -32,7 +32,7 @@ class TimedPicture(NamedTuple):
     """A picture of a source.
 
     Attributes:
-      number: from 0; pictures that were not chosen count.
+      number: from 0; pictures that were not chosen or are damaged count.
       seconds: when it is shown, from the first picture on.
       pixels: uint8 [H, W, 3] RGB, upright.
     """
@@ -83,7 +83,7 @@ def read_pictures(
       path: what to read.
       chosen: (number from 0, seconds) -> whether the picture is wanted; those of a video that are
         not are decoded, but cost nothing further.
-      threads: of the video decoder; 0: one a core.
+      threads: of the video decoder; 0: as many as large pictures need.
       strict: a picture that the decoder had to patch up (damaged data) is left out too, and so
         are those after it that are drawn from it.
       on_damage: gets a reason and how many pictures it concerns, at the end; None: a warning in
@@ -168,14 +168,14 @@ def _read_video(path: pathlib.Path, chosen, threads: int, strict: bool, on_damag
         nonlocal count
         with decoding.open_video(path) as container:
             shown, start = _Shown(container.streams.video[0]), None
-            for item in decoding.decode(container, threads, strict, damage):
+            for number, item in enumerate(decoding.decode(container, threads, strict, damage)):
                 if item is None:
                     yield None
                     continue
                 time, frame = item
                 start = time if start is None else start
                 photos.check_pixels(path, frame.width, frame.height)
-                number, count = count, count + 1
+                count += 1
                 wanted = chosen(number, time - start)
                 yield TimedPicture(number, time - start, shown(frame)) if wanted else None
 

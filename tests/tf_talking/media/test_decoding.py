@@ -65,6 +65,7 @@ def test_one_bad_picture_is_passed_over(tmp_path):
     pictures, said = read(path, strict=True)
     # From the damaged one to the next that stands on its own.
     assert sorted(set(range(40)) - {round(p.seconds * 25) for p in pictures}) == list(range(14, 20))
+    assert [picture.number for picture in pictures] == [round(p.seconds * 25) for p in pictures]
     ((reason, count),) = said
     assert reason == "damaged data" and count >= 1
     pictures, said = read(path)
