@@ -60,7 +60,7 @@ def define_flags() -> None:
         inputs.IMAGES_AS,
         "What the images of one folder are: frames of one video; photos, each an input of its own; "
         "photos that form one input for each known identity; auto: frames where at least ten "
-        "images of one size are numbered, else as identity.",
+        "images of one size are numbered and --identities names none of them, else as identity.",
     )
     flags.DEFINE_enum(
         "layout",

@@ -58,7 +58,7 @@ def find_inputs(
     collected = VoxCelebInputs(options or VoxCelebOptions())
     items: list[InputItem] = []
     other_kinds: dict[str, list[str]] = collections.defaultdict(list)
-    # Absolute: FFmpeg would take "concat:x.mp4" for a protocol.
+    # Absolute: an input's source tells it from others of its name, wherever the program is started.
     for path in (pathlib.Path(path).absolute() for path in given):
         if path.is_dir():
             for folder, names in walk(path, note):

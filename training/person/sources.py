@@ -82,8 +82,7 @@ def from_photos(config: Config, path: str, num_frames: int, min_face: int = MIN_
 
 def from_video(config: Config, path: str, num_frames: int, min_face: int = MIN_FACE) -> PersonFrames:
     """`num_frames` frames spread over the usable frames of a video; see `from_photos`."""
-    # Absolute: FFmpeg would take "concat:x.mp4" for a protocol.
-    images = ((f"{path}, frame {i}", frame) for i, frame in enumerate(read_frames(pathlib.Path(path).absolute())))
+    images = ((f"{path}, frame {i}", frame) for i, frame in enumerate(read_frames(path)))
     return _detect(config, images, f"video {path}", num_frames, min_face, video=True)
 
 

@@ -145,6 +145,17 @@ def test_photos_need_one_and_survive_an_unreadable_one(tmp_path):
     assert run(small, "photos").reason == "picture too small: 39x50 pixels, a face needs 40"
 
 
+def test_photos_are_searched_for_small_faces_and_frames_are_not(tmp_path):
+    class Nearsighted(Scripted):
+        def _find_code(self, frame):
+            return super()._find_code(frame) if max(frame.shape) <= 500 else "no face"
+
+    files = save(tmp_path, [FACE], (1000, 1000))
+    # This detector finds a face wherever it looks closely: in each of 3 x 3 tiles.
+    assert run(files, "photos", detector=Nearsighted()).reason == "several faces (9)"
+    assert run(files, "frames", detector=Nearsighted()).reason == "no face"
+
+
 def test_videos_are_read_and_their_corruption_is_the_reason(tmp_path):
     path = tmp_path / "x.mp4"
     with video_writer.VideoWriter(path) as writer:

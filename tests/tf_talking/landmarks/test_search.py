@@ -1,11 +1,15 @@
 """A detector that sees faces from a part of what it is shown on, as real ones do."""
 
+import cv2
 import numpy as np
 import pytest
 
 from tests.scripted_detector import ScriptedDetector
 from tf_talking.landmarks.crop import face_size
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.landmarks.search import detect_in_photos
+from tf_talking.procedural.motion import pose_track
+from tf_talking.procedural.render import Identity, render_raw
 
 
 class Nearsighted(ScriptedDetector):
@@ -57,3 +61,17 @@ def test_no_closer_than_the_smallest_face_needs():
     assert detector.calls - searched == 1, "whole photos show such faces"
     detect_in_photos(detector, [photo((0, 0, 300))] * 2, 64)
     assert detector.calls - searched == 3, "nor where a face is found"
+
+
+def test_mediapipe_finds_a_small_drawn_person_where_it_stands_alone():
+    identity, (pose,) = Identity.sample(3), pose_track((3, 0), 1)
+    person = render_raw(identity, pose, 256)[0]
+    y, x = np.mgrid[0:1800, 0:2400]
+    photo = np.stack([90 + y // 20, 120 + y // 20, 60 + 20 * np.sin(x / 90)], -1).astype(np.uint8)
+    photo[700:956, 1500:1756] = person
+    with get_detector("mediapipe", video=False) as detector:
+        assert detector.detect([photo])[0].reason == "no face"
+        (found,) = detect_in_photos(detector, [photo], 64)
+        alone = detector.detect([cv2.copyMakeBorder(person, 64, 64, 64, 64, cv2.BORDER_REPLICATE)])[0]
+    difference = np.abs(found.landmarks - (alone.landmarks - 64 + [1500, 700]))
+    assert difference.mean() < 3
