@@ -44,7 +44,8 @@ class Window:
 
 
 class Recorder:
-    """Writes pictures with their times, in a thread of its own. No picture, no file."""
+    """Writes pictures with their times, in a thread of its own. No picture, no file; an error of
+    others ends the file whole, for what was recorded live does not come again."""
 
     def __init__(self, path: str | os.PathLike, fps: float):
         self._writer = VideoWriter(path, fps)
@@ -59,5 +60,7 @@ class Recorder:
 
     def __exit__(self, kind, error, trace) -> None:
         self._thread.shutdown()  # waits: what was handed over is written
-        if self._writer.num_frames or kind is not None:
+        if self._writer.num_frames:
+            self._writer.__exit__(None, None, None)
+        elif kind is not None:
             self._writer.__exit__(kind, error, trace)

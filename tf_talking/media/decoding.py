@@ -35,7 +35,7 @@ def open_video(path: pathlib.Path) -> av.container.InputContainer:
     try:
         if not container.streams.video:
             raise ValueError(f"{path}: holds no video stream")
-        context = container.streams.video[0].codec_context
+        context = picture_stream(container).codec_context
         if context is None:
             raise ValueError(f"{path}: video in a format that can not be decoded")
         photos.check_pixels(path, context.width, context.height)
@@ -43,6 +43,11 @@ def open_video(path: pathlib.Path) -> av.container.InputContainer:
         container.close()
         raise
     return container
+
+
+def picture_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """Of a file that holds pictures, the stream that players show: no cover picture."""
+    return container.streams.best("video")
 
 
 def speed(stream: av.VideoStream) -> float:
@@ -63,7 +68,7 @@ def decode(
         that are drawn from them.
       damage: is filled in.
     """
-    stream = container.streams.video[0]
+    stream = picture_stream(container)
     # Never slices of one frame: wavefronts of HEVC wait for each other for ever (FFmpeg 7.1.0).
     stream.thread_type = "FRAME"
     stream.codec_context.thread_count = threads or _threads_for(stream.codec_context)

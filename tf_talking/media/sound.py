@@ -66,9 +66,11 @@ class Sound:
         number = 0
         while True:
             source = self._sources.enter_context(open_container(self._path))
-            if number >= len(source.streams.audio):
+            played = source.streams.best("audio")  # by players; then the others
+            streams = sorted(source.streams.audio, key=lambda stream: stream is not played)
+            if number >= len(streams):
                 return iter(())
-            self._audio, number = source.streams.audio[number], number + 1
+            self._audio, number = streams[number], number + 1
             if self._audio.codec_context is not None:
                 frames = self._decoded(source)
                 first = next(frames, None)

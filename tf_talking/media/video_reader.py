@@ -120,7 +120,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
 def _probe_video(path: pathlib.Path) -> Iterator[VideoInfo]:
     with decoding.open_video(path) as container:
-        stream = container.streams.video[0]
+        stream = decoding.picture_stream(container)
         fps, count = decoding.speed(stream), stream.frames
         if not count and container.duration:
             count = round(container.duration / av.time_base * fps)
@@ -167,7 +167,7 @@ def _read_video(path: pathlib.Path, chosen, threads: int, strict: bool, on_damag
         """None is a sign of life."""
         nonlocal count
         with decoding.open_video(path) as container:
-            shown, start = _Shown(container.streams.video[0]), None
+            shown, start = _Shown(decoding.picture_stream(container)), None
             for number, item in enumerate(decoding.decode(container, threads, strict, damage)):
                 if item is None:
                     yield None

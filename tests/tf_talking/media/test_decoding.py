@@ -100,3 +100,20 @@ def test_slices_of_a_picture_are_not_decoded_at_once(tmp_path):
         next(decoding.decode(container, 0, False, decoding.Damage()))
         assert container.streams.video[0].thread_type == av.codec.context.ThreadType.FRAME
     assert decoding.start_of_pictures(write_video(tmp_path / "late.mp4", at_25(5, 0.72))) == pytest.approx(0.72)
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path):
+    path = tmp_path / "x.mkv"
+    with av.open(str(path), "w") as container:
+        cover, video = container.add_stream("mjpeg", rate=25), container.add_stream("libx264", rate=25)
+        cover.pix_fmt, video.pix_fmt = "yuvj420p", "yuv420p"
+        for stream, size in ((cover, (320, 180)), (video, (96, 64))):
+            stream.width, stream.height = size
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((180, 320, 3), np.uint8), "rgb24")))
+        for k in range(20):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(ramp(k), "rgb24")))
+        container.mux([*cover.encode(), *video.encode()])
+    pictures, _ = read(path)
+    assert len(pictures) == 20 and {picture.pixels.shape for picture in pictures} == {(64, 96, 3)}
+    info = video_reader.probe(path)
+    assert (info.width, info.height) == (96, 64)
