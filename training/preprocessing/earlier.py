@@ -7,6 +7,7 @@ gets a name of its own. What was rejected is tried again as soon as its files ar
 
 import collections
 import dataclasses
+import os
 from collections.abc import Iterable
 
 from tqdm import tqdm
@@ -29,6 +30,7 @@ class Plan:
       changed: video_ids of records that are done again, since their files changed.
       renamed: (video_id, own video_id) of inputs whose name another input has.
       corrected: video_ids of records that are done again, since they now show somebody else.
+      stale: video_ids of records whose files make other inputs now, by a table or a flag.
     """
 
     todo: list[InputItem] = dataclasses.field(default_factory=list)
@@ -37,6 +39,7 @@ class Plan:
     changed: list[str] = dataclasses.field(default_factory=list)
     renamed: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     corrected: list[str] = dataclasses.field(default_factory=list)
+    stale: list[str] = dataclasses.field(default_factory=list)
 
     def notes(self) -> list[str]:
         """A line for each thing that a person should know."""
@@ -55,6 +58,9 @@ class Plan:
         if self.renamed:
             lines.append(f"{_count(self.renamed, 'input')} of a name that the folder has already: ")
             lines[-1] += _some([f"{name} is kept as {own!r}" for name, own in self.renamed])
+        if self.stale:
+            lines.append(f"{_count(self.stale, 'record')} of files that make other inputs now, kept beside these: ")
+            lines[-1] += f"{_some(self.stale)}; in a new folder they would not be"
         return lines
 
 
@@ -81,9 +87,12 @@ def what_to_do(items: Iterable[InputItem], lines: Iterable[ManifestEntry], try_a
     taken = names.keys() | {item.video_id for item in items}
     known = [item for item in items if item.video_id in names]
     plan.todo += [item for item in items if item.video_id not in names]
+    used: set[str] = set()
     for item in tqdm(known, unit="input", desc="preprocess: compare", leave=False, disable=None):
         found = _lines_of(item.video_id, names)
         same = _same(item, found)
+        used.update(line.video_id for line in found if line.source == item.source)
+        used.add(same.video_id if same else item.video_id)
         if same is None:
             _choose_name(item, found, taken, plan)
         elif try_again and same.status != ACCEPTED:
@@ -94,7 +103,19 @@ def what_to_do(items: Iterable[InputItem], lines: Iterable[ManifestEntry], try_a
         else:
             plan.done += 1
             plan.assumed += same.content is None
+    plan.stale = _stale(items, [lines[-1] for name, lines in names.items() if name not in used])
     return plan
+
+
+def _stale(items: list[InputItem], others: list[ManifestEntry]) -> list[str]:
+    """Records, of those that are no input of this run, whose files belong to one."""
+    files = {file for item in items for file in item.files}
+    folders = {os.path.dirname(file) for item in items if item.kind in ("photos", "frames") for file in item.files}
+    return [
+        entry.video_id
+        for entry in others
+        if entry.status == ACCEPTED and os.path.abspath(entry.source) in files | folders
+    ]
 
 
 def _own_name(video_id: str, number: int) -> str:

@@ -119,3 +119,18 @@ def test_lines_of_an_older_version_count_by_name(tmp_path):
     assert (plan.done, plan.assumed) == (1, 1) and "taken as unchanged" in plan.notes()[0]
     rejected = dataclasses.replace(line(item, "rejected"), content=None)
     assert names(what_to_do([item], [rejected])) == ["clips/a.mp4"]
+
+
+def test_records_of_files_that_make_other_inputs_now_are_said(tmp_path):
+    """Twelve portraits that were taken for one video are, with a table, photos of two people."""
+    whole = make(tmp_path / "portraits", "photo", "portraits", files=("1.jpg", "2.jpg", "3.jpg"))
+    single = make(tmp_path / "portraits", "photo", "portraits/1.jpg", files=("1.jpg",))
+    elsewhere = make(tmp_path / "others", "photo", "others", files=("1.jpg", "2.jpg"))
+    lines = [line(whole), line(single), line(elsewhere)]
+    ann = make(tmp_path / "portraits", "photo", "portraits/photos of ann", "ann", ("1.jpg", "2.jpg"))
+    bob = dataclasses.replace(ann, video_id="portraits/photos of bob", identity="bob", files=whole.files[2:])
+    plan = what_to_do([ann, bob], lines)
+    assert plan.stale == ["portraits", "portraits/1.jpg"] and len(plan.todo) == 2
+    assert "2 records of files that make other inputs now" in plan.notes()[0]
+    plan = what_to_do([ann, bob], [line(ann), line(bob)])
+    assert (plan.done, plan.stale) == (2, [])
