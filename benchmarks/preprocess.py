@@ -18,6 +18,7 @@ from benchmarks.measuring.result import result
 from tf_talking import program
 from tf_talking.dataset.writer import DatasetWriter
 from tf_talking.extraction import extract, inputs
+from tf_talking.extraction.item import InputItem
 from tf_talking.landmarks import crop
 from tf_talking.landmarks.detectors import DETECTORS, get_detector
 from tf_talking.media import jpeg, video_reader
@@ -80,7 +81,7 @@ def profile(file: str, settings: extract.ExtractSettings, detector) -> dict[str,
     return {stage: 1e3 * spent[stage] / max(counts[stage], 1) for stage in spent}
 
 
-def run(items: list[inputs.InputItem], spec: dict, settings, output: pathlib.Path):
+def run(items: list[InputItem], spec: dict, settings, output: pathlib.Path):
     """The local runner on all items -> (Throughput, frames in records, seconds with start-up)."""
     writer = DatasetWriter(output, settings.image_size, spec["name"], spec["scheme"], 68)
     share = -(-len(items) // FLAGS.workers)

@@ -22,6 +22,7 @@ IMAGES_AS = ("auto", "frames", "photos", "identity")
 # From this many images of one size and numbered names on, "auto" takes a folder for a video.
 _FRAMES_AT_LEAST = 10
 _SIZES_COMPARED = 8
+_KINDS_SHOWN = 10
 
 
 def find_inputs(
@@ -76,11 +77,12 @@ def find_inputs(
         else:
             raise ValueError(f"input: there is no {path}")
     if other_kinds:
-        kinds = ", ".join(
+        kinds = [
             f"{len(names)} {suffix or 'without a suffix'} ({names[0]}{', ...' if len(names) > 1 else ''})"
-            for suffix, names in other_kinds.items()
-        )
-        note(f"left out what is neither video nor photo by its name: {kinds}")
+            for suffix, names in sorted(other_kinds.items(), key=lambda kind: -len(kind[1]))
+        ]
+        more = f" and {len(kinds) - _KINDS_SHOWN} more kinds" if len(kinds) > _KINDS_SHOWN else ""
+        note(f"left out what is neither video nor photo by its name: {', '.join(kinds[:_KINDS_SHOWN])}{more}")
     if namer.guessed_frames:
         note(
             f"{len(namer.guessed_frames)} folders of at least {_FRAMES_AT_LEAST} numbered images of one size are taken "
