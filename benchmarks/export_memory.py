@@ -47,8 +47,9 @@ def serve(folder: pathlib.Path, preset: str, model: str) -> None:
     """Loads a version in a session and plays its warm-up requests."""
     import tensorflow as tf
 
+    from serving.server.heap import release_free_memory
     from serving.server.models.loader import play_warmup
-    from serving.server.models.servable import Servable, release_free_memory
+    from serving.server.models.servable import Servable
 
     servable = Servable(model, 1, str(folder / model), tf.compat.v1.ConfigProto())
     play_warmup(servable, str(folder / model))

@@ -13,6 +13,7 @@ Where no signature takes bytes of pictures, those kinds are left out and `kinds`
 import json
 import pathlib
 import tempfile
+import time
 
 from absl import flags
 
@@ -40,10 +41,10 @@ def measure(config: pathlib.Path, models, requests: int, seed: int, clients: int
         fuzzer = Fuzzer(target, models, seed)
         expected = fuzzer.good_answers()
         attack(fuzzer, range(requests, requests + max(requests // 2, 50)), clients)  # warm-up
-        before = resident_mib(process.pid)
+        before = _settled(process.pid)
         figures = attack(fuzzer, range(requests), clients)
         same = fuzzer.good_answers() == expected
-        after = resident_mib(process.pid)
+        after = _settled(process.pid)
         fuzzer.close()
         figures |= {
             "requests": requests,
@@ -53,6 +54,12 @@ def measure(config: pathlib.Path, models, requests: int, seed: int, clients: int
             "memory_ratio": round(after / before, 3),
         }
     return figures
+
+
+def _settled(pid: int) -> float:
+    """Resident MiB once the server has given back what it does not use."""
+    time.sleep(12)
+    return resident_mib(pid)
 
 
 def main(argv):

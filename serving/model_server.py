@@ -28,6 +28,7 @@ from serving.server.batching_parameters import BatchingOptions, read_options
 from serving.server.credentials import read_credentials
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.grpc_server import GrpcServer
+from serving.server.heap import keep_heap_small
 from serving.server.metrics import Metrics
 from serving.server.metrics_port import metrics_path, serve_metrics
 from serving.server.models.loader import Loader
@@ -224,10 +225,11 @@ async def serve() -> None:
             watched = (store.configure, store.config, path, poll, stop)
             threading.Thread(target=watch_config, args=watched, daemon=True).start()
         print(f"Running gRPC ModelServer at {FLAGS.host}:{port} ...", flush=True)
-        watching = asyncio.create_task(server.watch_health(store.gone))
+        keeping = [asyncio.create_task(task) for task in (server.watch_health(store.gone), keep_heap_small())]
         await stopped.wait()
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
         await server.stop(FLAGS.shutdown_grace_seconds)
 
 

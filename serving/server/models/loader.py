@@ -17,8 +17,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 from serving.server import predict_request
 from serving.server.batching_parameters import BatchingOptions, options_of_version
 from serving.server.errors import ServingError, from_exception, invalid_argument
+from serving.server.heap import release_free_memory
 from serving.server.metrics import Metrics
-from serving.server.models.servable import Servable, release_free_memory
+from serving.server.models.servable import Servable
 
 WARMUP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000

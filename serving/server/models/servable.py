@@ -4,9 +4,6 @@ Loaded by the session-based loader, as TensorFlow Serving does it: a graph that 
 or a custom op fails here as it would fail there.
 """
 
-import ctypes
-import gc
-
 import grpc
 import numpy as np
 import tensorflow as tf
@@ -14,6 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.batching_parameters import BatchingOptions
 from serving.server.errors import ServingError, from_exception, invalid_argument
+from serving.server.heap import release_free_memory
 
 _TAGS = ["serve"]
 
@@ -94,16 +92,3 @@ class Servable:
         self._session.close()
         self._session = None
         release_free_memory()
-
-
-def release_free_memory() -> None:
-    """Called after a model was loaded or freed, which both leave gigabytes of free heap behind.
-
-    The C library keeps freed blocks for later use (glibc has `malloc_trim`; elsewhere nothing is
-    done): a server holding a `paper` generator would keep 4.0 instead of 2.6 GiB.
-    """
-    gc.collect()  # a graph's objects refer to each other
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError, TypeError):
-        pass  # not glibc
