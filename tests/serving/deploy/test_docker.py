@@ -34,6 +34,8 @@ def test_compose_starts_the_server_with_existing_flags_and_files(deploy, compose
             assert path in mounted or path.startswith("/models/")
     published = [port.rsplit(":", 1)[1] for port in service["ports"]]
     assert published == [flags["port"], flags["rest_api_port"]]
+    for other in compose.values():  # neither has authentication
+        assert all(port.startswith("127.0.0.1:") for port in other.get("ports", []))
     assert (deploy / compose["prometheus"]["volumes"][0].split(":")[0]).is_file()
 
 

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from serving.client import stubs
 from serving.server.config_protos import BatchingParameters, read_text_proto
 from tf_talking.served.warmup import MAX_BATCH_SIZE
 
@@ -202,6 +203,11 @@ def test_envoy_sends_to_the_headless_service(deploy, base, facts):
     manager = filters["filters"][0]["typed_config"]
     (host,) = manager["route_config"]["virtual_hosts"]
     assert {route["route"]["cluster"] for route in host["routes"]} == {cluster["name"]}
+    passed_on = [route["match"].get("prefix") or route["match"]["path"] for route in host["routes"]]
+    for path in (stubs.PREDICT, stubs.GET_METADATA, stubs.GET_STATUS, stubs.CHECK_HEALTH):
+        assert any(path.startswith(start) for start in passed_on), path
+    reload = stubs.GET_STATUS.replace("GetModelStatus", "HandleReloadConfigRequest")
+    assert not any(reload.startswith(start) for start in passed_on)
     (group,) = cluster["load_assignment"]["endpoints"]
     (endpoint,) = group["lb_endpoints"]
     address = endpoint["endpoint"]["address"]["socket_address"]
