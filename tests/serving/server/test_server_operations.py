@@ -362,7 +362,7 @@ def test_health_tells_that_a_model_is_gone_and_the_file_has_the_last_word(tmp_pa
     server.model.HandleReloadConfigRequest(reload, timeout=60)
     until(lambda: available("gate") and available("other"))
     assert server.prediction.Predict(message, timeout=60).outputs
-    assert status() == SERVING
+    until(lambda: status() == SERVING)
     server.terminate()
 
 

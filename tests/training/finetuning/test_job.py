@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tf_talking.files import only_one
+from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.people.card import PersonCard
+from tf_talking.served.graphs import read_metadata
 from training.finetuning.job import FinetuneJob, finetune, log_file
 from training.person.frames import PersonFrames
 
@@ -31,6 +33,20 @@ def person(nano_config):
     generator = np.random.default_rng(0)
     frames = generator.integers(0, 256, (2, size, size, 3)).astype(np.uint8)
     return PersonFrames(frames, generator.uniform(2, size - 2, (2, 68, 2)).astype(np.float32), "photos")
+
+
+@pytest.mark.parametrize(("tune", "epochs"), [("psi", 0), ("psi", 1), ("full", 1)])
+def test_a_card_carries_the_fingerprints_of_the_networks_that_it_belongs_to(learned, person, tmp_path, tune, epochs):
+    """Also after training: of the shared generator as it is exported, or of the person's own."""
+    before = {name: fingerprint(network) for name, network in (("G", learned.generator), ("E", learned.embedder))}
+    job = FinetuneJob("ann", str(tmp_path / "serving"), tmp_path / "out", epochs=epochs, tune=tune)
+    card = PersonCard.load(finetune(job, learned, person))
+    assert card.embedder_fingerprint == before["E"]
+    if tune == "full":
+        own = read_metadata(tmp_path / "serving/person_ann/1")["fingerprint"]
+        assert card.fingerprint == own != before["G"]
+    else:
+        assert card.fingerprint == before["G"]
 
 
 @pytest.mark.parametrize("held", ["serving/people/.ann.lock", "out/.lock"])
