@@ -36,31 +36,28 @@ class ToRgb:
         # A scaler keeps its settings and does not take back BT.601: one for each kind of frame.
         self._scalers: dict[tuple, VideoReformatter] = {}
 
-    def __call__(self, frame: av.VideoFrame, size: tuple[int, int], transfer: int) -> np.ndarray:
-        """uint8 [height, width, 3] RGB.
+    def __call__(self, frame: av.VideoFrame, transfer: int) -> np.ndarray:
+        """uint8 [H, W, 3] RGB.
 
         Args:
           frame: as decoded.
-          size: (width, height) that it shall have.
           transfer: ITU-T H.273's number of the video's transfer function.
         """
         hdr = transfer in (_PQ, _HLG)
-        pixels = self._scaled(frame, size, "rgb48le" if hdr else "rgb24").to_ndarray()
+        pixels = self._converted(frame, "rgb48le" if hdr else "rgb24").to_ndarray()
         return _to_sdr(pixels, transfer) if hdr else pixels
 
-    def _scaled(self, frame: av.VideoFrame, size: tuple[int, int], format: str) -> av.VideoFrame:
+    def _converted(self, frame: av.VideoFrame, format: str) -> av.VideoFrame:
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         matrix = frame.colorspace if frame.colorspace in _KNOWN_MATRICES else _BT601
-        key = (frame.format.name, frame.width, frame.height, matrix, full, size)
+        key = (frame.format.name, frame.width, frame.height, matrix, full)
         scaler = self._scalers.setdefault(key, VideoReformatter())
         return scaler.reformat(
             frame,
-            *size,
-            format,
+            format=format,
             src_colorspace=matrix,
             # RGB has no matrix; but where both are the same the scaler is not told about either.
             dst_colorspace=1 if matrix == _BT601 else _BT601,
-            interpolation="BICUBIC" if size != (frame.width, frame.height) else "BILINEAR",
             src_color_range=_FULL_RANGE if full else _LIMITED_RANGE,
             dst_color_range=_FULL_RANGE,
         )

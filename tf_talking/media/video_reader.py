@@ -21,6 +21,7 @@ from tf_talking.media import animated, decoding, photos
 from tf_talking.media.colours import ToRgb
 from tf_talking.media.decoding import DEFAULT_FPS, Damage
 from tf_talking.media.orientation import square_size, turned
+from tf_talking.media.panels import scaled
 from tf_talking.media.stand_still import within
 
 VIDEO_SUFFIXES = frozenset(
@@ -201,5 +202,6 @@ class _Shown:
         self._stream, self._to_rgb = stream, ToRgb()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        pixels = self._to_rgb(frame, self._stream.codec_context.color_trc)
         size = square_size(frame.width, frame.height, self._stream.sample_aspect_ratio)
-        return turned(self._to_rgb(frame, size, self._stream.codec_context.color_trc), frame)
+        return turned(scaled(pixels, *size), frame)
