@@ -17,10 +17,9 @@ from tf_talking import program
 from tf_talking.dataset.records import decode_frames
 from tf_talking.dataset.videos import open_alike
 from tf_talking.metrics.face_recognition import load_recogniser
-from tf_talking.networks.bundle import find_bundle, read_bundle_facts
 from tf_talking.networks.meta_checkpoint import load_meta_learned
-from training.runs.folder import read_run_facts
 from training.runs.recognisers import check_metric_of
+from training.runs.seen_people import read_training_facts
 
 FLAGS = flags.FLAGS
 
@@ -37,9 +36,7 @@ def define_flags() -> None:
 
 def people_kept_out(checkpoint: str) -> set[str]:
     """As the model tells. Raises ValueError where it does not."""
-    bundle = find_bundle(FLAGS.checkpoint)
-    facts = read_bundle_facts(bundle) if bundle else read_run_facts(checkpoint)
-    kept_out = set(facts.get("excluded_identities", []))
+    kept_out = set(read_training_facts(checkpoint).get("excluded_identities", []))
     if not kept_out:
         raise ValueError(f"{checkpoint}: nobody is known to have been kept out of its training")
     return kept_out

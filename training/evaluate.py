@@ -29,8 +29,8 @@ from training.evaluation.frames import FEW_SHOT_FROM, ORDERS, VideoFrames, held_
 from training.evaluation.methods import Methods, Watching
 from training.evaluation.run import Evaluation
 from training.finetuning.start import load_to_finetune
-from training.runs.folder import read_run_facts
 from training.runs.recognisers import check_metric_of
+from training.runs.seen_people import read_seen_people, read_training_facts
 
 # Of the metrics, those for the curves of fine-tuning.
 WATCHED = ("l1", "face_l1", "ssim", "csim", "landmark_error")
@@ -123,13 +123,14 @@ def load_cross(
 
 def describe_training(learned: MetaLearned, videos: list[VideoFrames]) -> dict:
     """What the report says about the model's budget, and whether these people are new to it."""
-    run = read_run_facts(learned.checkpoint)
-    config, held_out = learned.config, None
-    if run:
-        excluded = set(run.get("excluded_identities", []))
-        held_out = {video.entry.identity for video in videos} <= excluded
-        if not held_out:
-            logging.warning("some of these identities were not kept out of the training")
+    run, config = read_training_facts(learned.checkpoint), learned.config
+    identities = {video.entry.identity for video in videos}
+    held_out = read_seen_people(learned.checkpoint).kept_out(identities)
+    if held_out is None and run and not run.get("start_from"):
+        # Of a run without people.json, whose own data they are.
+        held_out = identities <= set(run.get("excluded_identities", [])) or None
+    if held_out is False:
+        logging.warning("some of these identities were not kept out of the training")
     return {
         "batch_size": config.train.batch_size,
         "k_shot": config.train.k_shot,

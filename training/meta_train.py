@@ -74,6 +74,9 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("override", [], "section.field=value, e.g. train.batch_size=4.")
     for name, (default, meaning) in _COUNTS.items():
         flags.DEFINE_integer(name, default, meaning, lower_bound=1)
+    flags.DEFINE_integer(
+        "epochs", None, "Instead of --steps: as often each video is drawn (the paper: 75; 150 for FF).", lower_bound=1
+    )
     flags.DEFINE_integer("seed", 0, "Seed of weights and episodes.", lower_bound=0)
     flags.DEFINE_list("exclude_identities", [], "People kept out of training; shown in previews.")
     flags.DEFINE_integer(
@@ -121,6 +124,8 @@ def resolve_config() -> Config:
 
 def job_options() -> JobOptions:
     """What the flags say. Raises ValueError where they do not fit one another."""
+    if FLAGS.epochs and FLAGS["steps"].present:
+        raise app.UsageError("got both --epochs and --steps, expected one of them")
     config = resolve_config()
     read = {
         "config": config,

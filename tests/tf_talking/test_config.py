@@ -19,7 +19,40 @@ def test_paper_preset_has_the_papers_numbers():
     assert (config.train.learning_rate, config.train.discriminator_learning_rate) == (5e-5, 2e-4)
     assert (config.train.k_shot, config.train.discriminator_steps) == (8, 2)
     assert config.finetune.epochs == 40
+    # Weight 10 for each block of D, not for their mean.
+    assert not config.losses.feature_matching_mean
+    assert (config.losses.vgg_layers, config.losses.vgg_pooling, config.losses.face_features) == (
+        "five",
+        "max",
+        "vggface",
+    )
+    assert (config.losses.adversarial, config.losses.match_detach_w) == (1.0, True)
+    assert (config.train.adam_beta_1, config.train.adam_beta_2, config.train.adam_epsilon) == (0.0, 0.999, 1e-5)
+    assert (config.train.ema_decay, config.finetune.ema_decay) == (0.999, 0.972)
+    assert (config.finetune.learning_rate, config.finetune.discriminator_learning_rate) == (5e-5, 2e-4)
+    assert (config.finetune.discriminator_steps, config.finetune.batch_size) == (2, 8)
+    assert (config.model.attention, config.model.attention_down, config.model.attention_up) == (True, 32, 64)
+    assert (config.model.pooling, config.model.spectral_norm, config.model.spectral_norm_on_w) == (
+        "sum_relu",
+        True,
+        False,
+    )
+    assert (config.model.embedder_bottleneck, config.model.generator_bottleneck) == (4, 16)
     assert config.losses.content_pixel == 0.0  # not a term of the paper
+
+
+def test_other_published_choices_stand_as_they_were_published():
+    fsth, v2 = get_preset("fsth"), get_preset("v2_weights")
+    assert (fsth.losses.feature_matching_mean, fsth.losses.vgg_pooling, fsth.losses.vgg_layers) == (
+        True,
+        "average",
+        "all",
+    )
+    assert (fsth.model.attention, fsth.model.pooling, fsth.train.discriminator_steps) == (False, "relu_sum", 1)
+    assert (v2.losses.content_vgg19, v2.losses.content_face, v2.losses.match) == (1.5e-1, 2.5e-2, 10.0)
+    assert v2.losses.feature_matching == 10.0
+    small = [c for name, c in PRESETS.items() if c.model.image_size < 256 and not name.startswith("paper")]
+    assert len(small) >= 4 and all(config.losses.feature_matching_mean for config in small)
 
 
 def test_presets_of_the_design_exist():
@@ -84,6 +117,9 @@ def test_hash_of_the_paper_stays_what_it_was():
         ("model", "pooling", "max"),
         ("model", "image_size", 100),
         ("model", "embedder_bottleneck", 512),
+        ("model", "embedder_bottleneck", 256),
+        ("model", "generator_bottleneck", 0),
+        ("model", "generator_bottleneck", 48),
         ("losses", "vgg_pooling", "min"),
         ("losses", "face_features", "arcface"),
         ("train", "k_shot", 0),

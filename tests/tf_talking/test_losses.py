@@ -52,6 +52,32 @@ def test_match_is_a_mean_of_absolute_differences():
     assert float(match_loss(tf.constant([[1.0, 3.0]]), tf.constant([[0.0, 5.0]]))) == 1.5
 
 
+def test_gradients_of_every_term_go_to_the_generated_frame_alone():
+    """Swapped arguments would leave the values as they are, and give the generator nothing."""
+    config = LossConfig(content_pixel=2.0, content_identity=1.0, face_features="mobilefacenet")
+    real = tf.random.stateless_uniform([2, 4, 4, 3], [1, 1], -1.0, 1.0)
+    fake = tf.random.stateless_uniform([2, 4, 4, 3], [2, 2], -1.0, 1.0)
+    content = {
+        "vgg19": lambda x: [x, tf.square(x)],
+        "face": lambda x: [3.0 * x],
+        "identity": lambda x, landmarks: [x, tf.reduce_sum(x, axis=[1, 2])],
+    }
+    for names in ({"vgg19"}, {"face"}, {"identity"}, set()):
+        with tf.GradientTape() as tape:
+            tape.watch([real, fake])
+            given = {name: features for name, features in content.items() if name in names}
+            terms = image_terms(config, given, real, fake, tf.zeros([2, 68, 2]))
+            terms.pop("content_pixel", None) if names else None
+            total = weighted_sum(config, terms)
+        of_real, of_fake = tape.gradient(total, [real, fake], unconnected_gradients="zero")
+        assert not of_real.numpy().any() and of_fake.numpy().any(), names
+    with tf.GradientTape() as tape:
+        tape.watch([real, fake])
+        total = weighted_sum(config, discriminator_terms(config, tf.constant([2.0]), [fake], [real]))
+    of_real, of_fake = tape.gradient(total, [real, fake], unconnected_gradients="zero")
+    assert not of_real.numpy().any() and of_fake.numpy().any()
+
+
 def test_terms_carry_the_names_of_their_weights():
     config = dataclasses.replace(LossConfig(), content_pixel=2.0)
     real, fake = tf.zeros([1, 4, 4, 3]), tf.fill([1, 4, 4, 3], 0.5)

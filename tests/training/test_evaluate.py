@@ -145,6 +145,8 @@ def test_reports_say_what_was_measured_on_what(evaluated):
         assert "--landmark_detector is not given" in text
         assert "VoxCeleb2, Ours-FT (1)" in text and "0.64" in text
         assert "FT before fine-tuning equals FF" in text
+        assert "FF: this model as it is before fine-tuning; trained with L_MCH" in text
+        assert "its last frame for every T" in text
         assert "Config changed for fine-tuning: finetune.batch_size=1" in text
         assert "## FT stopped at the knee" in text or "<h2>FT stopped at the knee</h2>" in text
         assert "FT stopped at the knee − FT (2)" in text

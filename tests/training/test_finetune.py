@@ -17,6 +17,7 @@ from tf_talking.networks.meta_checkpoint import load_meta_learned
 from tf_talking.people.card import PersonCard
 from tf_talking.spread import spread
 from training.meta.step import MetaTrainer
+from training.person.held_out import hold_out
 from training.person.sources import from_photos, from_video
 
 
@@ -83,7 +84,7 @@ def test_psi_only_person_from_a_clip(checkpoint, shared_dir, tmp_path):
     assert (tmp_path / "out/previews/epoch_0001.png").is_file()
 
 
-def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, shared_dir, tmp_path):
+def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, config, shared_dir, tmp_path):
     """In bfloat16 where it pays, with the first photo and one more; the third is watched."""
     clip = shared_dir / "data/clips/c001.mp4"
     result = finetune(
@@ -109,6 +110,11 @@ def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, shared_di
     names = ["epoch", "face_l1", "ssim", "l1", "psnr", "landmark_error"]
     assert all(list(row) == names for row in rows)
     assert not (tmp_path / "out/backup").exists()
+    # What is watched is in no part of what is judged by it.
+    trained, _ = hold_out(from_video(config, str(clip), 3))
+    learned = load_meta_learned(checkpoint)
+    expected = learned.embed_person(trained.frames, trained.landmarks)
+    np.testing.assert_allclose(card.embedding, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 def test_frames_are_spread_over_the_clip(config, shared_dir):

@@ -53,17 +53,13 @@ class ModelConfig:
     def __post_init__(self):
         _require("model.pooling", self.pooling, ("sum_relu", "relu_sum"))
         _require("model.borrowed_identity", self.borrowed_identity, tuple(IDENTITY_SIZES))
-        for field in ("image_size", "embedder_bottleneck", "generator_bottleneck"):
-            if not _is_power_of_two(getattr(self, field)):
-                raise ValueError(
-                    f"config field model.{field}: got {getattr(self, field)}, "
-                    "expected a power of two (every block halves or doubles the resolution)"
-                )
         for field in ("embedder_bottleneck", "generator_bottleneck"):
-            if getattr(self, field) >= self.image_size:
+            size = getattr(self, field)
+            halvings, rest = divmod(self.image_size, size) if size > 0 else (0, 1)
+            if rest or halvings < 2 or not _is_power_of_two(halvings):
                 raise ValueError(
-                    f"config field model.{field}: got {getattr(self, field)}, "
-                    f"expected less than image_size {self.image_size}"
+                    f"config field model.{field}: got {size}, expected model.image_size "
+                    f"({self.image_size}) halved once or several times (every block halves or doubles the resolution)"
                 )
 
     def plan(self) -> NetworkPlan:
@@ -120,7 +116,8 @@ class LossConfig:
     vgg_pooling: str = "max"
     adversarial: float = 1.0
     feature_matching: float = 10.0
-    feature_matching_mean: bool = True  # divide the sum over layers by their number, as FSTH does
+    # The paper gives every block of D the weight; FSTH divides the sum by the number of blocks.
+    feature_matching_mean: bool = False
     match: float = 80.0
     match_detach_w: bool = True  # L_MCH moves E only; otherwise W too, in the D update
 

@@ -11,7 +11,7 @@ _FSTH = dataclasses.replace(
     _PAPER,
     name="fsth",
     model=ModelConfig(attention=False, pooling="relu_sum"),
-    losses=LossConfig(vgg_pooling="average", vgg_layers="all"),
+    losses=LossConfig(vgg_pooling="average", vgg_layers="all", feature_matching_mean=True),
     train=TrainConfig(discriminator_steps=1),
 )
 
@@ -25,7 +25,7 @@ _V2_WEIGHTS = dataclasses.replace(
 
 # What minutes or hours instead of weeks need: faster learning, a plain L1 term, and adversarial and
 # match terms that do not outweigh the content while D and W are still noise.
-_SMALL_BUDGET_LOSSES = LossConfig(content_pixel=100.0, adversarial=0.1, match=10.0)
+_SMALL_BUDGET_LOSSES = LossConfig(content_pixel=100.0, adversarial=0.1, match=10.0, feature_matching_mean=True)
 
 # 128 px, half the width: what two CPU cores can meta-train in hours.
 _SMALL = dataclasses.replace(

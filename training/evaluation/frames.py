@@ -1,6 +1,7 @@
 """Which videos are evaluated, and which of their frames are few-shot and which are hold-out frames.
 
-Basics: a video is cut once. T few-shot frames are spread evenly over the part before the cut, the
+Basics: a video is cut once. T few-shot frames are spread evenly over the part before the cut, its
+last frame among them whatever T is, so that every T is as near in time to the hold-out frames; the
 hold-out frames are taken from the part behind it, so that no hold-out frame stands between two
 few-shot frames. The cut is in the middle, or as near to it as leaves the largest T before it and
 all hold-out frames behind it. The hold-out frames are the same for every T, and every T is
@@ -14,7 +15,7 @@ import numpy as np
 
 from tf_talking.dataset.folder import DatasetFolder, ManifestEntry
 from tf_talking.spread import spread
-from training.runs.folder import read_run_facts
+from training.runs.seen_people import read_training_facts
 
 ORDERS = ("spread", "consecutive")
 FEW_SHOT_FROM = ("same", "other")
@@ -55,7 +56,7 @@ def choose_frames(
         )
     cut = min(max(num_frames // 2, largest), num_frames - holdout)
     behind = spread(num_frames - cut, holdout) if order == "spread" else np.arange(holdout)
-    return {t: spread(cut, t) for t in shots}, cut + behind
+    return {t: spread(cut, t) if t > 1 else np.array([cut - 1]) for t in shots}, cut + behind
 
 
 def held_out_entries(
@@ -81,7 +82,7 @@ def held_out_entries(
     """
     known = {field: {getattr(entry, field) for entry in folder.accepted} for field in ("identity", "video_id")}
     if not identities and not video_ids and checkpoint is not None:
-        excluded = read_run_facts(checkpoint).get("excluded_identities", [])
+        excluded = read_training_facts(checkpoint).get("excluded_identities", [])
         identities = [name for name in excluded if name in known["identity"]]
     if not identities and not video_ids:
         raise ValueError("no held-out videos: the run excluded nobody; expected identities or video_ids")

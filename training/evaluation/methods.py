@@ -142,14 +142,19 @@ class Methods:
         self.seconds, self.curves, self.best_epochs = {FF: time.perf_counter() - start}, {}, {}
         frames[FF] = in_batches(lambda part: self._feed_forward(part, psi), driving)
         for method in self.epochs:
-            start = time.perf_counter()
-            model = self._start(method, embedding)
+            start, watched, trained = time.perf_counter(), None, person
+            if method == KNEE:
+                # What the knee watches is not in ê_NEW either.
+                trained, watched = hold_out(person, seed=self._learning.seed)
+                model = self._start(method, self._learned.embed_person(trained.frames, trained.landmarks))
+            else:
+                model = self._start(method, embedding)
             if method == FT:
                 prepared = time.perf_counter()
                 frames[BEFORE] = in_batches(model.predict_on_batch, driving)
                 self._check_start(frames)
                 start += time.perf_counter() - prepared  # drawing does not count
-            looked = self._fit(method, model, person, truth)
+            looked = self._fit(method, model, trained, watched, truth)
             self.seconds[method] = time.perf_counter() - start - looked
             frames[method] = in_batches(model.predict_on_batch, driving)
         self.seconds = {name: round(seconds, 4) for name, seconds in self.seconds.items()}
@@ -167,16 +172,18 @@ class Methods:
             self._models[tune] = model
         return self._models[tune]
 
-    def _fit(self, method: str, model: PersonalModel, person: PersonFrames, truth) -> float:
-        """Trains the model. Returns the seconds that a curve of FT took, which do not count."""
+    def _fit(self, method: str, model: PersonalModel, person: PersonFrames, watched, truth) -> float:
+        """Trains on `person`; the knee watches `watched`, a curve of FT `truth`.
+
+        Returns the seconds that a curve of FT took, which do not count.
+        """
         epochs, watching, callbacks = self.epochs[method], self._watching, []
         if not epochs:
             return 0.0
         watch = None
         if method == KNEE:
-            person, held_out = hold_out(person, seed=self._learning.seed)
             names = [DECIDES[0], *([IDENTITY] if "recogniser" in watching.needs else [])]
-            watch = knee_of_person(held_out, names, watching.needs)
+            watch = knee_of_person(watched, names, watching.needs)
         elif method == FT and watching.every and truth is not None:
             some = truth.some(spread(len(truth), CURVE_FRAMES))
             watch = WatchEvery(measure_on(some, watching.metrics, watching.needs), watching.every)

@@ -41,7 +41,7 @@ _TIMES_NOTE = (
     "include tracing. The paper's Table 2 is another measurement."
 )
 _FEW_SHOT = {
-    "same": "evenly over the part of the video before the cut",
+    "same": "evenly over the part of the video before the cut, its last frame for every T",
     "other": "evenly over another video of the person",
 }
 _HELD_OUT = {
@@ -114,10 +114,18 @@ def conditions_of_model(facts: dict) -> list[str]:
     return [
         f"Model: {facts['checkpoint']}, step {facts['step']:,}, config {config['name']} "
         f"({facts['config_hash']}), {config['model']['image_size']} pixels",
+        f"FF: {_what_ff_is(config['losses']['match'])}",
         f"Content loss: {', '.join(facts['content'].values()) or 'no network'}",
         f"Fine-tuning epochs: {epochs or 'none'}; in {facts['precision']}",
         f"Config changed for fine-tuning: {', '.join(facts['override']) or 'nothing'}",
     ]
+
+
+def _what_ff_is(match: float) -> str:
+    """The paper's Ours-FF is a model of its own, trained without L_MCH."""
+    if match:
+        return "this model as it is before fine-tuning; trained with L_MCH, the paper's FF was not"
+    return "trained without L_MCH, as the paper's FF"
 
 
 def _conditions(facts: dict, training: dict, videos: list[FinishedVideo]) -> list[str]:

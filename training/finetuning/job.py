@@ -101,7 +101,10 @@ def finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pa
 
 def _finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> pathlib.Path:
     config, epochs = learned.config, job.epochs_for(learned.config)
-    embedding = learned.embed_person(person.frames, person.landmarks)
+    digest = job_digest(job, learned, person, epochs)
+    train, knee = look_for_knee(job, config, person, digest) if epochs else (person, None)
+    # What the knee watches is not in ê_NEW either.
+    embedding = learned.embed_person(train.frames, train.landmarks)
     fingerprints = learned.fingerprints  # before anything of it is trained
 
     def served(adain_params: np.ndarray, tune: str, own: Generator | None = None) -> PersonToServe:
@@ -120,8 +123,6 @@ def _finetune(job: FinetuneJob, learned: MetaLearned, person: PersonFrames) -> p
         lambda model: served(model.ema_adain_params.numpy(), model.tune, model.own_generator),
         base_path=job.base_path,
     )
-    digest = job_digest(job, learned, person, epochs)
-    train, knee = look_for_knee(job, config, person, digest)
     fit(job, model, train, epochs, [*([knee] if knee else []), export], digest)
     if knee:
         curve = job.output / "knee.jsonl"

@@ -19,6 +19,7 @@ from training.runs.devices import is_chief, make_strategy
 from training.runs.ends import NotSaved
 from training.runs.folder import RunFolder
 from training.runs.recognisers import check_metric
+from training.runs.seen_people import SeenPeople, read_people_file, read_seen_people, write_people_file
 
 
 def open_data(options: JobOptions) -> tuple[tf.distribute.Strategy, EpisodeDataset]:
@@ -49,6 +50,7 @@ def open_data(options: JobOptions) -> tuple[tf.distribute.Strategy, EpisodeDatas
 def train(options: JobOptions) -> int:
     """Runs the training. Returns the process's exit code."""
     strategy, episodes = open_data(options)
+    options = options.in_steps(episodes.num_videos)
     config, precision = options.config, options.step_options.precision
     keras.utils.set_random_seed(options.seed)
     trainer = MetaTrainer(
@@ -103,9 +105,21 @@ def start_or_go_on(
         begin = StartFrom.find(options.start_from, options.config, facts)
         facts["start_from"] = begin.facts
     folder.start(options.config, facts, write=chief)
+    if chief:
+        record_people(folder, episodes, begin)
     if not checkpoints.restore_newest() and begin:
         begin.restore(trainer)
     return int(trainer.step.numpy())
+
+
+def record_people(folder: RunFolder, episodes: EpisodeDataset, begin: StartFrom | None) -> None:
+    """Whom the run sees, and whom the networks had seen that it began with."""
+    people = SeenPeople(frozenset(entry.identity for entry in episodes.entries), complete=True)
+    if begin:
+        people |= read_seen_people(begin.path)
+    elif folder.facts.get("start_from"):
+        people |= read_people_file(folder.path)
+    write_people_file(folder.path, people)
 
 
 def distribute(options: JobOptions, strategy, episodes: EpisodeDataset, start: int):

@@ -53,6 +53,7 @@ class JobOptions:
       config: the resolved config.
       step_options: how a step is computed.
       content: weight files of the content loss.
+      epochs: instead of `steps`: as often each video is drawn; None: `steps` counts.
     """
 
     config: Config
@@ -82,11 +83,25 @@ class JobOptions:
     held_out_every: int = 0
     held_out_people: int = 8
     recogniser: str | None = None
+    epochs: int | None = None
+
+    def in_steps(self, num_videos: int) -> "JobOptions":
+        """The same job with its epochs as steps."""
+        if self.epochs is None:
+            return self
+        steps = -(-self.epochs * num_videos // self.config.train.batch_size)
+        return dataclasses.replace(self, steps=steps, epochs=None)
 
     def __post_init__(self):
         steps_per_call = self.step_options.steps_per_call
         if self.held_out_every and not self.exclude_identities:
             raise ValueError("held_out_every: needs people kept out (exclude_identities)")
+        decay_steps = self.config.train.decay_steps
+        if self.epochs is None and 0 < decay_steps < self.steps:
+            raise ValueError(
+                f"steps: got {self.steps}, but from step {decay_steps} on E and G stand still "
+                f"(train.decay_steps); give --steps={decay_steps} or --override=train.decay_steps={self.steps}"
+            )
         intervals = ("log_every", "preview_every", "checkpoint_every", "watch_every")
         for name in (*intervals, "held_out_every"):
             if getattr(self, name) % steps_per_call:

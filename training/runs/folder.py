@@ -2,6 +2,7 @@
 
     run/config.json        the resolved config
     run/run.json           data hash, number of videos, weight files used, seed
+    run/people.json        whom it was trained on (`seen_people`)
     run/starts.jsonl       one line a start: options, devices, versions, the step it began at
     run/metrics.jsonl      one line a logged step
     run/alarms.jsonl       one line an alarm; missing where there was none

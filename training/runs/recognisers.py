@@ -11,9 +11,8 @@ from collections.abc import Iterable
 
 from tf_talking.content import sface
 from tf_talking.content.weights import describe
-from tf_talking.networks.bundle import SUFFIX, read_bundle_facts
 from tf_talking.networks.meta_learned import MetaLearned
-from training.runs.folder import read_run_facts
+from training.runs.seen_people import read_training_facts
 
 _LENDERS = {"sface": sface.SHA256}
 _DIGEST = re.compile(r"sha256:([0-9a-f]{12})")
@@ -54,9 +53,7 @@ def check_metric_of(recogniser: str | os.PathLike | None, learned: MetaLearned, 
       learned: a checkpoint's or a bundle's, which tells what it was trained with.
       face_weights: of the content loss of fine-tuning.
     """
-    is_bundle = learned.checkpoint.endswith(SUFFIX)
-    facts = read_bundle_facts(learned.checkpoint) if is_bundle else read_run_facts(learned.checkpoint)
-    losses = list(facts.get("content_weights", {}).values())
+    losses = list(read_training_facts(learned.checkpoint).get("content_weights", {}).values())
     if pathlib.Path(face_weights).is_file():
         losses.append(describe(pathlib.Path(face_weights)))
     check_metric(recogniser, learned.config.model.borrowed_identity, losses)

@@ -72,6 +72,20 @@ def test_pooling_orders_differ():
     np.testing.assert_array_equal(pool(x, "relu_sum"), [[4.0, 1.0]])
 
 
+def test_224_pixels_of_the_papers_second_data_set():
+    """Not a power of two: every block still halves or doubles, from 7 and 14 pixels on."""
+    sizes = {"image_size": 224, "embedder_bottleneck": 7, "generator_bottleneck": 14, "attention_down": 28}
+    config = ModelConfig(min_channels=4, max_channels=8, num_residual_blocks=1, attention_up=56, **sizes)
+    plan = config.plan()
+    assert [block.output_size for block in plan.down] == [112, 56, 28, 14, 7]
+    assert [block.size for block in plan.generator] == [224, 112, 56, 28, 14, 14, 28, 56, 112]
+    assert [block.name for block in plan.generator if block.attention] == ["down2", "up1"]
+    frames = tf.random.stateless_uniform([1, 1, 224, 224, 3], [1, 2])
+    embedding = Embedder(config).embed(frames, frames)
+    generator = Generator(config)
+    assert generator(frames[0], generator.project(embedding)).shape == [1, 224, 224, 3]
+
+
 def test_generator_output_range_and_shape(networks):
     generator = networks[1]
     psi = np.tile(neutral_adain_params(TINY), (2, 1))

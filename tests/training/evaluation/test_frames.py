@@ -22,11 +22,18 @@ def test_few_shot_and_hold_out_frames_never_overlap(num_frames, order):
 def test_frames_by_hand():
     shots, holdout = choose_frames(100, (1, 3), 5)
     np.testing.assert_array_equal(shots[3], [0, 24, 49])
+    np.testing.assert_array_equal(shots[1], [49])
     np.testing.assert_array_equal(holdout, [50, 62, 74, 87, 99])
     np.testing.assert_array_equal(choose_frames(100, (3,), 5, "consecutive")[1], range(50, 55))
     # Too few frames for a cut in the middle: it moves as far as T or the hold-out frames need.
     assert choose_frames(10, (7,), 3)[1].tolist() == [7, 8, 9]
     assert choose_frames(10, (1,), 8)[1].tolist() == list(range(2, 10))
+
+
+def test_every_t_is_as_near_in_time_to_the_hold_out_frames():
+    for num_frames in (40, 77, 500):
+        shots, holdout = choose_frames(num_frames, (1, 2, 8, 32), 8)
+        assert {holdout.min() - chosen.max() for chosen in shots.values()} == {1}
 
 
 def test_short_videos_are_left_out_with_the_reason():
