@@ -1,5 +1,6 @@
 """Invariant 8: the SavedModels equal the Keras models, in a process without this project."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import bounds
-from tf_talking.config import config_hash, get_preset
+from tf_talking.config import LandmarkConfig, config_hash, get_preset
 from tf_talking.landmarks.crop import crop_frame
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.layers.spectral_norm import power_iteration
 from tf_talking.metrics import registry
 from tf_talking.networks.embedder import Embedder
@@ -221,9 +223,53 @@ def test_reduced_precision_is_measured_and_recorded(networks, tmp_path, device, 
     assert registry.compute("psnr", exact, answer["frames"].numpy()) > 30
 
 
-def test_landmarks_that_are_not_finite_are_refused(loaded):
-    model = tf.saved_model.load(str(loaded[0] / "generator"))
-    landmarks = loaded[1]["targets"].copy()
-    landmarks[2, 5, 0] = np.nan
-    with pytest.raises(tf.errors.InvalidArgumentError, match="landmarks"):
-        model.signatures["animate"](landmarks=tf.constant(landmarks), adain_params=tf.constant(loaded[1]["psi"]))
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "model, signature, poisoned",
+    [
+        ("generator", "animate", "landmarks"),
+        ("generator", "animate", "adain_params"),
+        ("generator", "serving_default", "adain_params"),
+        ("embedder", "serving_default", "landmarks"),
+        ("embedder", "embed_jpeg", "landmarks"),
+    ],
+)
+def test_what_is_not_finite_is_refused_by_name(loaded, model, signature, poisoned, value):
+    folder, inputs, _ = loaded
+    jpeg = tf.io.encode_jpeg(inputs["frames"][0, 0]).numpy()
+    given = {
+        ("generator", "animate"): {"landmarks": inputs["targets"], "adain_params": inputs["psi"]},
+        ("generator", "serving_default"): {"landmark_images": inputs["drawn"], "adain_params": inputs["psi"]},
+        ("embedder", "serving_default"): {"frames": inputs["frames"], "landmarks": inputs["landmarks"]},
+        ("embedder", "embed_jpeg"): {"images": np.array([[jpeg]]), "landmarks": inputs["landmarks"][:1, :1]},
+    }[model, signature]
+    given = {name: np.array(values) for name, values in given.items()}
+    function = tf.saved_model.load(str(folder / model)).signatures[signature]
+    function(**{name: tf.constant(values) for name, values in given.items()})
+    given[poisoned].flat[-3] = value
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{poisoned}: a value is not finite"):
+        function(**{name: tf.constant(values) for name, values in given.items()})
+
+
+def test_the_graph_draws_gaze_inner_lips_and_lines_as_the_config_says(networks, tmp_path):
+    """By OpenCV's picture of the same points, so that nothing above the rasteriser drops a part."""
+    landmarks = LandmarkConfig(scheme="ibug68_gaze", line_thickness=1, inner_lips=True)
+    config = dataclasses.replace(CONFIG, landmarks=landmarks)
+    save_generator(tmp_path / "1", config, networks[1], jpeg_quality=100)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    points = sample_landmarks(config, 2)
+    psi = tf.constant(np.repeat(neutral_adain_params(CONFIG.model)[np.newaxis], 2, axis=0))
+    jpegs = signatures["animate"](landmarks=tf.constant(points), adain_params=psi)["frames_jpeg"]
+    animated = np.stack([tf.io.decode_jpeg(jpeg) for jpeg in jpegs]).astype(int)
+
+    def error(drawing, points):
+        """Between what `animate` drew and what the same generator draws from OpenCV's picture."""
+        drawn = tf.constant(landmark_picture(drawing, points, SIZE))
+        frames = signatures["serving_default"](landmark_images=drawn, adain_params=psi)["frames"]
+        frames = [tf.io.decode_jpeg(tf.io.encode_jpeg(frame, quality=100)) for frame in frames]
+        return np.abs(animated - np.stack(frames)).mean()
+
+    assert error(landmarks, points) < 0.1
+    assert error(dataclasses.replace(landmarks, inner_lips=False), points) > 1.0
+    assert error(dataclasses.replace(landmarks, line_thickness=2), points) > 1.0
+    assert error(dataclasses.replace(landmarks, scheme="ibug68"), points[:, :68]) > 1.0

@@ -1,14 +1,20 @@
-"""What a job refuses, and how it goes on after one of an older version."""
+"""What a job refuses and publishes, and how it goes on after one of an older version."""
 
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_talking.files import only_one
+from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.networks.fingerprints import fingerprint
 from tf_talking.people.card import PersonCard
 from tf_talking.served.graphs import read_metadata
 from training.finetuning.job import FinetuneJob, finetune, log_file
 from training.person.frames import PersonFrames
+from training.updates.content import ContentFiles
 
 
 @pytest.mark.parametrize("name", ["recogniser", "landmark_detector"])
@@ -65,3 +71,26 @@ def test_other_people_and_feed_forward_cards_are_not_kept_out(learned, person, t
         card = finetune(job, learned, person)
     assert PersonCard.load(card).name == "bob"
     assert [path.name for path in card.parent.glob(".*")] == []
+
+
+def test_what_is_served_draws_what_the_last_preview_shows(learned, nano_config, tmp_path):
+    """The EMA copy with its ψ, not the trained weights: after a few large steps they differ."""
+    tuning = dataclasses.replace(nano_config.finetune, learning_rate=3e-2, ema_decay=0.9)
+    config = dataclasses.replace(nano_config, finetune=tuning)
+    size, rng = config.model.image_size, np.random.default_rng(0)
+    landmarks = rng.uniform(8, size - 8, (2, 68, 2)).astype(np.float32)
+    person = PersonFrames(rng.integers(0, 256, (2, size, size, 3), np.uint8), landmarks, "noise")
+    content = ContentFiles(vgg19="none", face_features="none")
+    job = FinetuneJob("ann", str(tmp_path / "serving"), tmp_path / "out", epochs=4, content=content)
+    finetune(job, dataclasses.replace(learned, config=config), person)
+    shown = cv2.imread(str(tmp_path / "out/previews/epoch_0004.png"))[..., ::-1]
+    shown = np.stack([row[:, -size:] for row in np.split(shown, 2)]).astype(int)
+    before = cv2.imread(str(tmp_path / "out/previews/epoch_0000.png"))[..., ::-1]
+    assert np.abs(shown - np.stack([row[:, -size:] for row in np.split(before, 2)])).mean() > 5
+    card = PersonCard.load(tmp_path / "serving/people/ann.npz")
+    assert card.model == "person_ann"
+    served = tf.saved_model.load(str(tmp_path / "serving/person_ann/1")).signatures["serving_default"]
+    drawn = tf.constant(landmark_picture(config.landmarks, landmarks, size))
+    psi = tf.constant(np.stack([card.adain_params] * 2))
+    frames = served(landmark_images=drawn, adain_params=psi)["frames"].numpy().astype(int)
+    assert np.abs(frames - shown).max() <= 1
