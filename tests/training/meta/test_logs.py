@@ -2,10 +2,10 @@
 
 import errno
 import json
-import logging
 
 import pytest
 import tensorflow as tf
+from absl import logging
 
 from training.meta.logs import Lossy, ProgressLine, ScalarLog
 
@@ -70,17 +70,18 @@ DISK_FULL = [
 
 
 @pytest.mark.parametrize("error", DISK_FULL)
-def test_missed_lines_do_not_end_the_run(error, caplog):
+def test_missed_lines_do_not_end_the_run_and_are_told(error, monkeypatch):
+    told = []
+    monkeypatch.setattr(logging, "log_every_n_seconds", lambda level, text, _, *args: told.append((level, text % args)))
     log = Log(error)
     hook = Lossy(log, "run/metrics.jsonl")
-    with caplog.at_level(logging.ERROR):
-        for step in range(1, 7):
-            hook.after_step(step, {})
-        hook.close(6)
+    for step in range(1, 7):
+        hook.after_step(step, {})
+    hook.close(6)
     assert log.steps == [1, 5, 6] and log.closed
-    # absl remembers what it said lately by the place in the code: at most once here.
-    assert len(caplog.records) <= 1
-    assert all("run/metrics.jsonl can not be written" in r.getMessage() for r in caplog.records)
+    assert [level for level, _ in told] == [logging.ERROR] * 4
+    for (_, text), step in zip(told, (2, 3, 4, 6), strict=True):
+        assert text.startswith(f"step {step}: run/metrics.jsonl can not be written:") and "No space left" in text
 
 
 def test_errors_of_the_program_are_not_hidden():
