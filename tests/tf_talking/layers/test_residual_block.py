@@ -38,7 +38,9 @@ def test_first_block_sees_negative_values():
     """No leading ReLU: an image's dark half must reach the first convolution."""
     x = -tf.random.stateless_uniform([1, 8, 8, 3], seed=[1, 2])
     first, later = build(3, 3, first=True), build(3, 3)
-    assert np.abs(first.conv1(x)).max() > 0
+    expected = first.conv2(tf.nn.relu(first.conv1(x))) + x
+    bounds.assert_close(first(x), expected, terms=9 * 3, depth=3)
+    assert np.abs(first(x) - x).max() > 1e-3  # the branch is alive
     assert first.norm1 is None
     y = later(x)  # relu(x) = 0, biases 0: only the skip is left
     np.testing.assert_allclose(y, x, atol=1e-6)

@@ -64,6 +64,17 @@ def test_embedding_is_the_mean_over_k(networks):
     assert (mean >= 0).all()  # ReLU comes last
 
 
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_first_blocks_see_the_dark_half_of_pictures(networks, index):
+    """Beside the skip, what is below 0 reaches the first convolution."""
+    network = (networks[0].down, networks[1], networks[2].features.down)[index]
+    blocks = network.blocks
+    assert [block.first for block in blocks] == [True] + [False] * (len(blocks) - 1)
+    dark = -tf.random.stateless_uniform([2, 64, 64, 3 if index == 1 else 6], [5, 6], 0.1, 0.9)
+    branch = blocks[0](dark) - blocks[0]._shortcut(dark)
+    assert np.abs(branch[0] - branch[1]).max() > 1e-3  # behind a leading ReLU both would be black
+
+
 def test_pooling_orders_differ():
     from tf_talking.networks.down_stack import pool
 
