@@ -43,6 +43,19 @@ def from_exception(error: Exception) -> ServingError:
     return ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
 
 
+def without_frames(error: BaseException) -> BaseException:
+    """The error, letting go of the frames that it came through, as do those it came from.
+
+    A frame knows its request, the request its future, the future its error: such a circle would
+    hold the bytes of every refused request until the garbage collector's rarest round.
+    """
+    seen = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return error
+
+
 def clipped(message: str) -> str:
     """The message, cut as TensorFlow Serving cuts it."""
     if len(message) <= _MESSAGE_LIMIT:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
 
-from serving.server.errors import ServingError, clipped, from_exception
+from serving.server.errors import ServingError, clipped, from_exception, without_frames
 from serving.server.services import ModelService, PredictionService, parse_message
 
 _PREDICTION = "tensorflow.serving.PredictionService"
@@ -141,11 +141,11 @@ class GrpcServer:
             context.add_done_callback(self._calls.discard)
             try:
                 return await answer(data, context)
-            except ServingError as error:
-                refusal = error
-            except Exception as error:  # a fault of this server's; it goes on
-                refusal = from_exception(error)
-            await context.abort(refusal.code, clipped(refusal.message))
+            except Exception as error:  # a refusal, or a fault of this server's; it goes on
+                refusal = from_exception(without_frames(error))
+                code, message = refusal.code, clipped(refusal.message)
+                del refusal
+            await context.abort(code, message)
 
         return handle
 

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from serving.server import predict_request
 from serving.server.batching.batcher import Batcher
-from serving.server.errors import ServingError, from_exception, invalid_argument
+from serving.server.errors import ServingError, from_exception, invalid_argument, without_frames
 from serving.server.metrics import Metrics
 from serving.server.models.model_store import ModelStore
 from serving.server.models.versions import VersionTable
@@ -139,7 +139,7 @@ class PredictionService:
                 self._run_or_queue(pending)
         except Exception as error:  # whatever a request provokes, it is answered
             if pending.future.running() or pending.future.set_running_or_notify_cancel():
-                pending.future.set_exception(from_exception(error))
+                pending.future.set_exception(without_frames(from_exception(error)))
         finally:
             if not pending.queued:
                 self._leave()

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 
 from serving.server.batching_parameters import BatchingOptions
-from serving.server.errors import ServingError, from_exception, invalid_argument
+from serving.server.errors import ServingError, from_exception, invalid_argument, without_frames
 from serving.server.models.servable import Servable
 
 Feeds = dict[str, np.ndarray]  # tensor name -> value
@@ -62,12 +62,12 @@ class Request:
             try:
                 self.future.set_result(self._finish(values))
             except Exception as error:  # outputs that can not be sent
-                self.future.set_exception(from_exception(error))
+                self.future.set_exception(without_frames(from_exception(error)))
 
     def _fail(self, error: ServingError) -> None:
         if not self.future.done() and (self._started or self.future.set_running_or_notify_cancel()):
             self._started = True
-            self.future.set_exception(error)
+            self.future.set_exception(without_frames(error))
 
 
 @dataclasses.dataclass
