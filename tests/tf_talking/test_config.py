@@ -93,6 +93,7 @@ def test_ablations_change_what_they_say_only():
         assert after == {**before, "name": f"small_{name}"}
     assert get_preset("paper_no_match").losses.match == 0.0
     assert get_preset("paper_no_match").finetune.w_init == "random"
+    assert get_preset("paper_no_match").train.k_shot == 1  # as appendix A.2 has it
     with pytest.raises(ValueError, match="unknown ablation 'no_eyes', expected one of"):
         ablate(get_preset("tiny"), "no_eyes")
 

@@ -194,11 +194,12 @@ class FinetuneConfig:
     # The ablations of appendix A.2; the first choice is the paper's method.
     adversarial: bool = True  # L'_ADV in the objective; without it D' rests
     w_init: str = "embedding"  # w' = w0 + ê_NEW; random: w0 + a row as W's were at the start
-    adain_init: str = "projected"  # ψ' = Pê_NEW; random: scales around 1, shifts around 0
+    # ψ' = Pê_NEW; random: scales around 1, shifts around 0; random_embedding: P of a random ê_NEW.
+    adain_init: str = "projected"
 
     def __post_init__(self):
         _require("finetune.w_init", self.w_init, ("embedding", "random"))
-        _require("finetune.adain_init", self.adain_init, ("projected", "random"))
+        _require("finetune.adain_init", self.adain_init, ("projected", "random", "random_embedding"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,12 +93,14 @@ _TINY = dataclasses.replace(
     finetune=FinetuneConfig(learning_rate=5e-4, discriminator_learning_rate=4e-4, ema_decay=0.9),
 )
 
-# What each ablation changes: section → fields. The first three are appendix A.2's, the others the
+# What each ablation changes: section → fields. The first four are appendix A.2's, the others the
 # choices where the paper is silent.
 ABLATIONS = {
-    "no_match": {"losses": {"match": 0.0}, "finetune": {"w_init": "random"}},
+    # One-shot: with more frames its fine-tuning was unstable.
+    "no_match": {"losses": {"match": 0.0}, "train": {"k_shot": 1}, "finetune": {"w_init": "random"}},
     "no_adversarial": {"finetune": {"adversarial": False}},
     "random_adain": {"finetune": {"adain_init": "random"}},
+    "random_embedding": {"finetune": {"adain_init": "random_embedding", "w_init": "random"}},
     "no_attention": {"model": {"attention": False}},
     "relu_sum": {"model": {"pooling": "relu_sum"}},
     "average_vgg": {"losses": {"vgg_pooling": "average"}},

@@ -200,7 +200,7 @@ class Methods:
 
     def _check_start(self, frames: dict[str, np.ndarray]) -> None:
         """Eq. (5) = eq. (8): asserted on every person, but where ψ' starts at random on purpose."""
-        if self._learned.config.finetune.adain_init == "random":
+        if self._learned.config.finetune.adain_init != "projected":
             return
         difference = np.abs(frames[BEFORE].astype(int) - frames[FF]).max()
         if difference > 1:  # two graphs may round differently

@@ -32,8 +32,8 @@ def start_vectors(learned: MetaLearned, embedding: np.ndarray, seed: int) -> tup
     """(ψ', w') before fine-tuning, as `finetune.adain_init` and `finetune.w_init` say.
 
     ψ' = Pê_NEW and w' = w0 + ê_NEW (section 3.3), or, for the ablations of appendix A.2, drawn at
-    random: ψ' around the identity of AdaIN (scale 1, shift 0), w' = w0 + a row as W's were at the
-    start of meta-learning.
+    random: ψ' around the identity of AdaIN (scale 1, shift 0) or P of a random ê_NEW, w' = w0 +
+    that ê_NEW: a row as W's were at the start of meta-learning.
     """
     finetune, head = learned.config.finetune, learned.discriminator.head
     generator = np.random.default_rng(seed)
@@ -42,8 +42,11 @@ def start_vectors(learned: MetaLearned, embedding: np.ndarray, seed: int) -> tup
         neutral = neutral_adain_params(learned.config.model)
         adain_params = neutral + generator.normal(0.0, RANDOM_SPREAD, neutral.shape)
     row = embedding[: learned.config.model.embedding_size]
+    random_row = generator.uniform(0.0, 2 * W_START, row.shape)
+    if finetune.adain_init == "random_embedding":
+        adain_params = learned.project_person(np.append(random_row, embedding[len(row) :]).astype(np.float32))
     if finetune.w_init == "random":
-        row = generator.uniform(0.0, 2 * W_START, row.shape)
+        row = random_row
     return adain_params.astype(np.float32), (head.w0.numpy() + row).astype(np.float32)
 
 

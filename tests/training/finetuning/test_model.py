@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.reference.finetuning import StraightforwardPersonalModel
+from tests import bounds
 from tf_talking.networks.generator import neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.served.graphs import save_generator
@@ -349,6 +350,17 @@ def test_random_adain_params_are_scales_around_one(learned, photos):
     assert 0.015 < difference.std() < 0.025 and np.abs(difference).max() < 0.15
     np.testing.assert_array_equal(model.adain_params, model.ema_adain_params)
     np.testing.assert_allclose(model.w, learned.discriminator.head.w0 + embedding, atol=1e-7)
+
+
+def test_a_random_embedding_is_projected_and_starts_the_discriminator(learned, photos):
+    """Appendix A.2's other random start: both person-specific vectors from one random ê_NEW."""
+    ablated = with_finetune(learned, adain_init="random_embedding", w_init="random")
+    models = [make(ablated, photos, seed=seed)[0] for seed in (1, 2)]
+    rows = [model.w.numpy() - learned.discriminator.head.w0.numpy() for model in models]
+    assert np.abs(rows[0] - rows[1]).max() > 0.01 and rows[0].min() >= -1e-6 and rows[0].max() <= 0.2 + 1e-6
+    for model, row in zip(models, rows, strict=True):
+        bounds.assert_close(model.adain_params, learned.generator.project(row[np.newaxis])[0], terms=len(row), depth=2)
+        assert np.abs(model.adain_params - learned.generator.project(model.embedding[np.newaxis])[0]).max() > 1e-3
 
 
 def test_without_the_adversarial_term_the_discriminator_rests(learned, photos):
