@@ -23,7 +23,7 @@ $(STAMP): requirements.txt .ci/make_venv.sh
 	touch $@
 
 demo: $(STAMP)
-	$(PYTHON) -m serving.demo --output=demo
+	$(PYTHON) -m serving.demo_train --output=demo
 
 test: $(STAMP)
 	$(PYTHON) -m pytest -n 2 --dist loadfile

@@ -17,7 +17,7 @@ from absl import flags, logging
 
 from benchmarks.measuring.networks import without_content
 from benchmarks.measuring.result import result
-from serving.demo import OVERRIDES
+from serving.demo_train import OVERRIDES
 from tf_talking import program
 from tf_talking.config import get_preset
 from tf_talking.config.overrides import apply_overrides

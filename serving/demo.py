@@ -1,142 +1,104 @@
-"""The whole path on people that a program draws: `python -m serving.demo --output demo`.
+"""Two real people whom a model has never seen: `python -m serving.demo --checkpoint real128.tft`.
 
-Runs the commands a user would run, one after the other: makes procedural videos, meta-trains the
-`tiny` preset, exports, personalises the model to somebody it has never seen from 8 frames of one
-video, starts the server, and drives the head over gRPC with the poses of another video of that
-person. Each command resumes, so that the demo does too.
+Runs the commands a user would run, one after the other: exports the model, personalises it to an
+astronaut from one photo and to a performer from 8 frames of a video, starts the server, and drives
+both heads over gRPC: the astronaut with a landmark track of the performer, the performer with
+another video of hers. Each command resumes, so that the demo does too.
 
-Writes talking_head.mp4, contact_sheet.png and results.json, and prints errors on hold-out frames.
+Writes astronaut.mp4, performer.mp4 (source, driving, landmarks, result), contact_sheet.png and
+results.json, and prints errors on hold-out frames of the performer.
 """
 
-import json
-import os
 import pathlib
-import subprocess
-import sys
 import time
 
 from absl import flags
 
-from serving.drive.comparison import compare, format_table, write_sheet
+from serving.drive.comparison import compare
+from serving.drive.demos import only_video, run, write_results
 from serving.server.child import local_server
 from tf_talking import program
-from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.dataset.records import VideoRecord
 
 FLAGS = flags.FLAGS
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 SOURCE_FRAMES = 8  # T
-SOURCE_VIDEO_FRAMES = 24  # a second, from which they are taken
-# Of the preset `tiny`; a quarter of an hour on two cores has no time for what is switched off.
-OVERRIDES = ("landmarks.detector=procedural", "model.attention=false", "train.discriminator_steps=1", "train.k_shot=2")
 
 
 def define_flags() -> None:
     """Flags of this command."""
-    flags.DEFINE_string("output", "demo", "Folder; created, or continued where it exists.")
-    flags.DEFINE_integer("identities", 480, "Procedural people to train on.", lower_bound=2)
-    flags.DEFINE_integer("steps", 2400, "Meta-training steps.", lower_bound=1)
-    flags.DEFINE_integer("epochs", 60, "Fine-tuning epochs.", lower_bound=1)
-    flags.DEFINE_integer("person", 1_000_005, "Number of the unseen person.", 500_000)
-    flags.DEFINE_integer("driving_frames", 75, "Frames of the driving video.", lower_bound=8)
-
-
-def run(*arguments: str) -> None:
-    """Runs `python -m …` and shows the command; ends the demo where it fails."""
-    command = [sys.executable, "-m", *arguments]
-    print(f"\n$ python -m {' '.join(arguments)}", flush=True)
-    result = subprocess.run(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    if result.returncode:
-        raise RuntimeError(f"this command ended with exit code {result.returncode}")
-
-
-def only_video(folder: pathlib.Path) -> VideoRecord:
-    """The record of a dataset folder with one video."""
-    dataset = DatasetFolder.open(folder)
-    return dataset.read_video(dataset.accepted[0].video_id)
+    flags.DEFINE_string("output", "demo_people", "Folder; created, or continued where it exists.")
+    flags.DEFINE_string(
+        "checkpoint",
+        None,
+        "Of the preset real128: a shipped model's name, a bundle, a run folder or a checkpoint.",
+        required=True,
+    )
+    flags.DEFINE_integer("epochs", None, "Fine-tuning epochs; default: the model's.", lower_bound=1)
 
 
 def prepare_data(root: pathlib.Path) -> None:
-    """Makes the training videos and two videos of the unseen person."""
-    run(
-        "training.make_procedural",
-        f"--output={root / 'train'}",
-        f"--num_identities={FLAGS.identities}",
-        "--frames_per_video=24",
-        "--image_size=64",
-    )
-    # Two videos of one person: a short one to learn from, another one to be driven by.
-    for name, frames, seed in (("source", SOURCE_VIDEO_FRAMES, 0), ("driving", FLAGS.driving_frames, 1)):
+    """Landmarks and crops of the performer's two videos, as the model takes them."""
+    for name in ("learn", "drive"):
         run(
-            "training.make_procedural",
+            "training.preprocess",
+            f"--input={EXAMPLES / 'performer' / name}.mp4",
             f"--output={root / name}",
-            f"--first_identity={FLAGS.person}",
-            "--num_identities=1",
-            f"--frames_per_video={frames}",
-            f"--seed={seed}",
-            "--image_size=64",
+            "--image_size=128",
+            "--scheme=ibug68_gaze",
+            "--borrowed_identity=sface",
+            "--workers=1",
         )
 
 
-def learn(root: pathlib.Path, source: str) -> None:
-    """Meta-training, export, and the unseen person feed-forward and fine-tuned."""
-    run(
-        "training.meta_train",
-        f"--dataset={root / 'train'}",
-        f"--run={root / 'run'}",
-        "--preset=tiny",
-        # Their weights are downloads; the preset's plain L1 term is the content loss here.
-        "--vgg19=none",
-        "--face_features=none",
-        *(f"--override={override}" for override in OVERRIDES),
-        f"--override=train.decay_steps={FLAGS.steps}",
-        f"--steps={FLAGS.steps}",
-        "--checkpoint_every=250",
-        "--preview_every=250",
-    )
+def personalise(root: pathlib.Path, source: str) -> None:
+    """Exports the model, and makes the cards of both people."""
     serving = root / "serving"
-    run("serving.export", f"--checkpoint={root / 'run'}", f"--output={serving}")
-    for name, epochs in (("feed_forward", 0), ("fine_tuned", FLAGS.epochs)):
+    run("serving.export", f"--checkpoint={FLAGS.checkpoint}", f"--output={serving}")
+    tuned = () if FLAGS.epochs is None else (f"--epochs={FLAGS.epochs}",)
+    performer = (f"--dataset={root / 'learn'}", f"--video_id={source}", f"--num_frames={SOURCE_FRAMES}")
+    for name, arguments in (
+        ("astronaut", (f"--photos={EXAMPLES / 'astronaut/astronaut.jpg'}", *tuned)),
+        ("performer_feed_forward", (*performer, "--epochs=0")),
+        ("performer", (*performer, *tuned)),
+    ):
         run(
             "training.finetune",
-            f"--checkpoint={root / 'run'}",
+            f"--checkpoint={FLAGS.checkpoint}",
             f"--person={name}",
-            f"--dataset={root / 'source'}",
-            f"--video_id={source}",
-            f"--num_frames={SOURCE_FRAMES}",
-            f"--epochs={epochs}",
+            *arguments,
+            # Their weights are downloads; the preset's plain L1 term is the content loss here.
+            "--vgg19=none",
+            "--face_features=none",
             f"--serving={serving}",
+            f"--output={root / 'people' / name}",
         )
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    del argv
     start = time.monotonic()
     root = pathlib.Path(FLAGS.output)
     prepare_data(root)
-    source, driving = only_video(root / "source"), only_video(root / "driving")
-    learn(root, source.video_id)
+    source, driving = only_video(root / "learn"), only_video(root / "drive")
+    personalise(root, source.video_id)
     people = root / "serving/people"
     with local_server(root / "serving/models.config") as server:
-        run(
-            "serving.animate",
-            f"--person={people / 'fine_tuned.npz'}",
-            f"--driving={root / 'driving'}",
-            f"--video_id={driving.video_id}",
-            f"--server={server}",
-            f"--output={root / 'talking_head.mp4'}",
-            "--side_by_side",
-        )
-        results = compare(
-            source,
-            driving,
-            SOURCE_FRAMES,
-            {name: people / f"{name}.npz" for name in ("feed_forward", "fine_tuned")},
-            server,
-        )
-    write_sheet(results, root / "contact_sheet.png")
-    (root / "results.json").write_text(json.dumps(results.errors, indent=2) + "\n")
-    print(f"\n{root / 'talking_head.mp4'}\n{root / 'contact_sheet.png'}")
-    print(f"\nErrors on {FLAGS.driving_frames} hold-out frames of another video of the person")
-    print(format_table(results))
+        for person, track in (
+            ("astronaut", (f"--driving={EXAMPLES / 'performer/track.npz'}",)),
+            ("performer", (f"--driving={root / 'drive'}", f"--video_id={driving.video_id}")),
+        ):
+            run(
+                "serving.animate",
+                f"--person={people / person}.npz",
+                *track,
+                f"--server={server}",
+                f"--output={root / person}.mp4",
+                "--side_by_side",
+            )
+        cards = {"feed_forward": people / "performer_feed_forward.npz", "fine_tuned": people / "performer.npz"}
+        results = compare(source, driving, SOURCE_FRAMES, cards, server)
+    write_results(results, root)
+    print(f"\n{root / 'astronaut.mp4'}\n{root / 'performer.mp4'}\n{root / 'contact_sheet.png'}")
     print(f"\n{(time.monotonic() - start) / 60:.1f} minutes")
 
 
