@@ -42,7 +42,8 @@ class Context:
         raise Aborted
 
 
-def requests_that_are_refused():
+def requests_and_codes():
+    """None: answered."""
     yield animate(signature="nothing"), grpc.StatusCode.FAILED_PRECONDITION
     yield animate(landmarks=np.zeros((2, 67, 2), np.float32)), grpc.StatusCode.INVALID_ARGUMENT
     yield animate(model="nobody"), grpc.StatusCode.NOT_FOUND
@@ -50,13 +51,17 @@ def requests_that_are_refused():
     decoder.inputs.clear()
     encode([b"no picture" * 1000], decoder.inputs["image_bytes"])  # refused by the graph
     yield decoder, grpc.StatusCode.INVALID_ARGUMENT
+    good = animate(model="decoder", signature="serving_default")
+    good.inputs.clear()
+    encode([tf.io.encode_jpeg(np.zeros((8, 8, 3), np.uint8)).numpy()], good.inputs["image_bytes"])
+    yield good, None
 
 
 @pytest.mark.parametrize("batching", [False, True])
 def test_refused_requests_leave_no_circles_of_objects(toy_models, batching):
     """Those are found by the garbage collector only, whose last round hardly ever comes."""
     metrics = Metrics()
-    options = BatchingOptions() if batching else None
+    options = BatchingOptions(timeout_seconds=0.05, threads=1) if batching else None
     store = ModelStore(Loader(tf.compat.v1.ConfigProto(), options, False, False, metrics))
 
     store.configure(read_config(toy_models / "models.config"))
@@ -75,11 +80,14 @@ def test_refused_requests_leave_no_circles_of_objects(toy_models, batching):
     async def main(messages):
         with ThreadPoolExecutor(2) as workers:
             server = GrpcServer(
-                PredictionService(store.versions, workers, batcher, 10, metrics, 512), ModelService(store)
+                PredictionService(store.versions, workers, batcher, 100, metrics, 512), ModelService(store)
             )
+            # At once too, so that good and bad ones share a batch, which is run again one by one.
+            together = await asyncio.gather(*(answered(server, message) for message in 3 * messages))
+            assert together == 3 * list(codes)
             return [await answered(server, message) for message in messages]
 
-    messages, codes = zip(*requests_that_are_refused(), strict=True)
+    messages, codes = zip(*requests_and_codes(), strict=True)
     assert asyncio.run(main(messages)) == list(codes)
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
