@@ -27,7 +27,7 @@ def write(path, ff, videos=VIDEOS, methods=(NEAREST, FF), metrics=("l1",), holdo
         "step": 7,
         "config_hash": "abc",
         "data_hash": "d1",
-        "config": {"name": "nano", "model": {"image_size": 32}},
+        "config": {"name": "nano", "model": {"image_size": 32}, "losses": {"match": 10.0}},
         "content": {},
         "shots": [1, 8],
         "holdout_frames": 2,
