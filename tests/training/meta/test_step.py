@@ -288,9 +288,9 @@ def test_bounds_tell_a_wrong_reduction_apart(eager_step, pico_config, nano_batch
     single, double = make_trainer(pico_config), make_trainer(pico_config, two_replicas())
     apply = double.guard.apply
 
-    def wrong(side, gradients, loss):
+    def wrong(side, gradients, loss, scale):
         replica = int(tf.distribute.get_replica_context().replica_id_in_sync_group)
-        return apply(side, [times(g, factor(replica)) for g in gradients], loss)
+        return apply(side, [times(g, factor(replica)) for g in gradients], loss, scale)
 
     double.guard.apply = wrong
     eager_step(single, nano_batch)

@@ -55,7 +55,7 @@ def test_a_run_carries_on_whom_the_one_before_saw(pico_config, pico_config_file,
         write_people_file(tmp_path / "old", SeenPeople(frozenset({"ann"}), complete=True))
     arguments = ["--dataset", people, "--run", tmp_path / "new", "--config", pico_config_file, "--vgg19=none"]
     arguments += ["--start_from", tmp_path / "old", "--nopreview_film"]
-    for steps in (1, 2):  # begun, and gone on with
+    for steps in (1, 2) if known else (1,):  # begun, and gone on with
         done = run_command("training.meta_train", *arguments, "--steps", steps)
         assert done.returncode == 0, done.stderr
         seen = read_people_file(tmp_path / "new")
