@@ -44,10 +44,12 @@ def feature_matching_loss(
 
 
 def match_loss(embedding: tf.Tensor, video_embedding: tf.Tensor) -> tf.Tensor:
-    """Mean |ê_i − W_i| (section 3.2). [B, N], [B, N] → scalar.
+    """Mean |ê_i − W_i| (section 3.2). [B, N] or a vector a frame [B, K, N], W_i [B, N] → scalar.
 
     It is what makes w' = w0 + ê_NEW a sensible start for fine-tuning (section 3.3).
     """
+    if embedding.shape.rank == 3:
+        video_embedding = video_embedding[:, tf.newaxis]
     return tf.reduce_mean(tf.abs(embedding - video_embedding))
 
 
@@ -105,7 +107,7 @@ def image_terms(
       content: network name ("vgg19", "face") → function from images to a list of features;
         "identity" → function from images and landmarks to features, the embedding last.
       real, fake: float32 [B, S, S, 3] in [-1, 1].
-      landmarks: float32 [B, P, 2], of both; "identity" needs them.
+      landmarks: float32 [B, P, 2], of both; for "identity", and for "face" if it is cut out.
     """
     terms = {}
     for name, features in content.items():
@@ -115,7 +117,8 @@ def image_terms(
             if config.content_face:
                 terms["content_face"] = content_loss(reals, fakes)
         elif getattr(config, f"content_{name}"):
-            terms[f"content_{name}"] = content_loss(features(real), features(fake))
+            points = [landmarks] if name == "face" and config.face_is_cut_out else []
+            terms[f"content_{name}"] = content_loss(features(real, *points), features(fake, *points))
     if config.content_pixel:
         terms["content_pixel"] = tf.reduce_mean(tf.abs(tf.stop_gradient(real) - fake))
     return terms

@@ -27,6 +27,11 @@ def test_paper_preset_has_the_papers_numbers():
         "vggface",
     )
     assert (config.losses.adversarial, config.losses.match_detach_w) == (1.0, True)
+    assert (config.losses.face_crop, config.losses.match_per_frame, config.losses.detach_w_from_fakes) == (
+        "frame",
+        False,
+        False,
+    )
     assert (config.train.adam_beta_1, config.train.adam_beta_2, config.train.adam_epsilon) == (0.0, 0.999, 1e-5)
     assert (config.train.ema_decay, config.finetune.ema_decay) == (0.999, 0.972)
     assert (config.finetune.learning_rate, config.finetune.discriminator_learning_rate) == (5e-5, 2e-4)
@@ -49,6 +54,12 @@ def test_other_published_choices_stand_as_they_were_published():
         "all",
     )
     assert (fsth.model.attention, fsth.model.pooling, fsth.train.discriminator_steps) == (False, "relu_sum", 1)
+    assert (fsth.losses.face_crop, fsth.losses.match_per_frame, fsth.losses.detach_w_from_fakes) == (
+        "landmarks",
+        True,
+        True,
+    )
+    assert fsth.model.spectral_norm_on_w
     assert (v2.losses.content_vgg19, v2.losses.content_face, v2.losses.match) == (1.5e-1, 2.5e-2, 10.0)
     assert v2.losses.feature_matching == 10.0
     small = [c for name, c in PRESETS.items() if c.model.image_size < 256 and not name.startswith("paper")]

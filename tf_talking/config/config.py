@@ -46,7 +46,7 @@ class ModelConfig:
     pooling: str = "sum_relu"  # the paper: sum pooling, then ReLU; FSTH: relu_sum
     spectral_norm: bool = True
     spectral_norm_on_projection: bool = True  # False: P moves ψ̂ as far as the losses want
-    spectral_norm_on_w: bool = False  # makes the gradient of W dense: cost grows with M
+    spectral_norm_on_w: bool = False  # of w0 too (FSTH); makes the gradient of W dense: cost grows with M
     # A recogniser's embedding of the source frames beside ê, before P; not in the paper.
     borrowed_identity: str = "none"
 
@@ -112,6 +112,7 @@ class LossConfig:
     content_pixel: float = 0.0  # plain L1 on [-1, 1]; not in the paper, for data without VGG files
     content_identity: float = 0.0  # 1 - cosine of the face network's embeddings; not in the paper
     face_features: str = "vggface"
+    face_crop: str = "frame"  # what VGGFace sees; FSTH: the face, cut out by the landmarks
     vgg_layers: str = "five"
     vgg_pooling: str = "max"
     adversarial: float = 1.0
@@ -120,6 +121,8 @@ class LossConfig:
     feature_matching_mean: bool = False
     match: float = 80.0
     match_detach_w: bool = True  # L_MCH moves E only; otherwise W too, in the D update
+    match_per_frame: bool = False  # matches the vector of each frame (FSTH: of one of them), not ê, their mean
+    detach_w_from_fakes: bool = False  # the score of x̂ in L_DSC does not move W_i (FSTH)
 
     def __post_init__(self):
         if self.content_identity and self.face_features != "mobilefacenet":
@@ -129,8 +132,14 @@ class LossConfig:
                 "recogniser gives an embedding to compare"
             )
         _require("losses.face_features", self.face_features, ("vggface", "mobilefacenet", "none"))
+        _require("losses.face_crop", self.face_crop, ("frame", "landmarks"))
         _require("losses.vgg_layers", self.vgg_layers, ("five", "all"))
         _require("losses.vgg_pooling", self.vgg_pooling, ("max", "average"))
+
+    @property
+    def face_is_cut_out(self) -> bool:
+        """Whether the network of `content_face` takes landmarks too."""
+        return self.face_features == "vggface" and self.face_crop == "landmarks"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,15 @@ _PAPER = Config()
 _FSTH = dataclasses.replace(
     _PAPER,
     name="fsth",
-    model=ModelConfig(attention=False, pooling="relu_sum"),
-    losses=LossConfig(vgg_pooling="average", vgg_layers="all", feature_matching_mean=True),
+    model=ModelConfig(attention=False, pooling="relu_sum", spectral_norm_on_w=True),
+    losses=LossConfig(
+        vgg_pooling="average",
+        vgg_layers="all",
+        face_crop="landmarks",
+        feature_matching_mean=True,
+        match_per_frame=True,
+        detach_w_from_fakes=True,
+    ),
     train=TrainConfig(discriminator_steps=1),
 )
 

@@ -41,12 +41,12 @@ def align_faces(frames: tf.Tensor, landmarks: tf.Tensor, width: int = SIDE) -> t
     real, imaginary = ((part * size)[:, None, None] for part in (real, imaginary))
     x = tf.range(width, dtype=tf.float32)[None, None, :] - template_middle[0]
     y = tf.range(SIDE, dtype=tf.float32)[None, :, None] - template_middle[1]
-    return _look_up(
+    return look_up(
         frames, real * x - imaginary * y + middle[..., 0, None], imaginary * x + real * y + middle[..., 1, None]
     )
 
 
-def _look_up(frames: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+def look_up(frames: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Bilinear values of frames [B, H, W, C] at pixels x, y [B, h, w]; black outside."""
     height, width = frames.shape[1], frames.shape[2]
     left, top = tf.floor(x), tf.floor(y)

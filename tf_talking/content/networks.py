@@ -16,6 +16,7 @@ import tensorflow as tf
 from tf_talking.config import Config
 from tf_talking.content import face_features, vgg
 from tf_talking.content import weights as content_weights
+from tf_talking.content.face_cut import FaceCutOut
 
 _RANDOM = "random"
 _PUBLISHED = {"vgg19": content_weights.VGG19_FILE, "vggface": content_weights.VGGFACE_FILE}
@@ -25,11 +26,12 @@ _PUBLISHED = {"vgg19": content_weights.VGG19_FILE, "vggface": content_weights.VG
 class ContentNetwork:
     """A frozen feature network. Calling it gives a list of activations, shallow first.
 
-    One that aligns faces takes their landmarks too, and gives the embedding last.
+    One that aligns faces or cuts them out takes their landmarks too; the first gives the
+    embedding last.
     """
 
     name: str
-    model: keras.Model | face_features.AlignedFaces
+    model: keras.Model | face_features.AlignedFaces | FaceCutOut
     weights_source: str  # path and sha256 prefix, or "random"
 
     def __call__(self, images: tf.Tensor, landmarks: tf.Tensor | None = None) -> list[tf.Tensor]:
@@ -47,6 +49,7 @@ def build_content_networks(
     vgg_pooling: str = "max",
     image_size: int = 256,
     precision: str = "float32",
+    cut_face: bool = False,
 ) -> dict[str, ContentNetwork]:
     """Builds the networks of L_CNT (paper section 3.4).
 
@@ -60,6 +63,7 @@ def build_content_networks(
       vgg_pooling: "max" or "average", of both VGGs.
       image_size: S, pixels.
       precision: type of the activations of both VGGs; a MobileFaceNet stays float32.
+      cut_face: VGGFace sees the face, cut out of the frame by its landmarks.
 
     Returns:
       "vgg19" and "face" → network, without those left out.
@@ -77,6 +81,8 @@ def build_content_networks(
         networks["face"] = _build_vgg(
             vgg.VGGFACE, face_weights or "auto", "face_weights", image_size, vgg_layers, vgg_pooling, precision
         )
+        if cut_face:
+            networks["face"] = dataclasses.replace(networks["face"], model=FaceCutOut(networks["face"].model))
     elif face == "mobilefacenet":
         networks["face"] = _build_mobilefacenet(face_weights, image_size)
     return networks
@@ -97,6 +103,7 @@ def content_networks_of(
         vgg_pooling=losses.vgg_pooling,
         image_size=config.model.image_size,
         precision=precision,
+        cut_face=losses.face_is_cut_out,
     )
     if aligned:
         path = _recogniser_file(face_weights)

@@ -35,7 +35,7 @@ SUFFIX = ".tft"
 _VERSION = 1
 _FACTS, _RECOGNISER = "bundle.json", "sface.onnx"
 _MAX_FACTS_BYTES, _MAX_RECOGNISER_BYTES, _HEADER_BYTES = 2**20, 2**26, 4096
-_W = "head/w"  # of the discriminator; stays behind
+_OF_VIDEOS = ("head/w", "head/u", "head/v")  # of the discriminator; W and its σ stay behind
 _MODELS = pathlib.Path(__file__).parents[2] / "models"
 
 
@@ -60,7 +60,8 @@ def _networks(learned: MetaLearned) -> dict[str, dict]:
     networks = {"embedder": learned.embedder, "generator": learned.generator}
     networks["discriminator"] = learned.discriminator
     keyed = {name: variables_by_key(network) for name, network in networks.items()}
-    keyed["discriminator"].pop(_W)
+    for key in _OF_VIDEOS:
+        keyed["discriminator"].pop(key, None)
     return keyed
 
 

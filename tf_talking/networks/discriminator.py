@@ -52,8 +52,8 @@ class ProjectionHead(SpectralNorm):
     Args:
       num_videos: M.
       size: N.
-      spectral_norm: normalises W by its largest singular value. That reads all of W in every
-        step and makes its gradient dense: for small M only.
+      spectral_norm: normalises W by its largest singular value, and w0 by its length, which is
+        its own. That reads all of W in every step and makes its gradient dense: for small M only.
     """
 
     def __init__(self, num_videos: int, size: int, spectral_norm: bool = False, **kwargs):
@@ -84,12 +84,16 @@ class ProjectionHead(SpectralNorm):
         rows = tf.gather(self.w, video_index)
         return rows / self.sigma() if self.spectral_norm else rows
 
+    def common_vector(self) -> tf.Tensor:
+        """w0 as it takes part in the score: [N]."""
+        return tf.math.l2_normalize(self.w0) if self.spectral_norm else tf.convert_to_tensor(self.w0)
+
     def _matrix(self) -> tf.Tensor:
         return tf.convert_to_tensor(self.w)
 
     def call(self, vector, video_index):
         """vector [B, N], video_index int [B] → raw realism scores [B]."""
-        return realism_score(vector, self.video_embedding(video_index) + self.w0, self.bias)
+        return realism_score(vector, self.video_embedding(video_index) + self.common_vector(), self.bias)
 
 
 class Discriminator(keras.Model):

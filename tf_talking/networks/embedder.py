@@ -33,7 +33,11 @@ class Embedder(keras.Model):
         return pool(self.down(images)[-1], self.config.pooling)
 
     def embed(self, frames, landmark_images):
-        """frames, landmark_images [B, K, S, S, 3] → ê [B, N], the mean over K (eq. 7).
+        """frames, landmark_images [B, K, S, S, 3] → ê [B, N], the mean over K (eq. 7)."""
+        return tf.reduce_mean(self.embed_frames(frames, landmark_images), axis=1)
+
+    def embed_frames(self, frames, landmark_images):
+        """frames, landmark_images [B, K, S, S, 3] → one vector a frame, [B, K, N].
 
         The K frames are folded into the batch: E sees B·K images at once.
         """
@@ -41,4 +45,4 @@ class Embedder(keras.Model):
         size = self.config.image_size
         flat = [-1, size, size, 3]
         vectors = self(tf.reshape(frames, flat), tf.reshape(landmark_images, flat))
-        return tf.reduce_mean(tf.reshape(vectors, [shape[0], shape[1], vectors.shape[-1]]), axis=1)
+        return tf.reshape(vectors, [shape[0], shape[1], vectors.shape[-1]])

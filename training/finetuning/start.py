@@ -47,7 +47,7 @@ def start_vectors(learned: MetaLearned, embedding: np.ndarray, seed: int) -> tup
         adain_params = learned.project_person(np.append(random_row, embedding[len(row) :]).astype(np.float32))
     if finetune.w_init == "random":
         row = random_row
-    return adain_params.astype(np.float32), (head.w0.numpy() + row).astype(np.float32)
+    return adain_params.astype(np.float32), (head.common_vector().numpy() + row).astype(np.float32)
 
 
 def copy_generator(source: Generator, copy: Generator) -> None:

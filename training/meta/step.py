@@ -135,7 +135,7 @@ class MetaTrainer:
             draw=self._draw,
             generator_variables=self.generator_variables,
             features=self.discriminator.features,
-            vector=lambda w: w + head.w0,
+            vector=lambda w: w + head.common_vector(),
             bias=head.bias,
             discriminator_variables=self.discriminator_variables,
             generator_networks=(self.embedder, self.generator),
@@ -145,13 +145,13 @@ class MetaTrainer:
         )
 
     def _draw(self, batch: Tensors, landmarks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(G(y_t, ψ̂), ê)."""
+        """(G(y_t, ψ̂), the vectors of the K source frames, whose mean ê is)."""
         drawn = landmark_images(self.config, batch["source_landmarks"])
-        embedding = self.embedder.embed(to_float(batch["source_frames"]), drawn)
-        person = embedding
+        vectors = self.embedder.embed_frames(to_float(batch["source_frames"]), drawn)
+        person = embedding = tf.reduce_mean(vectors, axis=1)
         if self.config.model.borrowed_identity != "none":
             person = person_vector(embedding, batch["source_identity"])
-        return self.generator(landmarks, self.generator.project(person)), embedding
+        return self.generator(landmarks, self.generator.project(person)), vectors
 
     def train_step(self, batch: Mapping[str, tf.Tensor], stop: bool = False) -> Scalars:
         """One step on a (distributed) batch of episodes.

@@ -37,7 +37,8 @@ class Players:
     """What the two users of the update hand in.
 
     Attributes:
-      draw: (batch, landmark image of the target) → (x̂ [B, S, S, 3], ê [B, N] or None).
+      draw: (batch, landmark image of the target) → (x̂ [B, S, S, 3], the vectors of the source
+        frames [B, K, N], whose mean is ê, or None).
       generator_variables: what `draw` trains.
       features: V of D or D'.
       vector: what V's vector is multiplied with: W_i [B, N] ↦ W_i + w0 (eq. 5), None ↦ w' (eq. 8).
@@ -159,13 +160,15 @@ class AdversarialUpdate:
         kept, metrics, matched = {}, {}, {}
         with tf.GradientTape(watch_accessed_variables=False) as drawing_tape:
             drawing_tape.watch(variables)
-            generated, embedding = self.players.draw(batch, drawn)
+            generated, vectors = self.players.draw(batch, drawn)
             if self.players.video_embedding:
                 w = tf.stop_gradient(self.players.video_embedding(batch))
-                matched = {"match": match_loss(embedding, w)} if losses.match else {}
+                embedding = tf.reduce_mean(vectors, axis=1)
+                to_match = vectors if losses.match_per_frame else embedding
+                matched = {"match": match_loss(to_match, w)} if losses.match else {}
                 metrics["norm/embedding"] = tf.reduce_mean(tf.norm(embedding, axis=-1))
                 metrics["norm/w"] = tf.reduce_mean(tf.norm(w, axis=-1))
-                kept["embedding"] = tf.stop_gradient(embedding)
+                kept["to_match"] = tf.stop_gradient(to_match)
             goals = [generated, *(scale * losses.match * value for value in matched.values())]
         kept["fake"] = fake = tf.stop_gradient(generated)
         discriminator, rows, terms, frame_gradient = [], None, {}, tf.zeros_like(fake)
@@ -217,7 +220,11 @@ class AdversarialUpdate:
             w, twice = players.vector(row), lambda x: tf.concat([x, x], axis=0)
             frames = tf.concat([real, fake], axis=0)
             vector, activations = players.features(frames, twice(drawn))
-            scores = realism_score(vector, w if row is None else twice(w), players.bias)
+            if row is not None:
+                # Gradients reach W_i from the first half, of the real frames, or from both.
+                of_fakes = players.vector(tf.stop_gradient(row)) if losses.detach_w_from_fakes else w
+                w = tf.concat([w, of_fakes], axis=0)
+            scores = realism_score(vector, w, players.bias)
             scores = tf.split(scores, 2)
             if to_generator:
                 reals, fakes = zip(*(tf.split(a, 2) for a in activations), strict=True)
@@ -225,7 +232,7 @@ class AdversarialUpdate:
             to_frame = scale * weighted_sum(losses, terms) if terms else None
             loss = hinge = hinge_loss(*scores)
             if row is not None and losses.match and not losses.match_detach_w:
-                loss += losses.match * match_loss(batch["embedding"], row)
+                loss += losses.match * match_loss(batch["to_match"], row)
             loss *= scale
         gradients = tape.gradient(loss, variables)
         of_rows = gradients.pop() if by_rows else None

@@ -15,7 +15,8 @@ class Gradients(typing.NamedTuple):
       generator: of who makes the frame; empty in further passes.
       discriminator: of D's variables.
       rows: of W's rows, [B, N], or None where W is normalised or D' has none.
-      kept: what further passes need: "fake" [B, S, S, 3], "embedding" [B, N] where there is W.
+      kept: what further passes need: "fake" [B, S, S, 3], and where there is W "to_match", what
+        L_MCH compares with it, [B, N] or [B, K, N].
       metrics: float32 scalars by name.
     """
 

@@ -157,11 +157,11 @@ def test_max_latency_gives_up_late_frames(scripted):
 
     async def live(client):
         rows = paced(track(3), 0.02)
-        stream = client.stream(rows, make_card(), max_latency=0.3, keep_up=True, max_in_flight=1)
+        stream = client.stream(rows, make_card(), max_latency=3, keep_up=True, max_in_flight=1)
         return [(frame.index, frame.dropped) async for frame in stream]
 
     async def strict(client):
-        stream = client.stream(paced(track(3), 0.02), make_card(), max_latency=0.3)
+        stream = client.stream(paced(track(3), 0.02), make_card(), max_latency=3)
         with pytest.raises(TalkingHeadError) as caught:
             async for _ in stream:
                 pass

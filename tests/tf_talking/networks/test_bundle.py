@@ -44,6 +44,17 @@ def test_loaded_networks_are_those_of_the_checkpoint_in_float16(learned, path):
     assert loaded.discriminator.head.w.shape[0] == 1  # W belongs to the run's videos
 
 
+def test_a_normalised_w_stays_behind_with_its_sigma(nano_config, tmp_path):
+    model = dataclasses.replace(nano_config.model, spectral_norm_on_w=True)
+    trainer = MetaTrainer(dataclasses.replace(nano_config, model=model), 5, dict, tf.distribute.get_strategy())
+    learned = load_meta_learned(trainer.checkpoint.write(str(tmp_path / "ckpt-1")), with_discriminator=True)
+    write_bundle(tmp_path / "fsth.tft", learned)
+    loaded = load_bundle(tmp_path / "fsth.tft").discriminator.head
+    w0 = learned.discriminator.head.common_vector()
+    assert float(tf.norm(w0)) == pytest.approx(1.0)
+    np.testing.assert_allclose(loaded.common_vector(), w0, atol=1e-3)
+
+
 def test_says_what_it_is_and_the_same_weights_make_the_same_file(learned, path, tmp_path):
     facts = read_bundle_facts(path)
     assert (facts["step"], facts["num_videos"], facts["config"]["name"]) == (12, 5, "nano")

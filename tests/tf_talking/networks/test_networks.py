@@ -138,6 +138,13 @@ def test_spectral_norm_on_w():
     head.power_iteration(200)
     rows = head.video_embedding(tf.range(6))
     assert np.linalg.norm(rows, 2) == pytest.approx(1.0, abs=1e-4)
+    # As in the authors' later release: the one singular value of w0 is its length.
+    head.w0.assign(np.arange(8.0))
+    unit = np.arange(8.0) / np.linalg.norm(np.arange(8.0))
+    np.testing.assert_allclose(head.common_vector(), unit, rtol=1e-6)
+    vector = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
+    expected = np.sum(vector * (rows.numpy()[[4, 1]] + unit), axis=1)
+    np.testing.assert_allclose(head(vector, tf.constant([4, 1])), expected, rtol=1e-5)
 
 
 def test_scores_are_raw():

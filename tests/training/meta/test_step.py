@@ -124,12 +124,64 @@ def test_match_loss_reaches_w_where_the_config_says_so(nano_config, nano_batch):
     # Real equals fake and scores are near 0: the hinge terms cancel, the match term is left.
     kept = {
         "fake": to_float(nano_batch["target_frame"]),
-        "embedding": tf.fill([4, nano_config.model.embedding_size], 100.0),
+        "to_match": tf.fill([4, nano_config.model.embedding_size], 100.0),
     }
     result = trainer.adversarial.further(nano_batch, kept, ONE)
     trainer.adversarial.update_discriminator(result, nano_batch)
     rows = [0, 3, 4]
     assert (w.numpy() - before)[rows].min() > 0  # towards 100
+
+
+def with_losses(config, **changes):
+    return dataclasses.replace(config, losses=dataclasses.replace(config.losses, **changes))
+
+
+def test_match_loss_of_each_frame_is_not_that_of_their_mean(nano_config, nano_batch):
+    """As the authors later released it: mean |e_k − W_i| over the K frames."""
+    only_match = dict(content_pixel=0.0, adversarial=0.0, feature_matching=0.0, match_detach_w=False)
+    trainer = make_trainer(with_losses(nano_config, match_per_frame=True, **only_match))
+    embedder, w = trainer.embedder, trainer.discriminator.head.w
+    drawn = landmark_images(nano_config, nano_batch["source_landmarks"])
+    frames = to_float(nano_batch["source_frames"])
+    # Amid the vectors, or both would differ from them with one sign, and the means would agree.
+    middle = tf.reduce_mean(embedder.embed(frames, drawn), axis=0)
+    w.assign(tf.repeat(middle[tf.newaxis], NUM_VIDEOS, axis=0))
+    rows = tf.gather(w, nano_batch["video_index"])
+    with tf.GradientTape() as tape:
+        vectors = [embedder(frames[:, k], drawn[:, k]) for k in range(frames.shape[1])]
+        expected = tf.add_n([tf.reduce_mean(tf.abs(v - rows)) for v in vectors]) / len(vectors)
+        weighted = nano_config.losses.match * expected
+    of_mean = tf.reduce_mean(tf.abs(tf.add_n(vectors) / len(vectors) - rows))
+    result = trainer.adversarial.first(nano_batch, ONE)
+    assert float(expected) > 1.01 * float(of_mean)
+    assert float(result.metrics["loss/match"]) == pytest.approx(float(expected), rel=1e-5)
+    gradients = tape.gradient(weighted, embedder.trainable_variables)
+    largest = max(float(tf.reduce_max(tf.abs(g))) for g in gradients)
+    for ours, theirs in zip(result.generator[: len(gradients)], gradients, strict=True):
+        bounds.assert_close(ours, theirs, fraction=bounds.GRADIENT, scale=largest)
+    trainer.adversarial.update_discriminator(trainer.adversarial.further(nano_batch, result.kept, ONE), nano_batch)
+    assert np.any(rows.numpy() != tf.gather(w, nano_batch["video_index"]).numpy())
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_w_is_moved_by_the_scores_of_fakes_unless_detached(nano_config, nano_batch, detached):
+    trainer = make_trainer(with_losses(nano_config, detach_w_from_fakes=detached))
+    head, index = trainer.discriminator.head, nano_batch["video_index"]
+    drawn = landmark_images(nano_config, nano_batch["target_landmarks"])
+    result = trainer.adversarial.first(nano_batch, ONE)
+    scores = []
+    with tf.GradientTape() as tape:
+        for frames in (to_float(nano_batch["target_frame"]), result.kept["fake"]):
+            vector, _ = trainer.discriminator.features(frames, drawn)
+            rows = head.video_embedding(index)
+            rows = tf.stop_gradient(rows) if detached and scores else rows
+            scores.append(tf.reduce_sum(vector * (rows + head.w0), axis=-1) + head.bias)
+        real, fake = scores
+        hinge = tf.reduce_mean(tf.nn.relu(1 + fake)) + tf.reduce_mean(tf.nn.relu(1 - real))
+    expected = tf.convert_to_tensor(tape.gradient(hinge, head.w))
+    rows = tf.convert_to_tensor(tf.IndexedSlices(result.rows, index, head.w.shape))
+    assert float(tf.reduce_max(tf.abs(expected))) > 0
+    bounds.assert_close(rows, expected, fraction=bounds.GRADIENT, scale=float(tf.reduce_max(tf.abs(expected))))
 
 
 def test_normalised_w_gets_a_dense_update(nano_config, nano_batch):
