@@ -89,6 +89,12 @@ def define_flags() -> None:
         "max_frames", 1000, "Of an input, spread over its length, in equal shares of its clips; 0: all.", lower_bound=0
     )
     flags.DEFINE_integer("frame_step", 1, "Use every n-th frame.", lower_bound=1)
+    flags.DEFINE_float(
+        "frames_per_second",
+        0.0,
+        "Of videos, by their frames' times; the paper has 1 for VoxCeleb1 and all (25) for VoxCeleb2. 0: all.",
+        lower_bound=0.0,
+    )
     flags.DEFINE_integer("min_frames", 9, "Videos with fewer usable frames are rejected (K+1).", lower_bound=1)
     flags.DEFINE_bool("try_again", False, "Also inputs that were rejected and have not changed, say with other flags.")
     flags.DEFINE_integer("min_face", 64, "Smallest face, pixels in the original frame.", lower_bound=8)
@@ -164,6 +170,7 @@ def _settings() -> ExtractSettings:
     return ExtractSettings(
         image_size=FLAGS.image_size,
         frame_step=FLAGS.frame_step,
+        frames_per_second=FLAGS.frames_per_second,
         max_frames=FLAGS.max_frames,
         min_frames=FLAGS.min_frames,
         min_face=FLAGS.min_face,

@@ -1,6 +1,7 @@
 """The clips of an input, and what reads each of them frame by frame. No TensorFlow."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -23,21 +24,27 @@ class ReadFrame:
 
 
 def _read_video(
-    file: str, boxes: tuple[str, ...], whole: bool, step: int, most: int | None
+    file: str, boxes: tuple[str, ...], whole: bool, step: int, per_second: float, most: int | None
 ) -> Iterator[ReadFrame | str]:
     wanted = None
     if boxes:
         wanted = face_boxes.WantedFrames([face_boxes.read_boxes(path) for path in boxes], whole)
-    candidates, places = 0, None
+    candidates, places, interval = 0, None, None
     if most is not None:
-        expected = -(-(len(wanted) if wanted else probe(file).num_frames_estimate) // step)
+        expected = _expected(file, wanted, step, per_second)
         # A file that does not say how long it is, or says too little, gives its first frames.
         places = set(spread(expected, most).tolist()) if expected > most else set(range(most))
 
     def chosen(number: int, seconds: float) -> bool:
-        nonlocal candidates
+        nonlocal candidates, interval
         if number % step or not (wanted is None or wanted.has(number, seconds)):
             return False
+        if per_second:
+            # The first picture of each interval; times are rounded in files.
+            now = math.floor(seconds * per_second + 1e-3)
+            if now == interval:
+                return False
+            interval = now
         candidates += 1
         return places is None or candidates - 1 in places
 
@@ -53,6 +60,13 @@ def _read_video(
     yield from damage
 
 
+def _expected(file: str, wanted: face_boxes.WantedFrames | None, step: int, per_second: float) -> int:
+    """How many frames the file seems to hold for the taking."""
+    info = probe(file) if per_second or wanted is None else None
+    frames = -(-(len(wanted) if wanted else info.num_frames_estimate) // step)
+    return min(frames, math.ceil(frames * step / info.fps * per_second)) if per_second else frames
+
+
 def _read_images(files: tuple[str, ...], most: int | None) -> Iterator[ReadFrame | str]:
     for place in spread(len(files), len(files) if most is None else most):
         file = files[place]
@@ -62,7 +76,9 @@ def _read_images(files: tuple[str, ...], most: int | None) -> Iterator[ReadFrame
             yield without_name(error, file)
 
 
-def open_clips(item: InputItem, step: int) -> dict[str, Callable[..., Iterator[ReadFrame | str]]]:
+def open_clips(
+    item: InputItem, step: int = 1, per_second: float = 0.0
+) -> dict[str, Callable[..., Iterator[ReadFrame | str]]]:
     """Main file of each clip -> opens its frames. Photos and folders of frames are one clip.
 
     Opened with a number, a clip yields at most so many frames, spread over its whole length as far
@@ -72,12 +88,13 @@ def open_clips(item: InputItem, step: int) -> dict[str, Callable[..., Iterator[R
     Args:
       item: the input.
       step: of videos and frame folders, each such frame is read.
+      per_second: of videos, so many frames a second at most, by their times; 0: all.
     """
     if item.kind in ("video", "clips"):
         boxes = item.boxes or ((),) * len(item.files)
         whole = item.kind == "video"
         return {
-            file: lambda most=None, file=file, own=own: _read_video(file, own, whole, step, most)
+            file: lambda most=None, file=file, own=own: _read_video(file, own, whole, step, per_second, most)
             for file, own in zip(item.files, boxes, strict=True)
         }
     files = item.files[::step] if item.kind == "frames" else item.files

@@ -32,6 +32,7 @@ class ExtractSettings:
     Attributes:
       image_size: S, pixels.
       frame_step: of videos and frame folders, each such frame is used.
+      frames_per_second: of videos, the first frame of each such part of a second; 0: all.
       max_frames: looked at in an input, at most, spread over its length, an equal share in each
         clip (what a shorter clip lacks goes to the longer ones); 0: all.
       min_frames: of videos and frame folders, fewer usable ones reject them. Photos need 1.
@@ -42,6 +43,7 @@ class ExtractSettings:
 
     image_size: int = 256
     frame_step: int = 1
+    frames_per_second: float = 0.0
     max_frames: int = 1000
     min_frames: int = 9
     min_face: int = 64
@@ -144,7 +146,7 @@ def _do_clip(open_clip, file, detector, frames: _Frames, most: int | None, on_fr
 
 def _do_clips(item: InputItem, detector, settings: ExtractSettings, on_frame) -> dict:
     """File of each clip, in order -> its frames, or why there are none."""
-    clips = open_clips(item, settings.frame_step)
+    clips = open_clips(item, settings.frame_step, settings.frames_per_second)
     results: dict[str, _Frames | str] = {}
     left = settings.max_frames
     # Small files first: what they lack of their share is there for the longer ones.

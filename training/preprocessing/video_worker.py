@@ -19,7 +19,8 @@ from tf_talking.metrics.face_recognition import load_recogniser
 
 # VoxCeleb2's development part: 145,520 videos, 2,360 hours at 25 frames a second.
 VOXCELEB2_VIDEOS = 145_520
-VOXCELEB2_FRAMES_PER_VIDEO = 2360 * 3600 * 25 / VOXCELEB2_VIDEOS
+VOXCELEB2_FPS = 25
+VOXCELEB2_FRAMES_PER_VIDEO = 2360 * 3600 * VOXCELEB2_FPS / VOXCELEB2_VIDEOS
 
 # A detector's first frames are slow: a rate from fewer frames than this says little.
 ROUGH_BELOW = 500
@@ -94,6 +95,8 @@ class Throughput:
     def describe(self, settings: ExtractSettings) -> str:
         """A sentence with the rate, and what it means for VoxCeleb2 at these settings."""
         frames = VOXCELEB2_FRAMES_PER_VIDEO / settings.frame_step
+        if settings.frames_per_second:
+            frames = min(frames, VOXCELEB2_FRAMES_PER_VIDEO / VOXCELEB2_FPS * settings.frames_per_second)
         frames = round(min(frames, settings.max_frames or frames))
         where = "the workers of the job"
         if self.processes is not None:

@@ -133,6 +133,30 @@ def test_limited_frames_are_spread_over_a_video(tmp_path, step, places):
     np.testing.assert_allclose(seen, [10 * number + 10 for number in places], atol=4)
 
 
+@pytest.mark.parametrize(
+    "settings, places",
+    [
+        (dict(frames_per_second=5.0), [0, 5, 10, 15, 20]),
+        (dict(frames_per_second=5.0, max_frames=3), [0, 10, 20]),
+        (dict(frames_per_second=10.0), [0, 3, 5, 8, 10, 13, 15, 18, 20]),  # 2.5 pictures each
+        (dict(frames_per_second=5.0, frame_step=2), [0, 6, 10, 16, 20]),
+        (dict(frames_per_second=60.0), list(range(22))),
+    ],
+)
+def test_frames_a_second_go_by_their_times(tmp_path, settings, places):
+    """22 pictures, 25 a second; their brightness tells which they are."""
+    seen = []
+
+    class Seeing(Scripted):
+        def _code(self, level):
+            seen.append(level)
+            return FACE
+
+    file = film(tmp_path / "ramp.mp4", range(10, 230, 10))
+    run((str(file),), "video", dataclasses.replace(SETTINGS, **settings), Seeing())
+    np.testing.assert_allclose(seen, [10 * number + 10 for number in places], atol=4)
+
+
 def test_photos_need_one_and_survive_an_unreadable_one(tmp_path):
     files = save(tmp_path, [FACE])
     (tmp_path / "bad.png").write_bytes(b"text")
