@@ -49,4 +49,8 @@ def photo_dataset(person: PersonFrames, batch_size: int, seed: int, step: tf.Var
     photos = {name: tf.constant(values) for name, values in rows.items()}
     dataset = tf.data.Dataset.range(1).flat_map(order)
     dataset = dataset.map(lambda n: {name: tf.gather(v, n) for name, v in photos.items()})
-    return dataset.batch(min(batch_size, len(person)))
+    dataset = dataset.batch(min(batch_size, len(person)))
+    # Without the number Keras asks for a batch too many in the first epoch after a start. The step
+    # finds none, but has followed σ by then, which needs no batch: a job that goes on after a kill
+    # would do so in another epoch than one that was left alone.
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-len(person) // batch_size)))

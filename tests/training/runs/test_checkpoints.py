@@ -125,6 +125,48 @@ def test_leavings_of_a_killed_save_are_removed(tmp_path):
     assert names(tmp_path) == ["checkpoint", "ckpt-5.data-00000-of-00001", "ckpt-5.index"]
 
 
+_SAVES_FOR_EVER = """
+import itertools, sys
+import tensorflow as tf
+from training.runs.checkpoints import SafeCheckpoints
+
+weights, step = tf.Variable(tf.zeros([10_000_000])), tf.Variable(0, dtype=tf.int64)
+checkpoints = SafeCheckpoints(tf.train.Checkpoint(weights=weights, step=step), sys.argv[1])
+checkpoints.restore_newest()
+for number in itertools.count(int(step) + 1):
+    weights.assign(tf.fill(weights.shape, float(number)))
+    step.assign(number)
+    checkpoints.save(number)
+"""
+
+
+def test_kill_9_in_the_middle_of_a_write_costs_that_write_alone(tmp_path, repo_root):
+    folder = tmp_path / "checkpoints"
+
+    def half_written():
+        found = [path for path in folder.rglob("*") if "_temp" in str(path) or ".tempstate" in path.name]
+        return [path for path in found if path.is_file()]
+
+    for _ in range(5):  # a write may end between the look and the kill
+        command = [sys.executable, "-c", _SAVES_FOR_EVER, str(folder)]
+        process = subprocess.Popen(command, cwd=repo_root)
+        while not (list(folder.glob("ckpt-*.index")) and half_written()):
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        if half_written():
+            break
+    assert half_written()
+    step = tf.Variable(0, dtype=tf.int64)
+    weights = tf.Variable(tf.zeros([10_000_000]))
+    again = SafeCheckpoints(tf.train.Checkpoint(weights=weights, step=step), folder)
+    assert again.restore_newest() is not None
+    assert int(step) > 0 and np.unique(weights) == [int(step)]
+    assert not half_written()
+    step.assign_add(1)
+    assert again.save(int(step)) == again.latest == again.last_good()
+
+
 def test_restoring_is_strict(tmp_path):
     save_steps(make(tmp_path), 5)
     other = tf.train.Checkpoint(
