@@ -8,7 +8,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tf_talking.dataset.folder import DatasetFolder
+from tf_talking.media import jpeg
 from tf_talking.media.video_reader import read_frames
 from tf_talking.people.card import PersonCard
 
@@ -46,6 +49,16 @@ def test_video_shows_source_driving_landmarks_and_result(demo):
     for moving in panels[1:3]:
         assert np.abs(moving[0] - moving[-1]).mean() > 3
     assert panels[2].mean() < 60  # landmark images are mostly black
+    driving = DatasetFolder.open(demo[0] / "driving")
+    landmarks = driving.read_video(driving.accepted[0].video_id).landmarks
+    card = PersonCard.load(demo[0] / "serving/people/fine_tuned.npz")
+    model = tf.saved_model.load(str(demo[0] / "serving/person_fine_tuned/1"))
+    psi = tf.constant(np.repeat(card.adain_params[np.newaxis], FRAMES, axis=0))
+    answer = model.signatures["animate"](landmarks=tf.constant(landmarks), adain_params=psi)["frames_jpeg"]
+    drawn = np.stack([jpeg.decode(frame) for frame in answer.numpy()]).astype(int)
+    # The fourth panel is what the model draws, less what the video's compression takes.
+    *others, result = [np.abs(panel - drawn).mean() for panel in panels]
+    assert result < 15 < min(others) / 3
 
 
 def test_contact_sheet_has_five_rows(demo):
