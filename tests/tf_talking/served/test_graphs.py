@@ -213,14 +213,15 @@ def test_reduced_precision_is_measured_and_recorded(networks, tmp_path, device, 
     save_generator(tmp_path / "1", CONFIG, networks[1], device=device, dtype=dtype, batch_sizes=(1, 2))
     facts = json.loads((tmp_path / "1" / METADATA_FILE).read_text())
     assert (facts["dtype"], facts["device"]) == (dtype, device)
-    assert 30 < facts["psnr_to_float32"] < 80
+    least = bounds.least_psnr(dtype)  # 29 and 47 dB
+    assert least < facts["psnr_to_float32"] < 80
     model = tf.saved_model.load(str(tmp_path / "1"))
     landmarks = sample_landmarks(CONFIG, 2)
     psi = np.repeat(neutral_adain_params(CONFIG.model)[np.newaxis], 2, axis=0)
     drawn = landmark_images(CONFIG, tf.constant(landmarks))
     answer = model.signatures["serving_default"](landmark_images=to_uint8(drawn), adain_params=tf.constant(psi))
     exact = to_uint8(networks[1](drawn, tf.constant(psi))).numpy()
-    assert registry.compute("psnr", exact, answer["frames"].numpy()) > 30
+    assert registry.compute("psnr", exact, answer["frames"].numpy()) > least
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
