@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from wsgiref.simple_server import WSGIServer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -29,11 +28,13 @@ from serving.server.credentials import read_credentials
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.grpc_server import GrpcServer
 from serving.server.heap import keep_heap_small
+from serving.server.http.port import HttpPort, metrics_path
+from serving.server.http.rest_api import RestApi
 from serving.server.metrics import Metrics
-from serving.server.metrics_port import metrics_path, serve_metrics
 from serving.server.models.loader import Loader
 from serving.server.models.model_config import read_config, watch_config
 from serving.server.models.model_store import ModelStore
+from serving.server.models.versions import VersionTable
 from serving.server.services import ModelService, PredictionService
 
 FLAGS = flags.FLAGS
@@ -105,7 +106,12 @@ def define_flags() -> None:
         "enable_model_warmup", True, "Play assets.extra/tf_serving_warmup_requests of a version before it is available."
     )
     flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS.")
-    flags.DEFINE_integer("rest_api_port", 0, "TCP port for Prometheus metrics (there is no REST API); 0: none.")
+    flags.DEFINE_integer(
+        "rest_api_port",
+        0,
+        "TCP port for HTTP: Prometheus metrics and, without --ssl_config_file, the REST API; 0: none.",
+    )
+    flags.DEFINE_integer("rest_api_timeout_in_ms", 30_000, "What a request to the REST API may take.", lower_bound=1)
     flags.DEFINE_string(
         "monitoring_config_file",
         None,
@@ -146,16 +152,21 @@ def _batching_options() -> BatchingOptions | None:
     return None
 
 
-def _monitor(metrics: Metrics) -> WSGIServer | None:
-    """The port for Prometheus, if one is asked for."""
+def _metrics_path() -> str | None:
+    """Where the HTTP port shows the metrics, if anywhere; the flags of that port fit together."""
     path = metrics_path(FLAGS.monitoring_config_file)
-    if not FLAGS.rest_api_port:
-        if path:
-            raise invalid_argument("--monitoring_config_file needs a --rest_api_port")
-        return None
-    if FLAGS.rest_api_port == FLAGS.port:
+    if path and not FLAGS.rest_api_port:
+        raise invalid_argument("--monitoring_config_file needs a --rest_api_port")
+    if FLAGS.rest_api_port and FLAGS.rest_api_port == FLAGS.port:
         raise invalid_argument(f"--rest_api_port and --port are both {FLAGS.port}")
-    return serve_metrics(metrics, FLAGS.host, FLAGS.rest_api_port, path)
+    return path
+
+
+def _rest_api(prediction: PredictionService, model: ModelService, versions: VersionTable) -> RestApi | None:
+    """Nothing beside TLS: who may not ask over gRPC must not find another door."""
+    if FLAGS.ssl_config_file:
+        return None
+    return RestApi(prediction, model, versions, FLAGS.rest_api_timeout_in_ms / 1e3)
 
 
 def _store(metrics: Metrics, batching: BatchingOptions | None) -> ModelStore:
@@ -195,7 +206,7 @@ async def serve() -> None:
     credentials = read_credentials(FLAGS.ssl_config_file)
     arguments = tuple(_argument(text) for text in FLAGS.grpc_channel_arguments)
     batching = _batching_options()
-    metrics = Metrics()
+    metrics, metrics_at = Metrics(), _metrics_path()
     path = FLAGS.model_config_file
     config = read_config(path)
     store = _store(metrics, batching)
@@ -203,21 +214,23 @@ async def serve() -> None:
         store.configure(config)
     except ServingError as error:
         raise ServingError(error.code, f"{path}: {error.message}") from error
-    with contextlib.ExitStack() as open_things:
-        if monitor := _monitor(metrics):
-            open_things.callback(monitor.server_close)
-            open_things.callback(monitor.shutdown)
+    async with contextlib.AsyncExitStack() as open_things:
         workers = open_things.enter_context(ThreadPoolExecutor(FLAGS.grpc_max_threads, "worker"))
         batcher = Batcher(batching, metrics) if batching else None
         if batcher:
             open_things.callback(batcher.close)
         store.start()
         open_things.callback(store.close)  # first of all: it ends what took longer than it may
-        if not await asyncio.to_thread(store.wait_until_available, cancelled=stop.is_set):
-            return
         limit = FLAGS.grpc_max_threads + FLAGS.max_queued_requests
         prediction = PredictionService(store.versions, workers, batcher, limit, metrics, FLAGS.max_request_rows)
-        server = GrpcServer(prediction, ModelService(store), arguments, FLAGS.reload_config_from)
+        model = ModelService(store)
+        if FLAGS.rest_api_port:
+            http = HttpPort(metrics, metrics_at, _rest_api(prediction, model, store.versions))
+            await http.open(FLAGS.host, FLAGS.rest_api_port)
+            open_things.push_async_callback(http.close)
+        if not await asyncio.to_thread(store.wait_until_available, cancelled=stop.is_set):
+            return
+        server = GrpcServer(prediction, model, arguments, FLAGS.reload_config_from)
         port = server.listen(FLAGS.host, FLAGS.port, credentials)
         await server.start()
         poll = FLAGS.model_config_file_poll_wait_seconds

@@ -47,6 +47,18 @@ def dtype_name(number: int) -> str:
     return _NAME_OF.get(number, f"unknown dtype {number}")
 
 
+def numpy_type(number: int) -> type:
+    """NumPy's type of a dtype number. Raises ValueError: tensors of it are not sent."""
+    return _type(number)[0]
+
+
+def _type(number: int) -> tuple[type, str]:
+    name = dtype_name(number)
+    if name not in _TYPES:
+        raise ValueError(f"{name} is not supported")
+    return _TYPES[name]
+
+
 def shape_text(shape: tuple[int | None, ...] | None) -> str:
     """`[?,68,2]` as TensorFlow writes partial shapes."""
     if shape is None:
@@ -88,10 +100,7 @@ def decode(proto: Message) -> np.ndarray:
     Raises:
       ValueError: says what does not fit: dtype, shape, or the number of values.
     """
-    name = dtype_name(proto.dtype)
-    if name not in _TYPES:
-        raise ValueError(f"{name} is not supported")
-    numpy, field = _TYPES[name]
+    name, (numpy, field) = dtype_name(proto.dtype), _type(proto.dtype)
     shape = partial_shape(proto.tensor_shape)
     if shape is None or None in shape:
         raise ValueError(f"shape {shape_text(shape)} is not fully defined")

@@ -48,11 +48,11 @@ class Metrics:
         self.padding_size = self._histogram("batching_session:padding_size", rows)
         self.in_flight = Gauge(_OWN + "requests_in_flight", "Received, not answered.", registry=self.registry)
 
-    def request(self, model: str, status: grpc.StatusCode, seconds: float) -> None:
+    def request(self, model: str, status: grpc.StatusCode, seconds: float, entrypoint: str = "GRPC") -> None:
         """Counts a request; `model` is "" where the request names none that is served."""
         self._requests.labels(model, status.name).inc()
         if status == grpc.StatusCode.OK:
-            self.request_latency.labels(model, "Predict", "GRPC").observe(1e6 * seconds)
+            self.request_latency.labels(model, "Predict", entrypoint).observe(1e6 * seconds)
 
     def run(self, model: str, seconds: float) -> None:
         """Counts a run of a graph."""

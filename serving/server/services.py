@@ -81,8 +81,13 @@ class PredictionService:
         self._lock = threading.Lock()  # of the number below
         self._under_way = 0
 
-    async def predict(self, data: bytes, timeout: float | None) -> bytes:
+    async def predict(self, data: bytes, timeout: float | None, entrypoint: str = "GRPC") -> bytes:
         """Runs a signature of a model: bytes of a PredictRequest -> of a PredictResponse.
+
+        Args:
+          data: the request.
+          timeout: seconds until its deadline.
+          entrypoint: for the metrics.
 
         Raises:
           ServingError: the refusal.
@@ -98,7 +103,7 @@ class PredictionService:
             status = error.code
             raise
         finally:
-            self._metrics.request(pending.model, status, time.monotonic() - began)
+            self._metrics.request(pending.model, status, time.monotonic() - began, entrypoint)
 
     async def _computed(self, pending: _Pending) -> bytes:
         self._enter()

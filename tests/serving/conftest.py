@@ -16,6 +16,7 @@ import pytest
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from tests.serving import toy_models as toy
+from tests.serving.waiting import free_port
 
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 BATCHING = """
@@ -103,9 +104,11 @@ def toy_models(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def toy_server(toy_models, start_server):
-    """A server with the toy models."""
-    server = start_server(toy_models / "models.config")
+    """A server with the toy models; `rest` is where it answers HTTP."""
+    port = free_port()
+    server = start_server(toy_models / "models.config", f"--rest_api_port={port}")
     assert isinstance(server, ServerProcess), server.stderr
+    server.rest = f"http://127.0.0.1:{port}"
     yield server
     server.terminate()
 
@@ -115,8 +118,11 @@ def batching_server(toy_models, start_server, tmp_path_factory):
     """The same models in batches of up to 8 rows."""
     parameters = tmp_path_factory.mktemp("batching") / "batching.config"
     parameters.write_text(BATCHING)
-    server = start_server(toy_models / "models.config", "--enable_batching", f"--batching_parameters_file={parameters}")
+    port = free_port()
+    flags = ["--enable_batching", f"--batching_parameters_file={parameters}", f"--rest_api_port={port}"]
+    server = start_server(toy_models / "models.config", *flags)
     assert isinstance(server, ServerProcess), server.stderr
+    server.rest = f"http://127.0.0.1:{port}"
     yield server
     server.terminate()
 

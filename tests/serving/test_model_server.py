@@ -17,22 +17,12 @@ from tensorflow_serving.config import model_server_config_pb2
 from serving.protocol.tensors import decode, encode
 from serving.server import grpc_server, services
 from serving.server.errors import ServingError
+from serving.server.http.port import HttpPort
 from serving.server.metrics import Metrics
-from serving.server.metrics_port import serve_metrics
 from serving.server.models import loader, model_config, model_store
+from tests.serving.waiting import until
 
 State = get_model_status_pb2.ModelVersionStatus.State
-
-
-def until(condition, seconds=60):
-    """Waits for a fact; fails when it does not come true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not true after {seconds} s")
 
 
 class Gates:
@@ -347,7 +337,7 @@ def test_taken_port_is_named(store):
 
         asyncio.run(listen())
         with pytest.raises(ServingError, match=f"{port} .*rest_api_port"):
-            serve_metrics(Metrics(), "127.0.0.1", port, None)
+            asyncio.run(HttpPort(Metrics(), None).open("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ class ToyGenerator(tf.Module):
         encode = lambda frame: tf.io.encode_jpeg(frame, quality=100, chroma_downsampling=False)  # noqa: E731
         return {"frames_jpeg": tf.map_fn(encode, frames, fn_output_signature=tf.string)}
 
+    def animate_bytes(self, landmarks, adain_params):
+        return {"frames_jpeg_bytes": self.animate(landmarks, adain_params)["frames_jpeg"]}
+
 
 class ToyEmbedder(tf.Module):
     """Means of the frames; rows stay apart."""
@@ -101,11 +104,13 @@ def save_generator(path, fingerprint="", shade=0):
     tell = lambda rows: {f"sha256_{fingerprint}": tf.fill(tf.shape(rows), fingerprint)}  # noqa: E731
     more = {"fingerprint": (tell, [spec([None], tf.int32, "rows")])} if fingerprint else {}
     adain = spec([None, ADAIN], tf.float32, "adain_params")
+    landmarks = spec([None, POINTS, 2], tf.float32, "landmarks")
     save(
         toy,
         path,
         serving_default=(toy.render, [spec([None, SIZE, SIZE, 3], tf.uint8, "landmark_images"), adain]),
-        animate=(toy.animate, [spec([None, POINTS, 2], tf.float32, "landmarks"), adain]),
+        animate=(toy.animate, [landmarks, adain]),
+        animate_bytes=(toy.animate_bytes, [landmarks, adain]),
         **more,
     )
 

@@ -11,6 +11,7 @@ people. On a CPU the rows of a batch are computed one after the other, on a GPU 
                                 landmarks float32 [B,K,P,2] in pixels of the photo → the same
     generator  serving_default  landmark_images uint8 [B,S,S,3], adain_params → frames uint8
                animate          landmarks float32 [B,P,2], adain_params → frames_jpeg string [B]
+               animate_bytes    the same for REST → frames_jpeg_bytes, which it sends as base64
     both       fingerprint      rows int32 [B] → one output, whose name is sha256_ and the
                                 fingerprint of the generator that ψ belongs to: GetModelMetadata
                                 tells it to clients
@@ -198,7 +199,12 @@ def save_generator(
             rows = _finite(landmarks, "landmarks"), _finite(adain_params, "adain_params")
         return {"frames_jpeg": _by_rows(draw_jpeg, rows, tf.TensorSpec([], tf.string), device)}
 
-    _save(path, config, {"serving_default": serving_default, "animate": animate}, facts, batch_sizes)
+    @tf.function(autograph=False, input_signature=animate.input_signature)
+    def animate_bytes(landmarks, adain_params):
+        return {"frames_jpeg_bytes": animate(landmarks, adain_params)["frames_jpeg"]}
+
+    signatures = {"serving_default": serving_default, "animate": animate, "animate_bytes": animate_bytes}
+    _save(path, config, signatures, facts, batch_sizes)
 
 
 def read_metadata(path: str | pathlib.Path) -> dict:

@@ -91,6 +91,7 @@ def test_compose_is_healthy_with_an_available_version_only(compose):
 # Names under which packages of requirements.txt are imported.
 PACKAGES = {
     "absl": "absl-py",
+    "aiohttp": "aiohttp",
     "google": "protobuf",
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",

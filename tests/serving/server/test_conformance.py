@@ -48,7 +48,8 @@ _PROGRAM = "tensorflow_model_server"
 class TensorFlowServing:
     """Stubs of a real TensorFlow Serving with the toy models."""
 
-    def __init__(self, target):
+    def __init__(self, target, rest=None):
+        self.rest = rest
         channel = grpc.insecure_channel(target, options=_OPTIONS)
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.model = model_service_pb2_grpc.ModelServiceStub(channel)

@@ -6,7 +6,6 @@ ten requests.
 
 import asyncio
 import re
-import socket
 import threading
 import time
 import urllib.error
@@ -31,6 +30,7 @@ from serving.server.errors import ServingError
 from serving.server.grpc_server import GrpcServer
 from tests.serving.api_requests import animate, metadata_request, status_request
 from tests.serving.certificates import make_identities
+from tests.serving.waiting import free_port, until
 
 Code = grpc.StatusCode
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -41,23 +41,8 @@ max_enqueued_batches { value: 3 } num_batch_threads { value: 1 }
 """
 
 
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not true after {seconds} s")
-
-
 def escaped(pem: bytes) -> str:
     return pem.decode().replace("\n", "\\n")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Operated:
@@ -124,6 +109,14 @@ def operated(tmp_path_factory, toys, start_server):
     operated = Operated(folder, toys, start_server)
     yield operated
     operated.channel.close()
+
+
+def test_beside_tls_there_is_no_rest_api(operated):
+    """It has no TLS: who must show a certificate to gRPC would get in without one."""
+    assert "request_count" in operated.page("/monitoring/prometheus/metrics")
+    for path in ("/v1/models/gate", "/v1/models/gate:predict"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            operated.page(path)
 
 
 def test_tls_wants_the_clients_certificate(operated):
