@@ -1,8 +1,9 @@
 """`python -m serving.model_server --model_config_file=models.config --port=8500`
 
 The embedded model server: TensorFlow Serving's gRPC services for one machine without TensorFlow
-Serving. Same protos, same models.config, same version policy, hot reload and status codes; flags
-carry TensorFlow Serving's names where it has them. It knows nothing of this project's networks.
+Serving. Same protos, same models.config (or one model: `--model_base_path=/models/generator
+--model_name=generator`), same version policy, hot reload and status codes; flags carry TensorFlow
+Serving's names where it has them. It knows nothing of this project's networks.
 
 As in TensorFlow Serving the port opens when every configured model has an available version; a
 model without a version folder is waited for. A second SIGTERM is not needed: the first one
@@ -21,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 from absl import app, flags
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.server.batching.batcher import Batcher
 from serving.server.batching_parameters import BatchingOptions, read_options
@@ -32,7 +34,7 @@ from serving.server.http.port import HttpPort, metrics_path
 from serving.server.http.rest_api import RestApi
 from serving.server.metrics import Metrics
 from serving.server.models.loader import Loader
-from serving.server.models.model_config import read_config, watch_config
+from serving.server.models.model_config import read_config, single_model, watch_config
 from serving.server.models.model_store import ModelStore
 from serving.server.models.versions import VersionTable
 from serving.server.services import ModelService, PredictionService
@@ -42,7 +44,9 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """Those of TensorFlow Serving under its names. Only when run as a program."""
-    flags.DEFINE_string("model_config_file", None, "Text proto ModelServerConfig: what to serve.", required=True)
+    flags.DEFINE_string("model_config_file", None, "Text proto ModelServerConfig: what to serve.")
+    flags.DEFINE_string("model_base_path", None, "In its place: the folder of the versions of one model.")
+    flags.DEFINE_string("model_name", "default", "Name of that model.")
     flags.DEFINE_integer("port", 8500, "TCP port for gRPC; 0 takes a free one, which is printed.")
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all (there is no authentication).")
     flags.DEFINE_float(
@@ -105,7 +109,7 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "enable_model_warmup", True, "Play assets.extra/tf_serving_warmup_requests of a version before it is available."
     )
-    flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS.")
+    flags.DEFINE_string("ssl_config_file", None, "Text proto SSLConfig: serve with TLS; renewed files are taken up.")
     flags.DEFINE_integer(
         "rest_api_port",
         0,
@@ -140,6 +144,21 @@ def _argument(text: str) -> tuple[str, int | str]:
     if not separator:
         raise invalid_argument(f"--grpc_channel_arguments: got {text!r}, expected name=value")
     return name, int(value) if value.lstrip("-").isdigit() else value
+
+
+def _config() -> tuple[ModelServerConfig, str]:
+    """What to serve, and the file or flag that says so, for messages."""
+    path, folder = FLAGS.model_config_file, FLAGS.model_base_path
+    if bool(path) == bool(folder):
+        got = "both" if path else "neither"
+        raise invalid_argument(f"got {got} of --model_config_file and --model_base_path, expected one of them")
+    if path and not FLAGS["model_name"].using_default_value:
+        raise invalid_argument("--model_name goes with --model_base_path; --model_config_file has names of its own")
+    if path:
+        return read_config(path), path
+    if FLAGS.model_config_file_poll_wait_seconds:
+        raise invalid_argument("--model_config_file_poll_wait_seconds needs a --model_config_file")
+    return single_model(FLAGS.model_name, folder), "--model_base_path"
 
 
 def _batching_options() -> BatchingOptions | None:
@@ -207,8 +226,7 @@ async def serve() -> None:
     arguments = tuple(_argument(text) for text in FLAGS.grpc_channel_arguments)
     batching = _batching_options()
     metrics, metrics_at = Metrics(), _metrics_path()
-    path = FLAGS.model_config_file
-    config = read_config(path)
+    config, path = _config()
     store = _store(metrics, batching)
     try:
         store.configure(config)

@@ -61,12 +61,12 @@ def run_folder(tmp_path_factory, repo_root):
 
 @pytest.fixture(scope="session")
 def start_server(run_folder):
-    """start_server(config_path, *flags) -> ServerProcess, or CompletedProcess if it gave up."""
+    """start_server(config path or None, *flags) -> ServerProcess, CompletedProcess if it ended."""
     started = []
 
     def start(config, *flags):
         command = [sys.executable, "-m", "serving.model_server"]
-        command += [f"--model_config_file={config}", "--port=0", *flags]
+        command += [*([f"--model_config_file={config}"] if config else []), "--port=0", *flags]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         process = subprocess.Popen(
             command,

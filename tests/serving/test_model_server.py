@@ -194,6 +194,16 @@ def test_wrong_configurations_end_the_program_with_a_message(tmp_path, toys, sta
     assert str(tmp_path / "nothing") in folder.stderr and "base_path" in folder.stderr
 
 
+@pytest.mark.parametrize(("flags", "name"), [((), "default"), (("--model_name=sight",), "sight")])
+def test_one_model_without_a_configuration_file(toy_models, start_server, flags, name):
+    server = start_server(None, f"--model_base_path={toy_models / 'decoder'}", *flags)
+    message = get_model_status_pb2.GetModelStatusRequest()
+    message.model_spec.name = name
+    (status,) = server.model.GetModelStatus(message, timeout=60).model_version_status
+    assert (status.version, status.state) == (1, State.AVAILABLE)
+    assert server.terminate() == 0
+
+
 def test_server_and_client_know_nothing_of_the_networks(repo_root):
     code = (
         "import sys, serving.model_server, serving.client.blocking\n"

@@ -37,6 +37,13 @@ def read_config(path: str | os.PathLike) -> model_server_config_pb2.ModelServerC
     )
 
 
+def single_model(name: str, base_path: str) -> model_server_config_pb2.ModelServerConfig:
+    """The configuration of one model, without a file."""
+    config = model_server_config_pb2.ModelServerConfig()
+    config.model_config_list.config.add(name=name, base_path=base_path, model_platform=_PLATFORM)
+    return config
+
+
 def watch_config(
     configure: Callable[[model_server_config_pb2.ModelServerConfig], object],
     current: Callable[[], model_server_config_pb2.ModelServerConfig],

@@ -413,6 +413,14 @@ def test_who_may_change_what_is_served(reload_from, peer, allowed):
         ({"monitoring_config_file": "{monitoring}"}, "needs a --rest_api_port"),
         ({"rest_api_port": 8500}, "are both 8500"),
         ({"grpc_channel_arguments": ["a"]}, "got 'a', expected name=value"),
+        ({"model_config_file": None}, "got neither of --model_config_file and --model_base_path"),
+        ({"model_base_path": "/models/generator"}, "got both of --model_config_file and --model_base_path"),
+        ({"model_name": "generator"}, "--model_name goes with --model_base_path"),
+        ({"model_config_file": None, "model_base_path": "models"}, "--model_base_path: .*default .*absolute path"),
+        (
+            {"model_config_file": None, "model_base_path": "/x", "model_config_file_poll_wait_seconds": 1.0},
+            "--model_config_file_poll_wait_seconds needs a --model_config_file",
+        ),
     ],
 )
 def test_wrong_flags_and_files_are_named(tmp_path, settings, message):
@@ -426,6 +434,6 @@ def test_wrong_flags_and_files_are_named(tmp_path, settings, message):
         model_server.define_flags()
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-    settings["model_config_file"] = str(tmp_path / "models.config")
+    settings = {"model_config_file": str(tmp_path / "models.config")} | settings
     with flagsaver.flagsaver(**settings), pytest.raises(ServingError, match=message):
         asyncio.run(model_server.serve())
