@@ -46,7 +46,8 @@ def make():
     batchers = []
 
     def make(servable, threads=1):
-        batcher = Batcher(BatchingOptions(threads=threads), Metrics())
+        batcher = Batcher(BatchingOptions(threads=threads), metrics := Metrics())
+        batcher.metrics = metrics
         batchers.append((batcher, servable))
 
         def submit(x, fetches=("y",), deadline=None):
@@ -175,6 +176,27 @@ def test_abandoned_requests_make_room_in_the_queue(make):
     assert values(running) == [0, 0]
     assert [values(future) for future in (waiting[3], *later)] == [[6], [16], [18]]
     assert servable.runs == [[0, 0], [3, 8], [9]]
+
+
+def test_who_gives_up_waiting_has_waited(make):
+    """An autoscaler looks at the time in the queue, which may not fall because clients time out."""
+    servable = Doubler(max_batch_size=1, max_execution_batch_size=1)
+    submit, batcher = make(servable)
+    servable.gate.clear()
+    running = submit([1])
+    assert servable.running.wait(LONG)
+    abandoned, cancelled, late = submit([2]), submit([3]), submit([4], deadline=time.monotonic() + 0.01)
+    time.sleep(0.05)
+    assert abandoned.cancel() and cancelled.cancel()
+    batcher.abandon(abandoned)
+    servable.gate.set()
+    assert values(running) == [2]
+    assert late.exception(LONG).code == Code.DEADLINE_EXCEEDED
+    name = ":tensorflow:serving:batching_session:queuing_latency"
+    label = {"thread_pool_name": BatchingOptions().pool_name}
+    count, total = (batcher.metrics.registry.get_sample_value(f"{name}_{end}", label) for end in ("count", "sum"))
+    assert count == 4
+    assert 3 * 0.05e6 <= total < 4 * LONG * 1e6
 
 
 def test_the_rest_of_an_abandoned_request_is_not_computed(make):
