@@ -1,8 +1,10 @@
 """What the tests of serving/deploy share: the files, parsed, and facts of TensorFlow Serving."""
 
-import copy
+import pathlib
 import re
+import subprocess
 import sys
+import sysconfig
 
 import pytest
 import yaml
@@ -63,27 +65,6 @@ def container(deployment):
     return only
 
 
-def patched(document, operations):
-    """JSON Patch (RFC 6902) with the three operations that the overlays use."""
-    document = copy.deepcopy(document)
-    for operation in operations:
-        *parents, last = (part.replace("~1", "/") for part in operation["path"].split("/")[1:])
-        place = document
-        for part in parents:
-            place = place[int(part) if isinstance(place, list) else part]
-        if isinstance(place, list):
-            last = len(place) if last == "-" else int(last)
-        if operation["op"] == "add" and isinstance(place, list):
-            place.insert(last, operation["value"])
-        elif operation["op"] == "test":
-            assert place[last] == operation["value"], operation
-        else:
-            if operation["op"] == "replace":
-                place[last]  # must be there
-            place[last] = operation["value"]
-    return document
-
-
 @pytest.fixture(scope="session")
 def base(deploy):
     """Manifest by kind and name, of the files that the kustomization lists."""
@@ -95,19 +76,26 @@ def base(deploy):
     return {(d["kind"], d["metadata"]["name"]): d for d in documents}
 
 
+def kustomized(folder):
+    """Manifest by kind and name, as `kubectl apply -k` would send them."""
+    kubectl = pathlib.Path(sysconfig.get_path("scripts")) / "kubectl"  # of requirements.txt
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(done.stdout)}
+
+
 @pytest.fixture(scope="session")
-def deployments(deploy, base):
-    """The Deployment as the base and each overlay give it."""
-    found = {"base": base["Deployment", "tf-serving"]}
-    for name in ("gpu", "tls", "embedded"):
-        folder = deploy / "kubernetes" / name
-        (kustomization,) = load_all(folder / "kustomization.yaml")
-        assert kustomization["resources"] == ["../base"]
-        (patch,) = kustomization["patches"]
-        assert patch["target"] == {"kind": "Deployment", "name": "tf-serving"}
-        (operations,) = load_all(folder / patch["path"])
-        found[name] = patched(found["base"], operations)
-    return found
+def overlays(deploy):
+    """What the base and each overlay give, by name."""
+    folders = [path.parent for path in (deploy / "kubernetes").glob("*/kustomization.yaml")]
+    return {folder.name: kustomized(folder) for folder in folders}
+
+
+@pytest.fixture(scope="session")
+def deployments(overlays):
+    """The Deployment of each."""
+    assert set(overlays) == {"base", "gpu", "tls", "embedded", "embedded_tls"}
+    return {name: manifests["Deployment", "tf-serving"] for name, manifests in overlays.items()}
 
 
 @pytest.fixture(scope="session")

@@ -68,4 +68,4 @@ def test_readme_uses_flags_that_somebody_has(deploy, repo_root, facts):
     sources = "\n".join(program.read_text() for program in programs)
     defined = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', sources))
     assert {"enable_batching", "base_path", "server"} <= used
-    assert used - facts.TF_SERVING_FLAGS - defined - {"rm"} == set()
+    assert used - facts.TF_SERVING_FLAGS - defined - {"build", "read", "rm", "tmpfs"} == set()

@@ -3,12 +3,16 @@
 import ast
 import http.server
 import json
+import os
 import re
 import subprocess
 import sys
 import threading
 
 import pytest
+
+from serving.check import check
+from serving.client.blocking import TalkingHeadClient
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,8 @@ def test_compose_starts_the_server_with_existing_flags_and_files(deploy, compose
     service = compose["tf-serving"]
     flags = facts.flags_of(service["command"])
     assert set(flags) <= facts.TF_SERVING_FLAGS
-    assert service["entrypoint"] == ["tensorflow_model_server"] and service["image"] == facts.IMAGE
+    assert service["entrypoint"] == ["tensorflow_model_server"]
+    assert service["image"] == facts.IMAGE + "${TF_SERVING_DIGEST:-}"
     mounted = {}
     for volume in service["volumes"]:
         source, target, mode = volume.rsplit(":", 2)
@@ -43,13 +48,65 @@ def test_compose_for_a_gpu_changes_only_what_differs(deploy, compose, facts):
     (document,) = facts.load_all(deploy / "docker-compose.gpu.yaml")
     (name,) = document["services"]
     service = document["services"][name]
-    assert service["image"] == compose[name]["image"] + "-gpu"
+    assert service["image"] == compose[name]["image"].replace("2.15.1", "2.15.1-gpu")
     (volume,) = service["volumes"]
     source, target, _ = volume.rsplit(":", 2)
     assert (deploy / source).is_file()
     assert target in [v.rsplit(":", 2)[1] for v in compose[name]["volumes"]]  # replaces it
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+
+
+def test_images_have_a_tag_and_take_a_digest(deploy, compose):
+    for service in compose.values():
+        image = re.fullmatch(r"([\w./]+):([\w.-]+)\$\{\w+_DIGEST:-\}", service["image"])
+        assert image and image[2] != "latest"
+    dockerfile = (deploy / "Dockerfile").read_text()
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
+    assert re.fullmatch(r"[\w./]+:(?!latest)[\w.-]+", base)
+    assert re.findall(r"^FROM (.*)$", dockerfile, re.MULTILINE) == ["${BASE}"]
+
+
+def test_nothing_but_tmp_and_volumes_can_be_written_to(compose):
+    assert all(service["read_only"] is True for service in compose.values())
+    assert compose["tf-serving"]["tmpfs"] == ["/tmp"]
+
+
+# / read-only, as in the container; what is below TMPDIR is its /tmp.
+READ_ONLY = """
+set -e
+mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs tmp "$TMPDIR"
+if touch "$PROBE" 2>/dev/null; then echo "still writable"; exit 77; fi
+touch "$TMPDIR/file"
+exec "$@"
+"""
+
+
+def test_the_embedded_server_runs_on_a_read_only_root(toy_models, run_folder, tmp_path):
+    sealed = ["unshare", "--mount", "--map-root-user", "bash", "-c", READ_ONLY, "sealed"]
+    (tmp_path / "tmp").mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "CUDA_VISIBLE_DEVICES": "",
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PROBE": str(tmp_path / "probe"),
+    }
+    try:
+        allowed = subprocess.run([*sealed, "true"], env=environment, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("needs the program unshare")
+    if allowed.returncode:
+        pytest.skip(f"may not mount / read-only here: {allowed.stdout}{allowed.stderr}")
+    command = [*sealed, sys.executable, "-m", "serving.model_server", "--port=0"]
+    command += [f"--model_config_file={toy_models / 'models.config'}", "--enable_batching"]
+    with subprocess.Popen(command, cwd=run_folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            target = process.stdout.readline().split(" at ")[1].split()[0]
+            with TalkingHeadClient(target, timeout=60) as client:
+                assert check(client, frames=1)["frames"] == 2
+        finally:
+            process.terminate()
+        assert process.wait(timeout=60) == 0
 
 
 class RestApi(http.server.BaseHTTPRequestHandler):

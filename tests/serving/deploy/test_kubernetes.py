@@ -1,17 +1,16 @@
 """serving/deploy/kubernetes: each manifest against Kubernetes' schema, and against the others."""
 
 import copy
-import pathlib
+import json
 import re
-import subprocess
-import sysconfig
+import shutil
 
 import kubernetes_validate
 import pytest
-import yaml
+from google.protobuf import text_format
 
 from serving.client import stubs
-from serving.server.config_protos import BatchingParameters, read_text_proto
+from serving.server.config_protos import BatchingParameters, SSLConfig, read_text_proto
 from tf_talking.served.warmup import MAX_BATCH_SIZE
 
 # The oldest Kubernetes that the manifests are meant for, and the newest with a schema at hand.
@@ -20,10 +19,10 @@ APP = {"app": "tf-serving"}
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_manifests_fit_the_kubernetes_schema(base, deployments, version):
-    for document in [*base.values(), *deployments.values()]:
-        used = kubernetes_validate.validate(document, version, strict=True)
-        assert used == version
+def test_manifests_fit_the_kubernetes_schema(base, overlays, version):
+    for documents in (base, *overlays.values()):
+        for document in documents.values():
+            assert kubernetes_validate.validate(document, version, strict=True) == version
 
 
 def test_the_schema_check_sees_a_typing_error(base, facts):
@@ -31,17 +30,6 @@ def test_the_schema_check_sees_a_typing_error(base, facts):
     facts.container(wrong)["readinesProbe"] = facts.container(wrong).pop("readinessProbe")
     with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
         kubernetes_validate.validate(wrong, KUBERNETES_VERSIONS[-1], strict=True)
-
-
-def test_kustomize_gives_the_same_deployments(deploy, deployments):
-    kubectl = pathlib.Path(sysconfig.get_path("scripts")) / "kubectl"  # of requirements.txt
-    for name, expected in deployments.items():
-        done = subprocess.run(
-            [kubectl, "kustomize", str(deploy / "kubernetes" / name)], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        (built,) = [d for d in yaml.safe_load_all(done.stdout) if d["kind"] == "Deployment"]
-        assert built == expected
 
 
 def test_labels_and_selectors_agree(base):
@@ -150,7 +138,7 @@ def test_the_embedded_server_takes_the_same_flags_and_has_other_probes(deploymen
     assert pod["command"][:3] == ["python", "-m", "serving.model_server"]
     assert host == "--host=0.0.0.0"  # its default is this machine only
     assert pod["args"] == facts.container(deployments["base"])["args"]
-    # No REST API there: a probe of the base that is left would never succeed.
+    # The health service, which TensorFlow Serving has not, tells more than a page of the REST API.
     port = int(facts.flags_of(pod["args"])["port"])
     for probe in ("startupProbe", "readinessProbe"):
         assert pod[probe]["grpc"] == {"port": port} and "httpGet" not in pod[probe]
@@ -158,6 +146,24 @@ def test_the_embedded_server_takes_the_same_flags_and_has_other_probes(deploymen
     spec = deployments["embedded"]["spec"]["template"]["spec"]
     # The pause and the server's own grace for requests in flight (30 s).
     assert spec["terminationGracePeriodSeconds"] > pause + 30
+
+
+def test_the_embedded_server_with_tls_reads_the_secret_that_cert_manager_writes(deploy, overlays, deployments, facts):
+    spec = deployments["embedded_tls"]["spec"]["template"]["spec"]
+    pod, plain = facts.container(deployments["embedded_tls"]), facts.container(deployments["embedded"])
+    assert pod["args"] == [*plain["args"], "--ssl_config_file=/ssl/ssl.config"]
+    mounts = {mount["mountPath"]: mount for mount in pod["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert not any("subPath" in mount for mount in mounts.values())  # such files are never renewed
+    config_map = volumes[mounts["/ssl"]["name"]]["configMap"]["name"]
+    config = text_format.Parse(overlays["embedded_tls"]["ConfigMap", config_map]["data"]["ssl.config"], SSLConfig())
+    assert config == read_text_proto(deploy / "kubernetes" / "embedded_tls" / "ssl.config", SSLConfig)
+    assert "secret" in volumes[mounts["/tls"]["name"]]
+    assert [config.server_key, config.server_cert, config.custom_ca] == ["/tls/tls.key", "/tls/tls.crt", "/tls/ca.crt"]
+    assert config.client_verify
+    # The health service does not answer without TLS: the probes of `embedded` would never succeed.
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert pod[probe]["tcpSocket"] == {"port": "grpc"} and "grpc" not in pod[probe]
 
 
 def test_config_map_holds_the_files_as_they_are(deploy, base):
@@ -181,9 +187,71 @@ def test_the_autoscaler_s_metric_is_one_that_tf_serving_has(deploy, base, facts)
         assert "<<.GroupBy>>" in rule["metricsQuery"]
         assert rule["metricsQuery"].endswith("/ 1e6")  # microseconds
         assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
-    for metric in base["HorizontalPodAutoscaler", "tf-serving"]["spec"]["metrics"]:
-        assert metric["pods"]["metric"]["name"] in named
-        assert 1 < int(metric["pods"]["target"]["averageValue"]) <= MAX_BATCH_SIZE
+    cpu, queued = base["HorizontalPodAutoscaler", "tf-serving"]["spec"]["metrics"]
+    assert queued["pods"]["metric"]["name"] in named
+    assert 1 < int(queued["pods"]["target"]["averageValue"]) <= MAX_BATCH_SIZE
+    assert cpu["resource"]["name"] == "cpu" and cpu["resource"]["target"]["averageUtilization"] < 100
+
+
+def test_the_autoscaler_does_not_see_rest_where_requests_fail(deploy, base, facts):
+    """Request and runtime latencies count successes only: they fall while all clients time out."""
+    (rules,) = facts.load_all(deploy / "kubernetes" / "prometheus_adapter_rules.yaml")
+    for rule in rules["rules"]:
+        assert "queuing_latency" in rule["metricsQuery"]
+        assert "request_latency" not in rule["metricsQuery"] and "runtime_latency" not in rule["metricsQuery"]
+    scaler = base["HorizontalPodAutoscaler", "tf-serving"]["spec"]
+    probe = facts.container(base["Deployment", "tf-serving"])["startupProbe"]
+    assert scaler["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
+    # Not before a pod that is started meanwhile can be ready.
+    start_seconds = probe["periodSeconds"] * probe["failureThreshold"]
+    assert scaler["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= start_seconds
+
+
+def test_memory_holds_both_versions_while_one_is_loaded(deployments, deploy, repo_root, facts):
+    measured = json.loads((repo_root / "docs" / "figures" / "export_memory.json").read_text())
+    generator, embedder = measured["serve_generator"], measured["serve_embedder"]
+    needed = 2 * embedder["end_gib"] + generator["end_gib"] + generator["peak_gib"]
+    for deployment in deployments.values():
+        resources = facts.container(deployment)["resources"]
+        (gib,) = re.fullmatch(r"(\d+)Gi", resources["limits"]["memory"]).groups()
+        assert needed + 1 < int(gib) < needed + 3  # and not any amount
+        assert resources["requests"]["memory"] == resources["limits"]["memory"]
+    (compose,) = facts.load_all(deploy / "docker-compose.yaml")
+    assert compose["services"]["tf-serving"]["mem_limit"] == f"${{MEMORY:-{gib}g}}"
+
+
+def test_nothing_but_tmp_can_be_written_to(deployments, facts):
+    for deployment in deployments.values():
+        pod = facts.container(deployment)
+        assert pod["securityContext"]["readOnlyRootFilesystem"] is True
+        (writable,) = [mount for mount in pod["volumeMounts"] if not mount.get("readOnly")]
+        volumes = {volume["name"]: volume for volume in deployment["spec"]["template"]["spec"]["volumes"]}
+        assert writable["mountPath"] == "/tmp" and "emptyDir" in volumes[writable["name"]]
+
+
+def test_services_tell_their_protocol(overlays):
+    for name, manifests in overlays.items():
+        for service in ("tf-serving", "tf-serving-headless"):
+            port = manifests["Service", service]["spec"]["ports"][0]
+            assert port["name"] == "grpc"
+            # Only plain HTTP/2 is h2c; a mesh that took TLS for it would see garbage.
+            assert port["appProtocol"] == ("https" if name.endswith("tls") else "kubernetes.io/h2c")
+
+
+def test_images_have_a_tag_and_take_a_digest(deploy, deployments, facts, tmp_path):
+    for deployment in deployments.values():
+        name, _, tag = facts.container(deployment)["image"].rpartition(":")
+        assert name and tag != "latest" and "/" not in tag
+    digest = "sha256:" + "0123456789abcdef" * 4
+    for overlay, tag in (("base", "2.15.1"), ("gpu", "2.15.1-gpu")):
+        folder = tmp_path / overlay  # beside a copy: kustomize reads relative paths only
+        shutil.copytree(deploy / "kubernetes", folder / "kubernetes")
+        (folder / "kustomization.yaml").write_text(
+            f"resources: [kubernetes/{overlay}]\n"
+            f"images: [{{name: tensorflow/serving, newTag: {tag}, digest: '{digest}'}}]\n"
+        )
+        pod = facts.container(facts.kustomized(folder)["Deployment", "tf-serving"])
+        assert pod["image"] == f"tensorflow/serving:{tag}@{digest}"
 
 
 def test_metrics_are_scraped_where_they_are(deploy, base, metrics_path, facts):
