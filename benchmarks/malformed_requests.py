@@ -2,16 +2,18 @@
 
 Fuzzed bytes, mutated requests, wrong shapes, types, counts and names, empty lists that claim any
 number of rows, landmarks that are not finite, truncated and faked pictures, wide, tall and
-progressive ones and a PNG of 100 megapixels, from several clients, with and without batching. Every
-one must be answered in time by an allowed code or by a frame, the server must live on, answer a
-good request as before, and hold no more memory. As many damaged person cards and archives that blow
-up must be refused by one kind of error. The last line is JSON; exit code 1 if anything was not so.
+progressive ones and a PNG of 100 megapixels, over gRPC and REST, from several clients, with and
+without batching. Every one must be answered in time by an allowed code or by a frame, the server
+must live on, answer a good request as before, and hold no more memory. As many damaged person cards
+and archives that blow up must be refused by one kind of error. The last line is JSON; exit code 1
+if anything was not so.
 
 Where no signature takes bytes of pictures, those kinds are left out and `kinds` shows it.
 """
 
 import json
 import pathlib
+import socket
 import tempfile
 import time
 
@@ -19,6 +21,7 @@ from absl import flags
 
 from benchmarks.attacks.cards import attack_cards
 from benchmarks.attacks.fuzzer import Fuzzer, attack
+from benchmarks.attacks.rest import RestFuzzer
 from benchmarks.attacks.server import export_tiny_models
 from benchmarks.measuring.memory import resident_mib
 from benchmarks.measuring.result import result
@@ -42,14 +45,22 @@ _WARMUPS = 4
 
 def measure(config: pathlib.Path, models, requests: int, seed: int, clients: int, *arguments):
     """Attacks one server; returns the figures."""
-    with local_server_process(config, *arguments) as (target, process):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with local_server_process(config, *arguments, f"--rest_api_port={port}") as (target, process):
         fuzzer = Fuzzer(target, models, seed)
+        rest = RestFuzzer(f"127.0.0.1:{port}", fuzzer.good, seed)
         expected = fuzzer.good_answers()
         before, part = 0.0, max(requests // 2 // _WARMUPS, 10)
         for number in range(_WARMUPS):
-            attack(fuzzer, range(requests + number * part, requests + (number + 1) * part), clients)
+            numbers = range(requests + number * part, requests + (number + 1) * part)
+            attack(fuzzer, numbers, clients)
+            attack(rest, numbers[: len(numbers) // 4], clients)
             before = max(before, _settled(process.pid))
         figures = attack(fuzzer, range(requests), clients)
+        figures["rest"] = attack(rest, range(requests // 4), clients)
+        figures["not_allowed"] += figures["rest"].pop("not_allowed")
         same = fuzzer.good_answers() == expected
         after = _settled(process.pid)
         fuzzer.close()

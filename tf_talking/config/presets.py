@@ -74,7 +74,7 @@ _REAL128 = dataclasses.replace(
     ),
     landmarks=LandmarkConfig(scheme="ibug68_gaze", line_thickness=1, inner_lips=True),
     losses=dataclasses.replace(
-        _SMALL_BUDGET.losses, face_features="mobilefacenet", content_identity=20.0, match=1.0, match_detach_w=False
+        _SMALL_BUDGET.losses, face_features="mobilefacenet", content_identity=5.0, match=1.0, match_detach_w=False
     ),
     train=dataclasses.replace(
         _SMALL_BUDGET.train,
