@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -95,6 +97,37 @@ def loaded(networks, tmp_path_factory):
         timeout=300,
     )
     return folder, inputs, dict(np.load(folder / "outputs.npz"))
+
+
+def documented_signatures(sizes: dict[str, int]) -> dict:
+    """(model, signature) -> {name: (dtype, shape)} of inputs and outputs, from docs/serving.md."""
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    table = page.split("## Signatures")[1].split("\n## ")[0]
+    found = {}
+    for model, signature, tensors in re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", table, re.MULTILINE):
+        found[model, signature] = {
+            name: (dtype, [sizes[size] if size.isalpha() else int(size) for size in shape.split(",")])
+            for name, dtype, shape in re.findall(r"`(\w+)` (\w+) \[([\w,]+)\]", tensors)
+        }
+    return found
+
+
+def test_signatures_are_the_documented_ones(networks, loaded):
+    print_ = fingerprint(networks[1])
+    exported = {
+        (model, key): {
+            name.replace(print_, "FINGERPRINT"): (
+                tf.dtypes.as_dtype(info.dtype).name,
+                [dim.size for dim in info.tensor_shape.dim],
+            )
+            for tensors in (signature.inputs, signature.outputs)
+            for name, info in tensors.items()
+        }
+        for model in ("embedder", "generator")
+        for key, signature in read_signatures(loaded[0] / model).items()
+    }
+    sizes = {"B": -1, "K": -1, "S": SIZE, "P": 68, "N": CONFIG.model.embedding_size, "L": CONFIG.model.adain_size}
+    assert exported == documented_signatures(sizes)
 
 
 def test_generator_equals_keras_within_one_level(networks, loaded):
