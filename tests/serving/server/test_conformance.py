@@ -149,11 +149,6 @@ RENAMED = (
         (animate(version=7), Code.NOT_FOUND, "Servable not found for request: Specific(generator, 7)"),
         (animate(label="stable"), Code.INVALID_ARGUMENT, "Unrecognized servable version label: stable"),
         (animate(signature="sing"), Code.FAILED_PRECONDITION, 'Serving signature key "sing" not found.'),
-        (
-            request(signature="__saved_model_init_op"),
-            Code.INTERNAL,
-            "Expected prediction signature method_name to be one of {",
-        ),
         (request(adain_params=ADAIN), Code.INVALID_ARGUMENT, MISSING),
         (animate(speed=1.0), Code.INVALID_ARGUMENT, EXTRA),
         (request(adain_params=ADAIN, points=LANDMARKS), Code.INVALID_ARGUMENT, RENAMED),
