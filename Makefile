@@ -2,6 +2,7 @@
 # make test   sets everything up and runs the tests
 # make lint   checks the style, and who imports whom
 # make bench  runs the benchmarks
+# make conformance  runs the tests of the serving API against TensorFlow Serving's image (Docker)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -11,7 +12,7 @@ STAMP := .venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help venv demo test lint bench clean
+.PHONY: help venv demo test lint bench conformance clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -38,6 +39,10 @@ bench: $(STAMP)
 	for f in $$(grep -l __main__ benchmarks/*.py | grep -v -e soak -e table2 -e memorisation); do $(PYTHON) -m benchmarks.$$(basename $$f .py); done
 	$(PYTHON) -m benchmarks.soak --minutes=3
 	$(PYTHON) -m benchmarks.table2 --preset=tiny
+
+# 77: there is no Docker, which the script has said.
+conformance: $(STAMP)
+	bash tests/serving/conformance_in_docker.sh || [ $$? -eq 77 ]
 
 clean:
 	rm -rf .venv demo

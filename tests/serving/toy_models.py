@@ -3,7 +3,7 @@
 `python -m tests.serving.toy_models DIR` writes them into a folder that is new, for a TensorFlow
 Serving that the conformance suite is to be run against: start it with
 `--model_config_file=DIR/models.config`, then run the tests with TF_SERVING_ADDRESS=HOST:PORT. DIR
-must be at the same place for the server.
+must be at the same place for the server. `conformance_in_docker.sh` does this.
 """
 
 import pathlib
