@@ -230,6 +230,8 @@ class ModelService:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                 "Only ModelConfigList is currently supported"
             )
+        if request.metric_names:
+            raise ServingError(grpc.StatusCode.UNIMPLEMENTED, "metric_names: metrics are answered over HTTP only")
         names = [model.name for model in request.config.model_config_list.config]
         logging.info("Reloading config with models %s", names)
         new = self._store.configure(request.config)

@@ -110,6 +110,8 @@ def _validate_model(model: model_server_config_pb2.ModelConfig) -> None:
         )
     if model.model_platform not in ("", _PLATFORM):
         raise invalid_argument(f"Model {model.name} requests unsupported platform {model.model_platform}")
+    if model.HasField("logging_config"):
+        raise invalid_argument(f"Model {model.name}: logging_config is not supported")
     # TensorFlow Serving would log this and wait for the folder for ever.
     if not os.path.isdir(model.base_path):
         raise invalid_argument(

@@ -137,6 +137,20 @@ def test_models_lie_in_folders(toy_server):
     assert code == Code.INVALID_ARGUMENT and "absolute path" in text and "gs://bucket/a" in text
 
 
+def test_fields_of_a_configuration_that_do_nothing_here_are_refused(toy_server, toy_models):
+    message = model_management_pb2.ReloadConfigRequest()
+    model = message.config.model_config_list.config.add(
+        name="a", base_path=str(toy_models / "generator"), model_platform="tensorflow"
+    )
+    model.logging_config.SetInParent()
+    code, text = refusal(toy_server.model.HandleReloadConfigRequest, message)
+    assert (code, text) == (Code.INVALID_ARGUMENT, "Model a: logging_config is not supported")
+    model.ClearField("logging_config")
+    message.metric_names.append("request_count")
+    code, text = refusal(toy_server.model.HandleReloadConfigRequest, message)
+    assert code == Code.UNIMPLEMENTED and text.startswith("metric_names: ")
+
+
 def test_a_custom_configuration_is_refused():
     custom = model_server_config_pb2.ModelServerConfig()
     custom.custom_model_config.SetInParent()
