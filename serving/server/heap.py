@@ -2,7 +2,8 @@
 
 The C library keeps freed blocks for later use, in a heap of each thread's own: a server that has
 decoded a few large photos, or loaded a `paper` generator, would hold gigabytes for nothing (4.0
-instead of 2.6 GiB). glibc has `malloc_trim`; elsewhere nothing is done.
+instead of 2.6 GiB). glibc has `malloc_trim`; elsewhere nothing is done. TensorFlow allocates in
+that heap too, because `model_server` asks for it; its own pool for oneDNN gives nothing back.
 """
 
 import asyncio
