@@ -18,6 +18,7 @@ from training.meta.start_from import StartFrom
 from training.meta.step import MetaTrainer
 from training.runs.checkpoints import SafeCheckpoints
 from training.runs.folder import RunFolder
+from training.runs.seen_people import read_people_file
 
 FACTS = {"data_hash": "abc", "num_videos": 5, "excluded_identities": ["ann"], "seed": 0}
 
@@ -206,6 +207,8 @@ def test_the_program_starts_from_a_run_and_goes_on_without_it(old, pico_config_f
     assert "W anew" in result.stderr
     facts = json.loads((run / "run.json").read_text())["start_from"]
     assert facts == {"checkpoint": "ckpt-2", "step": 2, "with_w": False}
+    seen = read_people_file(run)
+    assert len(seen.names) == 5 and not seen.complete  # whom the other one saw is not known
 
     def kernel(prefix):
         reader = tf.train.load_checkpoint(str(prefix))

@@ -5,9 +5,13 @@ import json
 import pytest
 import tensorflow as tf
 
+from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.networks.bundle import write_bundle
 from tf_talking.networks.meta_checkpoint import load_meta_learned
+from training.meta.job import record_people
+from training.meta.start_from import StartFrom
 from training.meta.step import MetaTrainer
+from training.runs.folder import RunFolder
 from training.runs.seen_people import (
     SeenPeople,
     read_people_file,
@@ -47,16 +51,17 @@ def test_a_run_folder_and_a_bundle_tell(nano_config, tmp_path, run_command):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_run_carries_on_whom_the_one_before_saw(pico_config, pico_config_file, people, tmp_path, run_command, known):
+def test_a_run_carries_on_whom_the_one_before_saw(pico_config, people, tmp_path, known):
+    """Begun from it, and gone on with when it may be gone. The program: `test_start_from.py`."""
     trainer = MetaTrainer(pico_config, 3, dict, tf.distribute.get_strategy())
     (tmp_path / "old/checkpoints").mkdir(parents=True)
     trainer.checkpoint.write(str(tmp_path / "old/checkpoints/ckpt-0"))
     if known:
         write_people_file(tmp_path / "old", SeenPeople(frozenset({"ann"}), complete=True))
-    arguments = ["--dataset", people, "--run", tmp_path / "new", "--config", pico_config_file, "--vgg19=none"]
-    arguments += ["--start_from", tmp_path / "old", "--nopreview_film"]
-    for steps in (1, 2) if known else (1,):  # begun, and gone on with
-        done = run_command("training.meta_train", *arguments, "--steps", steps)
-        assert done.returncode == 0, done.stderr
+    episodes, folder = EpisodeDataset(people, k_shot=2, batch_size=2, seed=0), RunFolder(tmp_path / "new")
+    begin = StartFrom.find(tmp_path / "old", pico_config, {})
+    folder.start(pico_config, {"start_from": begin.facts})
+    for start in (begin, None):
+        record_people(folder, episodes, start)
         seen = read_people_file(tmp_path / "new")
         assert seen.complete == known and ("ann" in seen.names) == known and len(seen.names) == 5 + known
