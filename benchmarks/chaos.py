@@ -40,7 +40,7 @@ def run(folder: pathlib.Path, seconds: float, seed: int, jobs: tuple[str, ...], 
       jobs: of animate, webcam, finetune, preprocess.
       **sizes: of `Scene`.
     """
-    scene = Scene(folder, **sizes)
+    scene = Scene(folder, jobs, **sizes)
     chaos = Chaos(scene, seed)
     threads = [threading.Thread(target=chaos.repeat, args=(name,)) for name in jobs]
     with chaos.servers():

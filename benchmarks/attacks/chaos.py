@@ -46,12 +46,15 @@ class Scene:
 
     Args:
       folder: where all of it is written.
+      jobs: that there will be; what others need is not made.
       frames: of the driving film.
       clips: films to preprocess.
       epochs: of fine-tuning.
     """
 
-    def __init__(self, folder: pathlib.Path, frames: int = 75, clips: int = 12, epochs: int = 30):
+    def __init__(
+        self, folder: pathlib.Path, jobs: tuple[str, ...], frames: int = 75, clips: int = 12, epochs: int = 30
+    ):
         self.folder, self.frames, self.epochs = folder, frames, epochs
         trainer = MetaTrainer(tiny_config(), 4, dict, tf.distribute.get_strategy())
         self.checkpoint = trainer.checkpoint.write(str(folder / "ckpt-0"))
@@ -67,10 +70,12 @@ class Scene:
         self.output.mkdir()
         undisturbed = folder / "undisturbed"
         self.run(self.finetune(self.serving, undisturbed / "ann", epochs=0, person="ann"))
-        self.run(self.finetune(undisturbed / "serving", undisturbed / "bob"))
-        self.run(self.preprocess(undisturbed / "data"))
-        self.person = PersonCard.load(undisturbed / "serving/people/bob.npz")
-        self.dataset = DatasetFolder.open(undisturbed / "data")
+        if "finetune" in jobs:
+            self.run(self.finetune(undisturbed / "serving", undisturbed / "bob"))
+            self.person = PersonCard.load(undisturbed / "serving/people/bob.npz")
+        if "preprocess" in jobs:
+            self.run(self.preprocess(undisturbed / "data"))
+            self.dataset = DatasetFolder.open(undisturbed / "data")
 
     def run(self, arguments: list) -> None:
         """A command without chaos. Raises CalledProcessError."""
