@@ -33,7 +33,7 @@ from serving.server.credentials import read_credentials
 from serving.server.errors import ServingError, invalid_argument
 from serving.server.flags import define_flags
 from serving.server.grpc_server import GrpcServer
-from serving.server.heap import keep_heap_small
+from serving.server.heap import keep_heap_small, share_arenas
 from serving.server.http.port import HttpPort, metrics_path
 from serving.server.http.rest_api import RestApi
 from serving.server.metrics import Metrics
@@ -174,6 +174,7 @@ async def serve() -> None:
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
+    share_arenas()
     tf.get_logger().setLevel("ERROR")  # the loader's notices; the store logs what matters
     try:
         asyncio.run(serve())

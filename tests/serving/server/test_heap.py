@@ -51,3 +51,38 @@ def test_a_heap_that_has_grown_is_trimmed(repo_root):
 
     assert grown("no") > 150
     assert grown("yes") < 40
+
+
+ARENAS = """
+import sys, threading
+from serving.server.heap import share_arenas
+
+if sys.argv[1] == "yes":
+    share_arenas()
+barrier = threading.Barrier(16)
+
+def work():
+    barrier.wait()
+    blocks = [bytes(60_000) for _ in range(50)]
+    barrier.wait()
+    return blocks
+
+threads = [threading.Thread(target=work) for _ in range(16)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+# A thread's arena is a mapping of 64 MiB, of which little can be used at first.
+maps = [line.split() for line in open("/proc/self/maps")]
+ends = [[int(x, 16) for x in line[0].split("-")] for line in maps]
+print(sum(start % 2**26 == 0 for start, _ in ends))
+"""
+
+
+@only_glibc
+def test_threads_share_a_few_arenas():
+    """Each would otherwise have one of its own, up to eight a core, and cut up its own memory."""
+
+    def arenas(shared):
+        command = [sys.executable, "-c", ARENAS, shared]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert arenas("yes") <= 3 < arenas("no")
