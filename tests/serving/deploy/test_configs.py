@@ -64,7 +64,7 @@ def test_readme_names_files_that_are_there(deploy, repo_root):
 def test_readme_uses_flags_that_somebody_has(deploy, repo_root, facts):
     text = (deploy / "README.md").read_text()
     used = set(re.findall(r"--(\w+)", text))
-    programs = [*(repo_root / "serving").glob("*.py"), repo_root / "training" / "finetune.py"]
+    programs = [*(repo_root / "serving").rglob("*.py"), repo_root / "training" / "finetune.py"]
     sources = "\n".join(program.read_text() for program in programs)
     defined = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', sources))
     assert {"enable_batching", "base_path", "server"} <= used
