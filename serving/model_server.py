@@ -31,7 +31,6 @@ from serving.server.batching.batcher import Batcher
 from serving.server.batching_parameters import BatchingOptions, read_options
 from serving.server.credentials import read_credentials
 from serving.server.errors import ServingError, invalid_argument
-from serving.server.flags import define_flags
 from serving.server.grpc_server import GrpcServer
 from serving.server.heap import keep_heap_small, share_arenas
 from serving.server.http.port import HttpPort, metrics_path
@@ -42,6 +41,7 @@ from serving.server.models.model_config import read_config, single_model, watch_
 from serving.server.models.model_store import ModelStore
 from serving.server.models.versions import VersionTable
 from serving.server.services import ModelService, PredictionService
+from serving.server_flags import define_flags
 
 FLAGS = flags.FLAGS
 

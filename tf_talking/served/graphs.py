@@ -41,7 +41,7 @@ from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.procedural.samples import sample_landmarks
 from tf_talking.served.frozen import FrozenEmbedder, FrozenGenerator, get_rule
 from tf_talking.served.photo_crops import crop_photo, decode_photo
-from tf_talking.served.warmup import FINGERPRINT, write_serving_files
+from tf_talking.served.warmup import ANIMATE_BYTES, FINGERPRINT, write_serving_files
 
 METADATA_FILE = "assets.extra/tf_talking.json"
 # Of one request, or of a batch of requests. A few bytes can claim any number of rows, and every one
@@ -203,7 +203,7 @@ def save_generator(
     def animate_bytes(landmarks, adain_params):
         return {"frames_jpeg_bytes": animate(landmarks, adain_params)["frames_jpeg"]}
 
-    signatures = {"serving_default": serving_default, "animate": animate, "animate_bytes": animate_bytes}
+    signatures = {"serving_default": serving_default, "animate": animate, ANIMATE_BYTES: animate_bytes}
     _save(path, config, signatures, facts, batch_sizes)
 
 

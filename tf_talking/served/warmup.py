@@ -53,6 +53,7 @@ QUEUES = {"cpu": Queue(0, 2), "gpu": Queue(2000, 8)}
 
 MAX_RECORDS = 1000  # TF Serving refuses a version whose file has more
 FINGERPRINT = "fingerprint"  # the signature that tells which weights these are
+ANIMATE_BYTES = "animate_bytes"  # the one that is for REST
 _INIT_OP = "__saved_model_init_op"  # no signature for callers, though it stands among them
 
 
@@ -137,8 +138,8 @@ def warmup_requests(
     """
     sizes = _checked(batch_sizes)
     for name, signature in signatures.items():
-        if name == FINGERPRINT:
-            continue  # computes nothing
+        if name in (FINGERPRINT, ANIMATE_BYTES):
+            continue  # the first computes nothing, the second what `animate` does
         frames = _has_free_frames(signature)
         rows = _rows(name, signature, config)
         for leading in [(1, k) for k in FRAMES_PER_PERSON] if frames else [(b,) for b in sizes]:

@@ -155,9 +155,16 @@ def test_max_latency_gives_up_late_frames(scripted):
             release.wait(20)
         return jpeg_answer(request)
 
+    async def rows():
+        """The last one comes late: it has time left when the one before is given up."""
+        for number, row in enumerate(track(3)):
+            if number == 2:
+                await asyncio.sleep(2)
+            yield row
+            await asyncio.sleep(0.02)
+
     async def live(client):
-        rows = paced(track(3), 0.02)
-        stream = client.stream(rows, make_card(), max_latency=3, keep_up=True, max_in_flight=1)
+        stream = client.stream(rows(), make_card(), max_latency=3, keep_up=True, max_in_flight=1)
         return [(frame.index, frame.dropped) async for frame in stream]
 
     async def strict(client):

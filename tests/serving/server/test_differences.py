@@ -37,7 +37,7 @@ def listed(page, title):
 
 
 def test_flags_that_one_of_both_has(page, repo_root):
-    source = (repo_root / "serving" / "server" / "flags.py").read_text()
+    source = (repo_root / "serving" / "server_flags.py").read_text()
     defined = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source))
     assert listed(page, "Flags that are not there") == TF_SERVING_FLAGS - defined
     assert listed(page, "Flags that TensorFlow Serving has not") == defined - TF_SERVING_FLAGS

@@ -74,6 +74,7 @@ def test_every_request_runs_and_every_signature_has_every_size(models, name):
         leading[key].append(rows.pop()[0] if name == "generator" else _frames(inputs))
     expected = warmup.BATCH_SIZES["gpu"] if name == "generator" else warmup.FRAMES_PER_PERSON
     assert leading.pop(warmup.FINGERPRINT) == []
+    assert leading.pop(warmup.ANIMATE_BYTES, []) == []  # it computes what `animate` does
     assert leading == {key: list(expected) for key in leading}
 
 
