@@ -52,8 +52,9 @@ class WorkerPool:
                 while waiting or running:
                     # Not all at once: results wait in memory until they are written.
                     while waiting and len(running) < self.workers + 1:
-                        unit = waiting.pop()
-                        running[executor.submit(_run_unit, self._work, unit)] = unit
+                        # Where the pool is broken by now, this raises: the unit waits on.
+                        running[executor.submit(_run_unit, self._work, waiting[-1])] = waiting[-1]
+                        waiting.pop()
                     for future in _next_done(running, on_poll):
                         results = future.result()  # raises where the pool is broken
                         del running[future]

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -49,6 +50,30 @@ def test_only_the_item_that_kills_its_process_is_given_up(work, tmp_path):
     units = [["a"], ["b", "kill", "c"], ["d"], ["e"], ["f"]]
     results = sorted(pool.run(units, lambda item: f"gave up {item}"))
     assert results == [["A"], ["B", "gave up kill", "C"], ["D"], ["E"], ["F"]]
+
+
+def test_a_unit_that_a_broken_pool_does_not_take_is_not_lost(work, tmp_path, monkeypatch):
+    """A process may die between two looks at the pool: it is then found when more is handed in."""
+    pool = WorkerPool(1, work.work, work.start, (str(tmp_path),))
+    first = pool._executor(1)
+    submit, calls = first.submit, []
+
+    def breaks(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise BrokenProcessPool
+        return submit(*arguments)
+
+    first.submit = breaks
+    make, made = WorkerPool._executor, []
+
+    def executor(self, workers):
+        made.append(workers)
+        return first if len(made) == 1 else make(self, workers)
+
+    monkeypatch.setattr(WorkerPool, "_executor", executor)
+    assert sorted(pool.run([["a"], ["b", "c"], ["d"]], None)) == [["A"], ["B", "C"], ["D"]]
+    assert len(calls) == 2 and len(made) > 1
 
 
 def test_errors_of_the_work_are_raised(work, tmp_path):
