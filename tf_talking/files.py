@@ -8,6 +8,7 @@ renamed: a reader sees the old one or the whole new one, and so does who comes a
 
 import contextlib
 import fcntl
+import glob
 import json
 import math
 import os
@@ -15,10 +16,12 @@ import pathlib
 import re
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 
 _being_written: set[pathlib.Path] = set()  # by this process
+_FRESH_SECONDS = 5.0  # a file so young may not be locked yet
 _UNFINISHED = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp(\..+)?")
 
 
@@ -33,13 +36,30 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary = temporary_beside(path)
     _being_written.add(temporary)
     try:
-        yield temporary
+        with open(temporary, "wb") as held:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(held, fcntl.LOCK_EX)  # so that others' `remove_abandoned` lets it be
+            os.utime(temporary, (0, 0))
+            yield temporary
+            if temporary.stat().st_mtime_ns == 0:
+                raise FileNotFoundError(f"{path}: nothing was written")
         to_disk(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
         _being_written.discard(temporary)
     to_disk(path.parent)
+
+
+def remove_abandoned(path: str | os.PathLike) -> None:
+    """Removes what killed processes, on whatever machine, were writing to become `path`."""
+    path = pathlib.Path(path)
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.tmp{glob.escape(path.suffix)}"):
+        with contextlib.suppress(OSError):
+            if _UNFINISHED.fullmatch(leftover.name) and time.time() - leftover.stat().st_mtime > _FRESH_SECONDS:
+                with open(leftover, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not where somebody writes it
+                    leftover.unlink()
 
 
 def write_whole(path: str | os.PathLike, data: str | bytes) -> None:

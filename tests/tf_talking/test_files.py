@@ -70,6 +70,27 @@ class TestWholeFolder:
         assert os.listdir(tmp_path) == ["1"] and os.listdir(tmp_path / "1") == ["mine"]
 
 
+def test_what_a_killed_process_was_writing_to_a_name_is_removed_and_what_lives_is_not(tmp_path, repo_root):
+    code = (
+        "import os, sys\nfrom tf_talking import files\n"
+        "with files.whole_file(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    target = tmp_path / "film [1].mp4"
+    subprocess.run([sys.executable, "-c", code, target], cwd=repo_root)
+    (abandoned,) = tmp_path.iterdir()
+    files.remove_abandoned(target)
+    assert abandoned.exists()  # so young that it may be another's that begins
+    with files.whole_file(target) as living, files.whole_file(tmp_path / "film.mp4") as other:
+        for path in (abandoned, living, other):
+            path.write_text("half")
+            os.utime(path, (1, 1))
+        files.remove_abandoned(target)
+        assert not abandoned.exists() and living.exists() and other.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film [1].mp4", "film.mp4"]
+
+
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path, repo_root):
     code = (
         "import os, pathlib, sys\nfrom tf_talking import files\n"

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from tf_talking.files import whole_file
+from tf_talking.files import remove_abandoned, whole_file
 from tf_talking.media import jpeg
 from tf_talking.media.decoding import DEFAULT_FPS
 from tf_talking.media.sound import Sound
@@ -115,6 +115,7 @@ class VideoWriter:
         height, width, _ = picture.shape
         if min(width, height) < 2 or width % 2 or height % 2:
             raise ValueError(f"{self.path}: got pictures of {width}x{height}, expected even numbers (yuv420p)")
+        remove_abandoned(self.path)
         temporary = self._open_files.enter_context(whole_file(self.path))
         # Players can start before the whole file has arrived.
         options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "faststart"}
