@@ -49,7 +49,14 @@ class Browser:
 
     def reload(self) -> None:
         """Loads the page again, as somebody who comes back to it."""
+        kept = self.run("({...localStorage})")
         self.driver.refresh()
+        if kept and not self.run("localStorage.length"):
+            # Headless Chromium itself loses what a file:// page kept, now and then. A page that
+            # drops it drops it once more.
+            store = "Object.entries(arguments[0]).forEach(([name, value]) => localStorage.setItem(name, value))"
+            self.driver.execute_script(store, kept)
+            self.driver.refresh()
 
     def run(self, expression: str):
         """The value of JavaScript. Fails where it raises."""
