@@ -13,7 +13,6 @@ Where no signature takes bytes of pictures, those kinds are left out and `kinds`
 
 import json
 import pathlib
-import socket
 import tempfile
 import time
 
@@ -24,6 +23,7 @@ from benchmarks.attacks.fuzzer import Fuzzer, attack
 from benchmarks.attacks.rest import RestFuzzer
 from benchmarks.attacks.server import export_tiny_models
 from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.ports import free_port
 from benchmarks.measuring.result import result
 from serving.server.child import local_server_process
 from tf_talking import program
@@ -45,9 +45,7 @@ _WARMUPS = 4
 
 def measure(config: pathlib.Path, models, requests: int, seed: int, clients: int, *arguments):
     """Attacks one server; returns the figures."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with local_server_process(config, *arguments, f"--rest_api_port={port}") as (target, process):
         fuzzer = Fuzzer(target, models, seed)
         rest = RestFuzzer(f"127.0.0.1:{port}", fuzzer.good, seed)

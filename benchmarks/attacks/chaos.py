@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measuring.ports import free_port
 from serving.export import export
 from tf_talking.config import Config, get_preset
 from tf_talking.config.overrides import replace_losses
@@ -119,7 +119,7 @@ class Chaos:
     @contextlib.contextmanager
     def servers(self) -> Iterator[None]:
         """Two servers, one of which is always about to be killed and started again."""
-        ports = [_free_port() for _ in range(2)]
+        ports = [free_port() for _ in range(2)]
         self._targets = [f"localhost:{port}" for port in ports]
         processes = [self._serve(port) for port in ports]
         killer = threading.Thread(target=self._kill_servers, args=(ports, processes))
@@ -256,12 +256,6 @@ def _film(path: pathlib.Path, person: int, frames: int) -> None:
     with VideoWriter(path) as writer:
         for pose in pose_track((person, 0), frames):
             writer.write(render_raw(identity, pose, _SIZE)[0])
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def _children(pid: int) -> list[int]:

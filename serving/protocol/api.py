@@ -67,7 +67,5 @@ HEALTH_SERVING = 1
 
 # Signatures of the served models: of an embedder the first two, of a generator the first and last.
 DEFAULT, EMBED_JPEG, ANIMATE = "serving_default", "embed_jpeg", "animate"
-# `animate` for the REST API, which sends bytes as base64 where an output's name ends in `_bytes`.
-ANIMATE_BYTES = "animate_bytes"
 # Of both: its one output is named so, and by the generator that the model's ψ belongs to.
 FINGERPRINT, FINGERPRINT_START = "fingerprint", "sha256_"

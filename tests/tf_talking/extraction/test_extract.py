@@ -118,9 +118,8 @@ def test_step_and_limit(tmp_path):
     assert limited.num_frames == 2 and limited.rejected_frames == {"no face": 1}
 
 
-@pytest.mark.parametrize("step, places", [(1, [0, 4, 8, 13, 17, 21]), (4, [0, 4, 8, 12, 16, 20])])
-def test_limited_frames_are_spread_over_a_video(tmp_path, step, places):
-    """Their brightness tells which they are."""
+def assert_frames_read(tmp_path, settings, places):
+    """Of a video of 22 pictures, 25 a second, whose brightness tells which they are."""
     seen = []
 
     class Seeing(Scripted):
@@ -129,8 +128,13 @@ def test_limited_frames_are_spread_over_a_video(tmp_path, step, places):
             return FACE
 
     file = film(tmp_path / "ramp.mp4", range(10, 230, 10))
-    run((str(file),), "video", dataclasses.replace(SETTINGS, max_frames=6, frame_step=step), Seeing())
+    run((str(file),), "video", dataclasses.replace(SETTINGS, **settings), Seeing())
     np.testing.assert_allclose(seen, [10 * number + 10 for number in places], atol=4)
+
+
+@pytest.mark.parametrize("step, places", [(1, [0, 4, 8, 13, 17, 21]), (4, [0, 4, 8, 12, 16, 20])])
+def test_limited_frames_are_spread_over_a_video(tmp_path, step, places):
+    assert_frames_read(tmp_path, dict(max_frames=6, frame_step=step), places)
 
 
 @pytest.mark.parametrize(
@@ -144,17 +148,7 @@ def test_limited_frames_are_spread_over_a_video(tmp_path, step, places):
     ],
 )
 def test_frames_a_second_go_by_their_times(tmp_path, settings, places):
-    """22 pictures, 25 a second; their brightness tells which they are."""
-    seen = []
-
-    class Seeing(Scripted):
-        def _code(self, level):
-            seen.append(level)
-            return FACE
-
-    file = film(tmp_path / "ramp.mp4", range(10, 230, 10))
-    run((str(file),), "video", dataclasses.replace(SETTINGS, **settings), Seeing())
-    np.testing.assert_allclose(seen, [10 * number + 10 for number in places], atol=4)
+    assert_frames_read(tmp_path, settings, places)
 
 
 def test_photos_need_one_and_survive_an_unreadable_one(tmp_path):
