@@ -38,7 +38,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("video_id", None, "Which video of a dataset folder drives.")
     flags.DEFINE_string("output", None, "Video to write (.mp4, .mov, .m4v, .mkv).")
-    flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
+    client_flags.define_model_flags()
     flags.DEFINE_string(
         "detector",
         None,
@@ -68,19 +68,12 @@ def main(argv):
     client_flags.check_output(FLAGS.output, FLAGS.driving)
     server = client_flags.read_server()
     card, path = client_flags.load_person(FLAGS.person, FLAGS.people)
+    choice = client_flags.read_model(card)
     driving = open_driving(FLAGS.driving, card, FLAGS.detector, FLAGS.video_id, face=FLAGS.face)
     source = source_picture(FLAGS.source, card, path) if FLAGS.side_by_side else None
     with TalkingHeadClient(server.target, FLAGS.timeout, max_in_flight=FLAGS.max_in_flight, tls=server.tls) as client:
         return animate_video(
-            client,
-            card,
-            driving,
-            FLAGS.output,
-            FLAGS.model,
-            FLAGS.batch_size,
-            FLAGS.side_by_side,
-            source,
-            progress=True,
+            client, card, driving, FLAGS.output, choice, FLAGS.batch_size, FLAGS.side_by_side, source, progress=True
         )
 
 

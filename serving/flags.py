@@ -7,6 +7,8 @@ import pathlib
 from absl import flags
 
 from serving.client.channels import TlsOptions
+from serving.client.frame_requests import choice_of
+from serving.client.messages import ModelChoice
 from tf_talking.landmarks.follow import STARTS
 from tf_talking.media.video_writer import check_path
 from tf_talking.people.card import PersonCard
@@ -45,6 +47,18 @@ def define_person_flags(multiple: bool = False) -> None:
     flags.DEFINE_string("people", None, "Folder of person cards, `people` of a serving folder.")
 
 
+def define_model_flags() -> None:
+    """--model, --model_version and --model_label. Only when run as a program."""
+    flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
+    flags.DEFINE_integer(
+        "model_version",
+        None,
+        "Number of the version that draws; by default the newest, or the newest that the card fits.",
+        lower_bound=0,
+    )
+    flags.DEFINE_string("model_label", None, "Label of the version that draws, such as stable; not beside a number.")
+
+
 def define_face_flag() -> None:
     """--face. Only when run as a program."""
     flags.DEFINE_enum(
@@ -60,6 +74,14 @@ def read_server() -> Server:
     """What --server and --tls* say. Raises ValueError where one is missing."""
     given = (FLAGS.tls_ca, FLAGS.tls_cert, FLAGS.tls_key, FLAGS.tls_server_name)
     return Server(FLAGS.server, TlsOptions(*given) if FLAGS.tls or any(given) else None)
+
+
+def read_model(card: PersonCard) -> ModelChoice:
+    """What --model, --model_version and --model_label say. Raises ValueError for both of these."""
+    try:
+        return choice_of(card, FLAGS.model, FLAGS.model_version, FLAGS.model_label)
+    except ValueError as error:
+        raise ValueError(f"--model_version and --model_label: {error}") from None
 
 
 def load_person(person: str, people: str | None) -> tuple[PersonCard, pathlib.Path]:

@@ -47,7 +47,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("frames", 0, "End after so many frames; 0: not.", lower_bound=0)
     flags.DEFINE_bool("preview", False, "Show the driving frame beside the result.")
     flags.DEFINE_bool("mirror", False, "Show everything as in a mirror.")
-    flags.DEFINE_string("model", None, "Served model; by default the one that the card names.")
+    client_flags.define_model_flags()
     flags.DEFINE_integer("max_in_flight", 2, "Requests under way at a time.", lower_bound=1)
     flags.DEFINE_float("timeout", 30.0, "Deadline of one request, seconds.", lower_bound=0.0)
     flags.mark_flag_as_required("person")
@@ -95,7 +95,7 @@ def main(argv):
     options = SessionOptions(
         live=FLAGS.source is None or FLAGS.live,
         max_frames=FLAGS.frames,
-        model=FLAGS.model,
+        choice=client_flags.read_model(card),
         max_in_flight=FLAGS.max_in_flight,
         preview=FLAGS.preview,
         mirror=FLAGS.mirror,

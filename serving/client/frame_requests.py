@@ -58,7 +58,7 @@ class Drawing:
 
 
 def choice_of(
-    person: PersonCard | np.ndarray, model: str | None, version: int | None, label: str | None
+    person: PersonCard | np.ndarray, model: str | None = None, version: int | None = None, label: str | None = None
 ) -> ModelChoice:
     """The model that draws a person: the one asked for, or else the card's own."""
     own = person.model if isinstance(person, PersonCard) else DEFAULT_MODEL

@@ -13,6 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from serving.client.blocking import TalkingHeadClient
+from serving.client.frame_requests import choice_of
+from serving.client.messages import ModelChoice
 from serving.drive.frames import Driving, DrivingFrame
 from tf_talking.landmarks.draw import drawing_of, landmark_picture
 from tf_talking.media.panels import beside
@@ -57,7 +59,7 @@ def animate_video(
     card: PersonCard,
     driving: Driving,
     output: str | os.PathLike,
-    model: str | None = None,
+    choice: ModelChoice | None = None,
     batch_size: int = 1,
     side_by_side: bool = False,
     source: np.ndarray | None = None,
@@ -66,6 +68,7 @@ def animate_video(
     """Writes the video; it appears under its name when it is whole.
 
     Args:
+      choice: model and version that draw; None: the newest version of the card's model.
       side_by_side: show source and driving frame, where there are such, landmarks, result.
       source: uint8 [S, S, 3], shown first in side-by-side mode; left out if None.
       progress: show a progress line on stderr.
@@ -74,7 +77,7 @@ def animate_video(
       TalkingHeadError, ValueError: what the client, the source and the writer raise.
     """
     held: collections.Counter[str] = collections.Counter()
-    pairs = _results(client, card, driving, model, batch_size)
+    pairs = _results(client, card, driving, choice or choice_of(card), batch_size)
     total = driving.num_frames or None
     with VideoWriter(output, driving.fps, driving.audio) as writer:
         for item, picture in tqdm(pairs, total=total, unit="frame", disable=not progress):
@@ -96,7 +99,7 @@ def animate_video(
 
 
 def _results(
-    client, card: PersonCard, driving: Driving, model: str | None, batch_size: int
+    client, card: PersonCard, driving: Driving, choice: ModelChoice, batch_size: int
 ) -> Iterator[tuple[DrivingFrame, np.ndarray]]:
     """(driving frame, its result); detection runs while requests are under way."""
     sent: collections.deque[DrivingFrame] = collections.deque()
@@ -106,5 +109,6 @@ def _results(
             sent.append(item)
             yield item.landmarks
 
-    for result in client.animate(track(), card, model, batch_size):
+    frames = client.animate(track(), card, choice.model, batch_size, version=choice.version, label=choice.label)
+    for result in frames:
         yield sent.popleft(), result

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import numpy as np
 
 from serving.client.asynchronous import AsyncTalkingHeadClient
+from serving.client.frame_requests import choice_of
+from serving.client.messages import ModelChoice
 from serving.client.streaming import StreamFrame
 from serving.drive.frames import DrivingFrame
 from serving.drive.live import in_thread
@@ -48,7 +50,7 @@ class SessionOptions:
     Attributes:
       live: drop what the server can not draw in time.
       max_frames: end after so many; 0: not.
-      model: served model; None: the one that the card names.
+      choice: model and version that draw; None: the newest version of the card's model.
       max_in_flight: requests under way at a time.
       preview: show the driving frame beside the result.
       mirror: show everything as in a mirror.
@@ -56,7 +58,7 @@ class SessionOptions:
 
     live: bool
     max_frames: int = 0
-    model: str | None = None
+    choice: ModelChoice | None = None
     max_in_flight: int = 2
     preview: bool = False
     mirror: bool = False
@@ -102,8 +104,15 @@ async def run_session(
         return compose(item, result.frame, options.preview, options.mirror)
 
     async def show() -> None:
+        choice = options.choice or choice_of(card)
         stream = client.stream(
-            landmarks(), card, options.model, max_in_flight=options.max_in_flight, keep_up=options.live
+            landmarks(),
+            card,
+            choice.model,
+            max_in_flight=options.max_in_flight,
+            keep_up=options.live,
+            version=choice.version,
+            label=choice.label,
         )
         first = None  # when the first frame came: before it the detector is loaded
         async with contextlib.aclosing(stream):

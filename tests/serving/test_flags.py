@@ -7,10 +7,11 @@ from absl import flags
 
 from serving import flags as client_flags
 from serving.client.channels import TlsOptions
+from serving.client.messages import ModelChoice
 from serving.flags import Server
 from tests.serving.client_helpers import make_card
 
-_DEFINE = {kind: getattr(flags, kind) for kind in ("DEFINE_string", "DEFINE_bool")}
+_DEFINE = {kind: getattr(flags, kind) for kind in ("DEFINE_string", "DEFINE_bool", "DEFINE_integer")}
 
 
 @pytest.fixture
@@ -20,10 +21,11 @@ def parse(monkeypatch):
     def use(*arguments):
         values = flags.FlagValues()
         monkeypatch.setattr(client_flags, "FLAGS", values)
-        for kind in ("DEFINE_string", "DEFINE_bool"):
-            apart = functools.partial(_DEFINE[kind], flag_values=values)
+        for kind, define in _DEFINE.items():
+            apart = functools.partial(define, flag_values=values)
             monkeypatch.setattr(flags, kind, apart)
         client_flags.define_server_flags()
+        client_flags.define_model_flags()
         values(["program", *arguments])
 
     return use
@@ -40,6 +42,19 @@ def test_tls_is_off_plain_or_as_told(parse):
     parse("--tls_key=key.pem")
     with pytest.raises(ValueError, match="got cert None and key key.pem"):
         client_flags.read_server()
+
+
+def test_who_draws_is_the_cards_model_or_as_told(parse):
+    card = make_card(model="person_ada")
+    parse()
+    assert client_flags.read_model(card) == ModelChoice("person_ada")
+    parse("--model=generator", "--model_version=3")
+    assert client_flags.read_model(card) == ModelChoice("generator", version=3)
+    parse("--model_label=stable")
+    assert client_flags.read_model(card) == ModelChoice("person_ada", label="stable")
+    parse("--model_label=stable", "--model_version=3")
+    with pytest.raises(ValueError, match="--model_version and --model_label: got version 3 and label 'stable'"):
+        client_flags.read_model(card)
 
 
 def test_a_person_is_a_file_or_a_name_in_a_registry(tmp_path):

@@ -58,7 +58,12 @@ class ServingFolder:
         return self.publish_together({model: write})[model]
 
     def publish_together(self, models: dict[str, Callable[[pathlib.Path], None]]) -> dict[str, pathlib.Path]:
-        """`publish` for models that belong together: all of them, under one number, or none."""
+        """`publish` for models that belong together: all of them, under one number, or none.
+
+        Killed between two renames, the first models (so the embedder, not the generator) have a
+        number that the others lack: cards made then fit no generator and are refused, until the
+        next call gives all of them one number above it.
+        """
         temporary, published = {}, {}
         try:
             for model, write in models.items():

@@ -12,7 +12,11 @@ import pytest
 from serving.client import AsyncTalkingHeadClient
 from serving.client.blocking import CardMismatchError, TalkingHeadClient, TalkingHeadError
 from serving.client.messages import ModelChoice
+from serving.drive.animation import animate_video
+from serving.drive.driving import open_driving
+from serving.drive.session import SessionOptions, run_session
 from tests.serving.client_helpers import BACKGROUND, make_card, track
+from tf_talking.media.video_reader import read_frames
 
 OLD, NEW, OTHER = ("a" * 64, "b" * 64, "c" * 64)
 SHADE = 30  # version 2 draws darker
@@ -111,6 +115,35 @@ def test_asynchronous_client_as_well(client, server):
     assert asyncio.run(seen(make_card().adain_params, version=1)) == [0, 0]
     with pytest.raises(CardMismatchError, match="weights c"):
         asyncio.run(seen(made_by(OTHER)))
+
+
+@pytest.mark.parametrize("asked", [{"version": 1}, {"label": "stable"}])
+def test_videos_and_sessions_are_drawn_by_the_version_asked_for(client, server, tmp_path, asked):
+    choice = ModelChoice("generator", **asked)
+    np.save(tmp_path / "track.npy", track(2))
+    old = make_card()  # without a fingerprint any version draws it, the newest by default
+    driving = open_driving(tmp_path / "track.npy", old)
+    for given, shade in ((choice, 0), (None, SHADE)):
+        animate_video(client, old, driving, tmp_path / "out.mp4", given)
+        assert [shade_of(frame) for frame in read_frames(tmp_path / "out.mp4")] == [shade] * 2
+        assert [shade_of(picture) for picture in shown_by(server, driving, old, given)] == [shade] * 2
+    with pytest.raises(CardMismatchError, match="version 1 has aaaaaaaaaaaa"):
+        animate_video(client, made_by(NEW), driving, tmp_path / "other.mp4", choice)
+    with pytest.raises(CardMismatchError, match="version 1 has aaaaaaaaaaaa"):
+        shown_by(server, driving, made_by(NEW), choice)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "track.npy"]
+
+
+def shown_by(server, driving, card, choice) -> list[np.ndarray]:
+    async def show():
+        shown = []
+        async with AsyncTalkingHeadClient(server.target) as asynchronous:
+            sinks = [lambda picture, seconds: shown.append(picture)]
+            options = SessionOptions(live=False, choice=choice)
+            await run_session(asynchronous, card, driving.frames, sinks, asyncio.Event(), options)
+        return shown
+
+    return asyncio.run(show())
 
 
 @pytest.mark.parametrize(("fingerprint", "fits"), [(OLD, True), (NEW, False)])

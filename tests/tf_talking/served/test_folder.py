@@ -79,6 +79,8 @@ def test_models_that_belong_together_appear_under_one_number(tmp_path):
     assert folder.versions("embedder") == [2] and folder.versions("generator") == [1, 2]
     listed = folder.read_models_config().model_config_list.config
     assert [entry.name for entry in listed] == ["generator", "embedder"]
+    folder.publish("embedder", write("e"))  # as where a kill came between the two
+    assert set(folder.publish_together(both).values()) == {tmp_path / name / "4" for name in both}
 
 
 @pytest.mark.parametrize("fails_at", ["write", "rename", "register"])
