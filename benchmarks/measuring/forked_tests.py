@@ -1,7 +1,7 @@
 """Tests run in forks of this process, which has what they import: a run costs no import.
 
-A fork can be given another source for one module of the project; it is imported from there by
-whatever the tests import. Programs that tests start as processes of their own see the module's file.
+A fork can be given another source for one module of the project, which then is imported by the
+tests and by all that they import. Programs that tests start see the module's file as it is.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_talking.config import LossConfig
 from tf_talking.losses import (
     adversarial_loss,
+    content_loss,
     discriminator_terms,
     feature_matching_loss,
     hinge_loss,
@@ -80,7 +81,7 @@ def test_gradients_of_every_term_go_to_the_generated_frame_alone():
 
 def test_terms_carry_the_names_of_their_weights():
     config = dataclasses.replace(LossConfig(), content_pixel=2.0)
-    real, fake = tf.zeros([1, 4, 4, 3]), tf.fill([1, 4, 4, 3], 0.5)
+    real, fake = tf.fill([1, 4, 4, 3], 0.25), tf.fill([1, 4, 4, 3], 0.75)
     content = {"vgg19": lambda x: [x, 2 * x], "face": lambda x: [3 * x]}
     terms = image_terms(config, content, real, fake)
     terms |= discriminator_terms(config, tf.constant([2.0]), [fake], [real])
@@ -104,6 +105,20 @@ def test_terms_of_weight_0_are_not_computed():
 
     assert image_terms(config, {"vgg19": never, "face": never}, None, None) == {}
     assert discriminator_terms(config, None, None, None) == {}
+
+
+def test_content_wants_as_many_features_of_both_and_at_least_one():
+    for real, fake in (([], []), ([tf.zeros(1)], []), ([tf.zeros(1)], [tf.zeros(1)] * 2)):
+        with pytest.raises(ValueError, match=f"{len(real)} real and {len(fake)} fake"):
+            content_loss(real, fake)
+
+
+def test_only_a_face_that_is_cut_out_gets_the_landmarks():
+    real, fake = tf.zeros([1, 4, 4, 3]), tf.ones([1, 4, 4, 3])
+    content = {"vgg19": lambda x: [x], "face": lambda x, *points: [x * (3.0 if points else 5.0)]}
+    for crop, value in (("landmarks", 3.0), ("frame", 5.0)):
+        terms = image_terms(LossConfig(face_crop=crop), content, real, fake, POINTS)
+        assert (float(terms["content_face"]), float(terms["content_vgg19"])) == (value, 1.0)
 
 
 def test_identity_loss_is_one_less_the_cosine_and_moves_the_generated_side_only():

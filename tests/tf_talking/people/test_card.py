@@ -97,6 +97,14 @@ def test_constructor_names_the_wrong_field(change, message):
         make_card(**change)
 
 
+def test_one_frame_is_enough_and_15_mib_of_parameters_fit(tmp_path):
+    card = make_card(num_frames=1, adain_params=np.zeros(15 * 2**18, np.float32))
+    assert PersonCard.load(card.save(tmp_path / "ada.npz")) == card
+    large = make_card(adain_params=np.zeros(2**22, np.float32)).save(tmp_path / "large.npz")
+    with pytest.raises(ValueError, match="large.npz"):
+        PersonCard.load(large)
+
+
 def test_cards_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         make_card().name = "Bea"
