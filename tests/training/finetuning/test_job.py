@@ -1,6 +1,7 @@
 """What a job refuses and publishes, and how it goes on after one of an older version."""
 
 import dataclasses
+import json
 
 import cv2
 import numpy as np
@@ -10,9 +11,12 @@ import tensorflow as tf
 from tf_talking.files import only_one
 from tf_talking.landmarks.draw import landmark_picture
 from tf_talking.networks.fingerprints import fingerprint
+from tf_talking.networks.images import to_float, to_uint8
 from tf_talking.people.card import PersonCard
 from tf_talking.served.graphs import read_metadata
+from training.finetuning import job as job_module
 from training.finetuning.job import FinetuneJob, finetune, log_file
+from training.finetuning.knee import StopAtKnee
 from training.person.frames import PersonFrames
 from training.updates.content import ContentFiles
 
@@ -94,3 +98,29 @@ def test_what_is_served_draws_what_the_last_preview_shows(learned, nano_config, 
     psi = tf.constant(np.stack([card.adain_params] * 2))
     frames = served(landmark_images=drawn, adain_params=psi)["frames"].numpy().astype(int)
     assert np.abs(frames - shown).max() <= 1
+
+
+def test_what_is_served_after_the_knee_are_the_best_weights(learned, person, tmp_path, monkeypatch):
+    """They are put back before anything is exported: what was best is the untrained model here."""
+    monkeypatch.setattr(job_module, "look_for_knee", lambda *_: (person, StopAtKnee(rising, drawn_variables, every=1)))
+    content = ContentFiles(vgg19="none", face_features="none")
+    job = FinetuneJob("ann", str(tmp_path / "serving"), tmp_path / "out", epochs=3, stop_at_knee=True, content=content)
+    card = PersonCard.load(finetune(job, learned, person))
+    np.testing.assert_array_equal(card.adain_params, learned.project_person(card.embedding))
+    curve = [json.loads(line) for line in (tmp_path / "out/knee.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in curve] == [0, 1, 2]
+    drawn = tf.constant(landmark_picture(learned.config.landmarks, person.landmarks, learned.config.model.image_size))
+    psi = tf.constant(np.stack([card.adain_params] * 2))
+    served = tf.saved_model.load(str(tmp_path / "serving/person_ann/1")).signatures["serving_default"]
+    frames = served(landmark_images=drawn, adain_params=psi)["frames"].numpy().astype(int)
+    untrained = learned.generator(to_float(drawn), psi)
+    assert np.abs(frames - to_uint8(untrained).numpy().astype(int)).max() <= 1
+
+
+def rising(model):
+    """A value that every update makes worse."""
+    return {"error": float(model.generator_optimizer.iterations)}
+
+
+def drawn_variables(model):
+    return model.drawn_variables
