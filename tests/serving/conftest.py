@@ -15,8 +15,8 @@ import grpc
 import pytest
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from benchmarks.measuring.ports import free_port
 from tests.serving import toy_models as toy
-from tests.serving.waiting import free_port
 
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 BATCHING = """

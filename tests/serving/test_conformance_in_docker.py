@@ -14,7 +14,7 @@ from tests.serving.deploy.conftest import IMAGE, TF_SERVING_FLAGS, flags_of
 DOCKER = """
 import json, os, pathlib, signal, subprocess, sys
 sys.path.insert(0, os.getcwd())
-from tests.serving.waiting import free_port
+from benchmarks.measuring.ports import free_port
 state = pathlib.Path(__file__).with_name("state.json")
 command, *arguments = sys.argv[1:]
 if command == "run":

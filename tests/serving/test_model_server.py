@@ -5,8 +5,6 @@ import concurrent.futures
 import socket
 import subprocess
 import sys
-import threading
-import time
 
 import grpc
 import pytest
@@ -28,8 +26,8 @@ State = get_model_status_pb2.ModelVersionStatus.State
 class Gates:
     """A server with the model `gate`, in a folder of its own."""
 
-    def __init__(self, folder, toys, start_server):
-        self.folder, self.toys = folder, toys
+    def __init__(self, folder, toys, start_server, decoder):
+        self.folder, self.toys, self.decoder = folder, toys, decoder
         self.gate = folder / "gate"
         self.open = folder / "open"
         self.open.touch()
@@ -77,19 +75,40 @@ class Gates:
 
 
 @pytest.fixture(scope="module")
-def gates(tmp_path_factory, toys, start_server):
-    yield Gates(tmp_path_factory.mktemp("gates"), toys, start_server)
+def gates(tmp_path_factory, toys, start_server, toy_models):
+    return Gates(tmp_path_factory.mktemp("gates"), toys, start_server, toy_models / "decoder")
 
 
-# The next tests use one server one after the other: versions 1, 2 (held), 3 (broken), 4, labels,
-# another model, the end.
+def reached(signal_file):
+    """What a request writes that waits for this file."""
+    return signal_file.with_name(signal_file.name + ".reached")
 
 
-def test_new_version_replaces_the_old_one_which_finishes_its_requests(gates):
+def refuses(gates):
+    """Whether the server takes no new requests."""
+    try:
+        gates.answer()
+    except grpc.RpcError as error:
+        return error.code() == grpc.StatusCode.UNAVAILABLE
+    return False
+
+
+def test_the_life_of_a_server(gates):
+    """Each step finds what the one before it left: one server, versions 1 to 4, and its end."""
+    new_version_replaces_the_old_one_which_finishes_its_requests(gates)
+    broken_version_leaves_the_old_one_serving(gates)
+    next_good_version_is_taken(gates)
+    deadline_ends_the_computation(gates)
+    version_policies_and_labels(gates)
+    models_come_and_go_by_reload(gates)
+    sigterm_finishes_what_is_in_flight_and_exits_with_0(gates)
+
+
+def new_version_replaces_the_old_one_which_finishes_its_requests(gates):
     assert gates.answer() == 1
     signal_file = gates.folder / "finish"
     held = gates.server.prediction.Predict.future(gates.request(signal_file), timeout=60)
-    time.sleep(0.3)  # let it reach version 1
+    until(reached(signal_file).exists)
     gates.publish(2)
     until(lambda: gates.state_numbers().get(2) == State.AVAILABLE)
     until(lambda: gates.state_numbers()[1] == State.UNLOADING)
@@ -105,7 +124,7 @@ def test_new_version_replaces_the_old_one_which_finishes_its_requests(gates):
     until(lambda: gates.state_numbers() == {1: State.END, 2: State.AVAILABLE})
 
 
-def test_broken_version_leaves_the_old_one_serving(gates):
+def broken_version_leaves_the_old_one_serving(gates):
     broken = gates.folder / "hidden3"
     broken.mkdir()
     (broken / "saved_model.pb").write_bytes(b"no model at all")
@@ -118,14 +137,14 @@ def test_broken_version_leaves_the_old_one_serving(gates):
     assert gates.answer() == 2
 
 
-def test_next_good_version_is_taken(gates):
+def next_good_version_is_taken(gates):
     (gates.gate / "words").mkdir()  # not a version number: ignored
     gates.publish(4)
     until(lambda: gates.state_numbers().get(4) == State.AVAILABLE)
     assert gates.answer() == 4
 
 
-def test_deadline_ends_the_computation(gates):
+def deadline_ends_the_computation(gates):
     never = gates.request(gates.folder / "never")
     with pytest.raises(grpc.RpcError) as caught:
         gates.server.prediction.Predict(never, timeout=0.5)
@@ -133,7 +152,7 @@ def test_deadline_ends_the_computation(gates):
     assert gates.answer() == 4
 
 
-def test_version_policies_and_labels(gates):
+def version_policies_and_labels(gates):
     models = {"gate": gates.gate}
     gates.reload(models, gate="model_version_policy { specific { versions: 1 versions: 4 } }")
     until(lambda: gates.state_numbers().get(1) == State.AVAILABLE)
@@ -151,8 +170,8 @@ def test_version_policies_and_labels(gates):
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_models_come_and_go_by_reload(gates, toy_models):
-    both = {"gate": gates.gate, "decoder": toy_models / "decoder"}
+def models_come_and_go_by_reload(gates):
+    both = {"gate": gates.gate, "decoder": gates.decoder}
     response = gates.reload(both)
     assert response.status.error_code == 0
     assert gates.states("decoder")[1].state == State.AVAILABLE  # answered when available
@@ -169,12 +188,12 @@ def test_models_come_and_go_by_reload(gates, toy_models):
     assert gates.answer() == 4
 
 
-def test_sigterm_finishes_what_is_in_flight_and_exits_with_0(gates):
+def sigterm_finishes_what_is_in_flight_and_exits_with_0(gates):
     signal_file = gates.folder / "last"
     held = gates.server.prediction.Predict.future(gates.request(signal_file), timeout=60)
-    time.sleep(0.3)
+    until(reached(signal_file).exists)
     gates.server.process.terminate()
-    time.sleep(0.5)
+    until(lambda: refuses(gates))
     assert gates.server.process.poll() is None
     signal_file.touch()
     assert decode(held.result().outputs["number"])[0] == 4
@@ -243,38 +262,38 @@ def test_validation_of_transitions(tmp_path):
         model_config.validate(empty, listed)
 
 
+class Steps:
+    """Stands for the event that ends the watch: a step before each look, the end after the last."""
+
+    def __init__(self, *steps):
+        self._steps = iter(steps)
+
+    def wait(self, _):
+        return next(self._steps, lambda: True)()
+
+
 def test_config_file_is_watched(tmp_path):
     path = tmp_path / "models.config"
     path.write_text("model_config_list {}")
-    taken, stop = [], threading.Event()
-    served = [model_config.read_config(path)]
+    taken, served = [], [model_config.read_config(path)]
 
     def configure(config):
         taken.append(config)
         served.append(config)
 
-    arguments = (configure, lambda: served[-1], path, 0.02, stop)
-    watcher = threading.Thread(target=model_config.watch_config, args=arguments)
-    watcher.start()
+    def somebodys_reload():
+        assert len(taken) == 1, "what is served is not handed on again"
+        other = model_server_config_pb2.ModelServerConfig()
+        other.model_config_list.config.add(name="b")
+        served.append(other)
 
-    def replace(text):  # in one go: what is half written may be read
-        whole = tmp_path / "whole"
-        whole.write_text(text)
-        whole.rename(path)
+    def good_file():
+        assert taken == [], "garbage is logged, nothing else"
+        path.write_text('model_config_list { config { name: "a" } }')
 
-    replace("garbage {")  # logged, nothing else
-    time.sleep(0.1)
-    assert taken == []
-    replace('model_config_list { config { name: "a" } }')
-    until(lambda: taken)
-    time.sleep(0.1)
-    assert len(taken) == 1  # what is served is not handed on again
-    other = model_server_config_pb2.ModelServerConfig()
-    other.model_config_list.config.add(name="b")
-    served.append(other)  # somebody's ReloadConfig: the file has the last word
-    until(lambda: len(taken) == 2)
-    stop.set()
-    watcher.join()
+    stop = Steps(lambda: path.write_text("garbage {") < 0, good_file, lambda: None, somebodys_reload)
+    model_config.watch_config(configure, lambda: served[-1], path, 0.02, stop)
+    # After somebody's ReloadConfig the file has the last word.
     assert [config.model_config_list.config[0].name for config in taken] == ["a", "a"]
 
 
@@ -324,7 +343,7 @@ def test_version_whose_folder_comes_back_is_loaded_again(store, tmp_path, toys):
     with pytest.raises(ServingError, match="did not become available.*gate version: 1"):
         store.wait_until_available()
     broken.rmdir()
-    time.sleep(0.3)  # a few looks at the folder
+    until(lambda: store.versions.untried("gate", {1}))  # it has been missed
     toys.save_gate(tmp_path / "hidden", 1)
     (tmp_path / "hidden").rename(broken)
     assert store.wait_until_available() is True

@@ -65,13 +65,18 @@ class ToyDecoder(tf.Module):
 
 
 class Gate(tf.Module):
-    """Answers with its number once the file `path` exists: a request as long as a test needs."""
+    """Answers with its number once the file `path` exists: a request as long as a test needs.
+
+    Writes `path.reached` when it begins to wait.
+    """
 
     def __init__(self, number):
         super().__init__()
         self.number = tf.Variable(number)
 
     def wait(self, path):
+        tf.io.write_file(path[0] + ".reached", "")
+
         def shut(step):
             unchanged = tf.strings.substr(tf.strings.as_string(step), 0, 0)  # no loop invariant
             return tf.equal(tf.size(tf.io.matching_files(path[0] + unchanged)), 0)

@@ -1,13 +1,6 @@
-"""Ports that nobody has, and facts that come true after a while."""
+"""Facts that come true after a while."""
 
-import socket
 import time
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def until(condition, seconds=60):

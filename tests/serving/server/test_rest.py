@@ -8,8 +8,9 @@ import urllib.parse
 
 import pytest
 
+from benchmarks.measuring.ports import free_port
 from serving.server.http.rest_api import MAX_BODY_BYTES
-from tests.serving.waiting import free_port, until
+from tests.serving.waiting import until
 
 
 def ask(address, path, body=b"", method="POST"):

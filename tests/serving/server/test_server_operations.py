@@ -24,13 +24,14 @@ from tensorflow_serving.apis import (
 )
 
 from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.ports import free_port
 from serving import model_server
 from serving.protocol.tensors import decode, encode
 from serving.server.errors import ServingError
 from serving.server.grpc_server import GrpcServer
 from tests.serving.api_requests import animate, metadata_request, status_request
 from tests.serving.certificates import make_identities
-from tests.serving.waiting import free_port, until
+from tests.serving.waiting import until
 
 Code = grpc.StatusCode
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -134,6 +135,7 @@ def test_metrics_page_has_tensorflow_servings_names(operated):
     operated.prediction.Predict(operated.request(), timeout=60)
     with pytest.raises(grpc.RpcError):
         operated.prediction.Predict(animate(model="nobody"), timeout=60)
+    until(lambda: operated.metric(":embedded_server:requests_in_flight ") == 0)  # counted after the answer
     page = operated.page("/monitoring/prometheus/metrics")
     for line in (
         ':tensorflow:serving:request_count{model_name="gate",status="OK"}',
@@ -308,7 +310,7 @@ def test_what_takes_longer_than_the_grace_is_ended(tmp_path, toys, start_server)
     assert caught.value.code() == Code.RESOURCE_EXHAUSTED
     encode([str(tmp_path / "never").encode()], message.inputs["path"])
     calls = [server.prediction.Predict.future(message) for _ in range(2)]  # no deadline
-    time.sleep(0.5)
+    until((tmp_path / "never.reached").exists)
     server.process.terminate()
     assert server.process.wait(timeout=20) == 0
     for call in calls:
@@ -321,7 +323,12 @@ def test_health_tells_that_a_model_is_gone_and_the_file_has_the_last_word(tmp_pa
         toys.save_gate(tmp_path / name / "1", 1)
     config = tmp_path / "models.config"
     config.write_text(toys.config_text({name: tmp_path / name for name in ("gate", "other")}))
-    server = start_server(config, "--file_system_poll_wait_seconds=0.1", "--model_config_file_poll_wait_seconds=0.1")
+    server = start_server(
+        config,
+        "--file_system_poll_wait_seconds=0.1",
+        "--model_config_file_poll_wait_seconds=0.1",
+        "--allow_version_labels_for_unavailable_models",  # a file with labels is taken when nothing is loaded
+    )
     check = health_pb2_grpc.HealthStub(server.channel).Check
 
     def status(service=""):
@@ -331,13 +338,23 @@ def test_health_tells_that_a_model_is_gone_and_the_file_has_the_last_word(tmp_pa
         states = server.model.GetModelStatus(status_request(name), timeout=60).model_version_status
         return any(entry.state == 30 for entry in states)
 
+    def answers(label):
+        message = predict_pb2.PredictRequest()
+        message.model_spec.name, message.model_spec.version_label = "gate", label
+        encode([str(tmp_path / "open").encode()], message.inputs["path"])
+        try:
+            return server.prediction.Predict(message, timeout=60)
+        except grpc.RpcError:
+            return None
+
     assert status() == SERVING
     # A model that comes has not been there: the others are served on meanwhile.
     (tmp_path / "new").mkdir()
     names = {name: tmp_path / name for name in ("gate", "other", "new")}
-    (tmp_path / "next.config").write_text(toys.config_text(names))
+    label = 'version_labels { key: "seen" value: 1 }'
+    (tmp_path / "next.config").write_text(toys.config_text(names, gate=label))
     (tmp_path / "next.config").rename(config)
-    time.sleep(1)
+    until(lambda: answers("seen"))
     assert status() == SERVING
     # One that has been there is missed, in all services.
     (tmp_path / "other" / "1").rename(tmp_path / "away")
