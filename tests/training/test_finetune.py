@@ -1,16 +1,17 @@
-"""The fine-tuning program on real photos and a real clip, and what bad input gets."""
+"""The fine-tuning program on photos and a clip, and what bad input gets."""
 
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
+from tests.commands import run_here
+from tests.faces import film, painted, portrait
 from tf_talking.cpu import multiplies_bfloat16
 from tf_talking.networks.bundle import write_bundle
 from tf_talking.networks.meta_checkpoint import load_meta_learned
@@ -22,9 +23,9 @@ from training.person.sources import from_photos, from_video
 
 
 @pytest.fixture(scope="module")
-def config(nano_config):
-    landmarks = dataclasses.replace(nano_config.landmarks, detector="mediapipe")
-    return dataclasses.replace(nano_config, landmarks=landmarks)
+def config(pico_config):
+    landmarks = dataclasses.replace(pico_config.landmarks, detector="mediapipe")
+    return dataclasses.replace(pico_config, landmarks=landmarks)
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +36,25 @@ def checkpoint(config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def photos(shared_dir, tmp_path_factory):
-    """Two portraits, a landscape without a face and a text file that calls itself a photo."""
+def photos(tmp_path_factory):
+    """A portrait, a painted one and a landscape without a face."""
     folder = tmp_path_factory.mktemp("photos")
-    for name in ("p001.jpg", "p002.jpg"):
-        shutil.copy(shared_dir / "data/photos" / name, folder)
+    for name, picture in (("p001.jpg", portrait()), ("p002.jpg", painted(2, 1)[0])):
+        PIL.Image.fromarray(picture).save(folder / name)
     gradient = np.linspace(0, 255, 200 * 300 * 3).reshape(200, 300, 3).astype(np.uint8)
     cv2.imwrite(str(folder / "landscape.jpg"), gradient)
     return folder
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return film(tmp_path_factory.mktemp("clip") / "ann.mp4", painted(1))
+
+
 def finetune(checkpoint, tmp_path, *more):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.finetune",
-            f"--checkpoint={checkpoint}",
-            "--person=ann",
-            f"--serving={tmp_path / 'serving'}",
-            f"--output={tmp_path / 'out'}",
-            *more,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    flags = [f"--checkpoint={checkpoint}", "--person=ann"]
+    flags += [f"--serving={tmp_path / 'serving'}", f"--output={tmp_path / 'out'}"]
+    return run_here("training.finetune", *flags, *more)
 
 
 def test_feed_forward_person_from_photos(checkpoint, photos, tmp_path, config):
@@ -74,8 +68,7 @@ def test_feed_forward_person_from_photos(checkpoint, photos, tmp_path, config):
     assert not (tmp_path / "serving/person_ann").exists()
 
 
-def test_psi_only_person_from_a_clip(checkpoint, shared_dir, tmp_path):
-    clip = shared_dir / "data/clips/c001.mp4"
+def test_psi_only_person_from_a_clip(checkpoint, clip, tmp_path):
     result = finetune(checkpoint, tmp_path, f"--video={clip}", "--tune=psi", "--epochs=1", "--num_frames=3")
     assert result.returncode == 0, result.stderr
     card = PersonCard.load(tmp_path / "serving/people/ann.npz")
@@ -84,9 +77,8 @@ def test_psi_only_person_from_a_clip(checkpoint, shared_dir, tmp_path):
     assert (tmp_path / "out/previews/epoch_0001.png").is_file()
 
 
-def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, config, shared_dir, tmp_path):
+def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, config, clip, tmp_path):
     """In bfloat16 where it pays, with the first photo and one more; the third is watched."""
-    clip = shared_dir / "data/clips/c001.mp4"
     result = finetune(
         checkpoint,
         tmp_path,
@@ -117,8 +109,8 @@ def test_fine_tuned_person_from_a_clip_stopped_at_the_knee(checkpoint, config, s
     np.testing.assert_allclose(card.embedding, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
-def test_frames_are_spread_over_the_clip(config, shared_dir):
-    person = from_video(config, str(shared_dir / "data/clips/c001.mp4"), 4)
+def test_frames_are_spread_over_the_clip(config, clip):
+    person = from_video(config, str(clip), 4)
     size = config.model.image_size
     assert person.frames.shape == (4, size, size, 3)
     assert (person.landmarks > 0).all() and (person.landmarks < size).all()
@@ -153,13 +145,13 @@ def test_bad_flags_end_with_a_message(checkpoint, tmp_path, flags, message):
     assert not (tmp_path / "serving").exists()
 
 
-def test_a_bundle_has_no_folder_to_put_things_in(checkpoint, photos, tmp_path, run_command):
-    bundle = tmp_path / "nano.tft"
+def test_a_bundle_has_no_folder_to_put_things_in(checkpoint, photos, tmp_path):
+    bundle = tmp_path / "pico.tft"
     write_bundle(bundle, load_meta_learned(checkpoint, with_discriminator=True))
     arguments = [f"--checkpoint={bundle}", "--person=ann", f"--photos={photos}", "--epochs=0"]
-    done = run_command("training.finetune", *arguments)
-    assert done.returncode == 2 and "--serving is missing" in done.stderr and "nano.tft is a bundle" in done.stderr
+    done = run_here("training.finetune", *arguments)
+    assert done.returncode == 2 and "--serving is missing" in done.stderr and "pico.tft is a bundle" in done.stderr
     arguments += [f"--serving={tmp_path / 'serving'}", f"--output={tmp_path / 'out'}"]
-    done = run_command("training.finetune", *arguments)
+    done = run_here("training.finetune", *arguments)
     assert done.returncode == 0, done.stderr
     assert PersonCard.load(tmp_path / "serving/people/ann.npz").num_frames == 2

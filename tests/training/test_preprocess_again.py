@@ -7,42 +7,29 @@ import os
 import PIL.Image
 import pytest
 
+from tests.commands import run_here
+from tests.faces import film, painted
 from tf_talking.dataset.folder import DatasetFolder
-from tf_talking.media.video_writer import VideoWriter
-from tf_talking.procedural.motion import pose_track
-from tf_talking.procedural.render import Identity, render_raw
-
-
-def pictures(person: int, count: int):
-    identity = Identity.sample(person)
-    return [render_raw(identity, pose, 256)[0] for pose in pose_track((person, 0), count)]
-
-
-def film(path, person: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path) as writer:
-        for picture in pictures(person, 10):
-            writer.write(picture)
 
 
 @pytest.fixture
-def preprocess(run_command, tmp_path):
+def preprocess(tmp_path):
     flags = ["--output", tmp_path / "data", "--image_size", 64, "--workers", 1]
-    return functools.partial(run_command, "training.preprocess", *flags)
+    return functools.partial(run_here, "training.preprocess", *flags)
 
 
 def test_both_of_two_days_are_kept_and_a_repaired_file_is_tried_again(preprocess, tmp_path):
-    film(tmp_path / "monday/clips/v.mp4", 1)
-    film(tmp_path / "tuesday/clips/v.mp4", 2)
+    film(tmp_path / "monday/clips/v.mp4", painted(1))
+    film(tmp_path / "tuesday/clips/v.mp4", painted(2))
     broken = tmp_path / "monday/clips/w.mp4"
     broken.write_bytes(bytes(1000))
     latin = tmp_path / "monday/clips" / os.fsdecode(b"J\xfcrgen.mp4")
-    film(tmp_path / "j.mp4", 3)
+    film(tmp_path / "j.mp4", painted(3))
     (tmp_path / "j.mp4").rename(latin)
     first = preprocess("--input", tmp_path / "monday/clips")
     assert first.returncode == 0 and "rejected clips/w.mp4: not a video" in first.stdout, first.stderr
     broken.unlink()
-    film(broken, 4)
+    film(broken, painted(4))
     second = preprocess("--input", tmp_path / "tuesday/clips")
     assert second.returncode == 0 and "3 inputs accepted" in second.stdout, second.stderr
     for day, done in (("monday", 2), ("tuesday", 1), ("monday", 3)):
@@ -64,7 +51,7 @@ def test_more_photos_of_a_person_are_taken_and_rows_without_a_file_are_said(prep
     """Into a folder whose manifest was written before inputs went by their bytes, too."""
     folder = tmp_path / "portraits"
     folder.mkdir()
-    shown = pictures(5, 12)
+    shown = painted(5)
     for k, picture in enumerate(shown[:11]):
         PIL.Image.fromarray(picture).save(folder / f"IMG_{k:04}.png")
     table = tmp_path / "people.csv"

@@ -1,15 +1,15 @@
-"""Photos driven by other people's videos: resuming, ranking, the program on real photos."""
+"""Photos driven by other people's videos: resuming, ranking, the program on a real photo."""
 
 import dataclasses
 import json
-import shutil
-import subprocess
-import sys
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
+from tests.commands import run_here
+from tests.faces import portrait
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.writer import DatasetWriter
 from training.evaluation.cross import CrossReenactment, Driver
@@ -107,11 +107,11 @@ def test_no_photo_that_can_be_used(make, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(nano_config, tmp_path_factory):
+def checkpoint(pico_config, tmp_path_factory):
     """An untrained checkpoint for mediapipe's landmarks."""
     folder = tmp_path_factory.mktemp("run") / "checkpoints"
-    landmarks = dataclasses.replace(nano_config.landmarks, detector="mediapipe")
-    config = dataclasses.replace(nano_config, landmarks=landmarks)
+    landmarks = dataclasses.replace(pico_config.landmarks, detector="mediapipe")
+    config = dataclasses.replace(pico_config, landmarks=landmarks)
     trainer = MetaTrainer(config, 3, dict, tf.distribute.get_strategy())
     return trainer.checkpoint.write(str(folder / "ckpt-0"))
 
@@ -129,37 +129,21 @@ def driving(people, tmp_path_factory):
 
 
 def puppeteer(checkpoint, driving, photos, output, *more):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.puppeteer",
-            f"--checkpoint={checkpoint}",
-            f"--dataset={driving}",
-            f"--photos={photos}",
-            f"--output={output}",
-            "--frames=2",
-            *more,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    flags = [f"--checkpoint={checkpoint}", f"--dataset={driving}", f"--photos={photos}", f"--output={output}"]
+    return run_here("training.puppeteer", *flags, "--frames=2", "--recogniser=sface", *more)
 
 
-def test_real_photos_are_fine_tuned_and_driven(checkpoint, driving, shared_dir, tmp_path):
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    shutil.copy(shared_dir / "data/photos/p001.jpg", photos)
-    (photos / "broken.png").write_bytes(b"no picture")
-    recogniser = shared_dir / "weights/mobilefacenet_ms1m_y1.keras"
-    flags = (
-        f"--recogniser={recogniser}",
-        "--epochs=2",
-        "--identities=procedural_000001",
-        "--video_ids=procedural_000003_000",
-    )
-    result = puppeteer(checkpoint, driving, photos, tmp_path / "out", *flags)
+@pytest.fixture
+def photo(tmp_path):
+    (tmp_path / "photos").mkdir()
+    PIL.Image.fromarray(portrait()).save(tmp_path / "photos/p001.jpg")
+    return tmp_path / "photos/p001.jpg"
+
+
+def test_a_real_photo_is_fine_tuned_and_driven(checkpoint, driving, photo, tmp_path):
+    (photo.parent / "broken.png").write_bytes(b"no picture")
+    flags = ("--epochs=2", "--identities=procedural_000001", "--video_ids=procedural_000003_000")
+    result = puppeteer(checkpoint, driving, photo.parent, tmp_path / "out", *flags)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == str(tmp_path / "out" / "report.html")
     rows = read_rows(tmp_path / "out")
@@ -167,18 +151,16 @@ def test_real_photos_are_fine_tuned_and_driven(checkpoint, driving, shared_dir, 
     assert {r["driver_identity"] for r in rows} == {"procedural_000001", "procedural_000003"}
     assert all(-1.0 <= r["value"] <= 1.0 for r in rows)
     text = (tmp_path / "out" / "report.md").read_text()
-    assert "broken.png" in text and str(recogniser) in text
+    assert "broken.png" in text and "sface" in text
 
 
-def test_bad_flags_end_with_a_message(checkpoint, driving, shared_dir, tmp_path):
-    photo = shared_dir / "data/photos/p001.jpg"
-    recogniser = f"--recogniser={shared_dir / 'weights/mobilefacenet_ms1m_y1.keras'}"
+def test_bad_flags_end_with_a_message(checkpoint, driving, photo, tmp_path):
     (tmp_path / "empty").mkdir()
     for photos, more, message in (
         (tmp_path / "nothing", (), "--photos: "),
         (tmp_path / "empty", (), "no photos here"),
         (photo, ("--identities=nobody",), "identities: 'nobody' is not in"),
     ):
-        result = puppeteer(checkpoint, driving, photos, tmp_path / "out", recogniser, *more)
+        result = puppeteer(checkpoint, driving, photos, tmp_path / "out", *more)
         assert result.returncode == 2 and message in result.stderr, result.stderr
         assert not (tmp_path / "out").exists()

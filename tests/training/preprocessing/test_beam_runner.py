@@ -1,36 +1,44 @@
 """The same videos on the local pool and on Beam's direct runner, and across both."""
 
-import os
-import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
+from tests.commands import run_here
+from tests.faces import film, painted
 from tf_talking import files
 from tf_talking.dataset.folder import DatasetFolder
 
 VIDEOS = {
-    "id00012/21Uxsk56VDQ": ["c001.mp4", "c002.mp4", None],
-    "id00012/_raOc3-IRsw": ["c003.mp4"],
-    "id00017/7t6lfzvVaTM": ["c004.mp4", "c005.mp4"],
+    "id00012/21Uxsk56VDQ": [1, 2, None],
+    "id00012/_raOc3-IRsw": [3],
+    "id00017/7t6lfzvVaTM": [4, 5],
     "id00018/AAAAAAAAAAA": [None],
 }
 
 
+def flags(source, output, *more):
+    return [
+        *("--input", source, "--output", output, "--image_size", 64, "--max_frames", 12),
+        *("--videos_per_shard", 1, *more),
+    ]
+
+
+def preprocess(*arguments):
+    return run_here("training.preprocess", *flags(*arguments))
+
+
 @pytest.fixture(scope="module")
-def preprocess(run_command):
-    def run(source, output, *arguments, **options):
-        flags = ["--input", source, "--output", output, "--image_size", 64, "--max_frames", 12]
-        flags += ["--videos_per_shard", 1, *arguments]
-        return run_command("training.preprocess", *flags, **options)
-
-    return run
+def preprocess_apart(run_command):
+    """In a process of its own: Beam's direct runner starts more, and logs as it likes."""
+    return lambda *arguments: run_command("training.preprocess", *flags(*arguments))
 
 
 @pytest.fixture(scope="module")
-def voxceleb(tmp_path_factory, shared_dir):
-    """VoxCeleb2's folders with real clips; None is a file that is no video."""
+def voxceleb(tmp_path_factory):
+    """VoxCeleb2's folders with clips of painted people; None is a file that is no video."""
     root = tmp_path_factory.mktemp("vox") / "mp4"
     for name, clips in VIDEOS.items():
         (root / name).mkdir(parents=True)
@@ -39,12 +47,12 @@ def voxceleb(tmp_path_factory, shared_dir):
             if clip is None:
                 path.write_text("not a video\n" * 50)
             else:
-                shutil.copy(shared_dir / "data" / "clips" / clip, path)
+                film(path, painted(clip))
     return root
 
 
 @pytest.fixture(scope="module")
-def local(voxceleb, preprocess):
+def local(voxceleb):
     output = voxceleb.parent / "local"
     result = preprocess(voxceleb, output, "--workers", 2)
     assert result.returncode == 0, result.stderr
@@ -52,9 +60,9 @@ def local(voxceleb, preprocess):
 
 
 @pytest.fixture(scope="module")
-def direct(voxceleb, preprocess):
+def direct(voxceleb, preprocess_apart):
     output = voxceleb.parent / "direct"
-    result = preprocess(voxceleb, output, "--workers", 2, "--runner", "direct")
+    result = preprocess_apart(voxceleb, output, "--workers", 2, "--runner", "direct")
     assert result.returncode == 0, result.stderr
     return output, result
 
@@ -115,7 +123,7 @@ def test_direct_runner_makes_the_same_dataset(local, direct):
     assert not [line for line in lines if not line.startswith("preprocess:")], result.stderr
 
 
-def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, preprocess, tmp_path):
+def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, preprocess_apart, tmp_path):
     # The input's folder is one for all runners: the manifest names it.
     output = tmp_path / "data"
     shutil.move(voxceleb / "id00017", tmp_path)
@@ -129,7 +137,7 @@ def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, pr
     (output / "parts").mkdir()
     half = files.temporary_beside(output / "parts" / "0.tfrecord")
     half.write_bytes(b"half")
-    again = preprocess(
+    again = preprocess_apart(
         voxceleb,
         output,
         "--runner",
@@ -149,8 +157,8 @@ def test_each_runner_goes_on_where_the_other_stopped(voxceleb, direct, local, pr
     assert "Throughput" not in last.stdout
 
 
-def test_failing_job_says_why(voxceleb, direct, preprocess, tmp_path):
-    result = preprocess(
+def test_failing_job_says_why(voxceleb, direct, preprocess_apart, tmp_path):
+    result = preprocess_apart(
         voxceleb,
         tmp_path / "data",
         "--runner",
@@ -167,9 +175,9 @@ def test_failing_job_says_why(voxceleb, direct, preprocess, tmp_path):
     assert "there is no file" in result.stderr and "none.pth" in result.stderr
 
 
-def test_without_beam_the_error_says_what_to_install(voxceleb, preprocess, repo_root, tmp_path):
-    (tmp_path / "apache_beam.py").write_text("raise ImportError('No module named apache_beam')\n")
-    path = os.pathsep.join([str(tmp_path), str(pathlib.Path(repo_root))])
-    result = preprocess(voxceleb, tmp_path / "data", "--runner", "flink", env=os.environ | {"PYTHONPATH": path})
+def test_without_beam_the_error_says_what_to_install(voxceleb, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "training.preprocessing.beam_runner", raising=False)
+    result = preprocess(voxceleb, tmp_path / "data", "--runner", "flink")
     assert result.returncode == 2
     assert "pip install -r requirements.txt" in result.stderr
