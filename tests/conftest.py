@@ -36,12 +36,20 @@ def run_command(repo_root):
 
 
 @pytest.fixture(scope="session")
-def shared_dir() -> pathlib.Path:
-    """Folder with real clips and published weights; tests that need it skip where it is missing."""
-    path = pathlib.Path(os.environ.get("TF_TALKING_SHARED", ROOT.parent / "shared"))
-    if not (path / "data").is_dir():
-        pytest.skip(f"real clips and weights not found at {path} (set TF_TALKING_SHARED)")
-    return path
+def shared_file():
+    """Name of a real clip or of published weights -> its path; where it is missing the test skips.
+
+    They can not be passed on with the project. What a test of a format, a shape or a refusal needs
+    is made by the test; what is asked for here is the real thing's agreement with a published fact.
+    """
+    folder = pathlib.Path(os.environ.get("TF_TALKING_SHARED", ROOT.parent / "shared"))
+
+    def find(name: str) -> pathlib.Path:
+        if not (folder / name).exists():
+            pytest.skip(f"{folder / name} is missing (TF_TALKING_SHARED names the folder of real clips and weights)")
+        return folder / name
+
+    return find
 
 
 @pytest.fixture(scope="session")

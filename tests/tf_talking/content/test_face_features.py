@@ -1,4 +1,4 @@
-"""The MobileFaceNet face term: region, features, and that it tells people apart."""
+"""The MobileFaceNet face term: region, features, and that the real one tells people apart."""
 
 import csv
 
@@ -8,42 +8,57 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.small_recogniser import SIZE as EMBEDDING_SIZE
+from tests.small_recogniser import save_mobilefacenet
+from tf_talking.config import get_preset
+from tf_talking.config.overrides import replace_losses
 from tf_talking.content import face_features
-from tf_talking.content.networks import build_content_networks
+from tf_talking.content.arcface import TEMPLATE
+from tf_talking.content.networks import build_content_networks, content_networks_of
 from tf_talking.landmarks.crop import crop_frame
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.losses import content_loss
 from tf_talking.media.video_reader import read_frames
+from tf_talking.metrics.face_recognition import align_faces, five_points
+from tf_talking.procedural.render import Identity, Pose, render
 
 _SIZE = 128
 _PEOPLE = 5
 
 
 @pytest.fixture(scope="module")
-def casia(shared_dir):
-    return shared_dir / "weights" / "mobilefacenet_casia.keras"
+def recogniser(tmp_path_factory):
+    return save_mobilefacenet(tmp_path_factory.mktemp("weights") / "small.keras")
 
 
 @pytest.fixture(scope="module")
-def network(casia):
-    return build_content_networks(None, "mobilefacenet", str(casia), image_size=_SIZE)["face"]
+def network(recogniser):
+    return build_content_networks(None, "mobilefacenet", str(recogniser), image_size=_SIZE)["face"]
 
 
 @pytest.fixture(scope="module")
-def people(shared_dir):
+def faces():
+    """Painted people: float32 [2, S, S, 3] in [-1, 1], landmarks float32 [2, 68, 2]."""
+    painted = [render(Identity.sample(person), Pose(yaw=10), _SIZE) for person in (1, 2)]
+    frames, landmarks = (np.stack(parts) for parts in zip(*painted, strict=True))
+    return frames.astype(np.float32) / 127.5 - 1.0, landmarks
+
+
+@pytest.fixture(scope="module")
+def people(shared_file):
     """Two frames, a second apart, of clips of different people, cropped as the records are.
 
     float32 [people, 2, S, S, 3] in [-1, 1].
     """
     clips = {}
-    with open(shared_dir / "data" / "manifest.csv") as file:
+    with open(shared_file("data/manifest.csv")) as file:
         for row in csv.DictReader(file):
             if row["kind"] == "clip":
                 clips.setdefault(row["identity"], row["file"])
     pairs = []
     with get_detector("mediapipe", video=False) as detector:
         for clip in list(clips.values())[::20]:
-            frames = read_frames(shared_dir / "data" / clip)
+            frames = read_frames(shared_file(f"data/{clip}"))
             chosen = [frame for index, frame in zip(range(26), frames, strict=False)][::25]
             found = [detection.landmarks for detection in detector.detect(chosen)]
             if len(found) == 2 and all(points is not None for points in found):
@@ -82,45 +97,72 @@ def test_region_is_where_opencv_cuts_it():
     assert np.abs(face[0] - expected).max() < 0.5  # OpenCV interpolates in steps of 1/32 pixel
 
 
-def test_features_tell_people_apart(network, people):
-    """A person's two frames differ less than that person from the others, pose included."""
-    features = [[network(frame[np.newaxis]) for frame in pair] for pair in people]
-    distance = np.array([[content_loss(a[0], b[1]).numpy() for b in features] for a in features])
+def test_faces_that_look_ahead_lie_in_the_region_as_the_template_wants():
+    landmarks = np.stack([render(Identity.sample(person), Pose(), _SIZE)[1] for person in range(8)])
+    x, y, width, height = (_SIZE * part for part in face_features.FACE_REGION)
+    places = (five_points(landmarks) + 0.5 - (x, y)) / (width, height) * (96, 112) - 0.5
+    assert np.abs(places.mean(axis=0) - (TEMPLATE - (8, 0))).max() < 5  # pixels of 96 x 112
+
+
+def test_the_real_network_tells_people_apart_in_the_region(shared_file, people):
+    """A person's two frames differ less than that person from the others, pose included; cosine
+    within a clip above that between people (0.8 and 0.02 over all the clips)."""
+    body = face_features.AlignedFaces(shared_file("weights/mobilefacenet_casia.keras")).body
+    region = face_features.FaceRegion(_SIZE)
+    *features, embeddings = body(region(people.reshape(-1, _SIZE, _SIZE, 3)), training=False)
+    ours, theirs = ([feature[i::2] for feature in features] for i in (0, 1))  # first and second frames
+    distance = np.array(
+        [
+            [content_loss([x[i] for x in ours], [x[j] for x in theirs]).numpy() for j in range(_PEOPLE)]
+            for i in range(_PEOPLE)
+        ]
+    )
     same = np.diag(distance)
     others = (distance.sum(axis=1) - same) / (_PEOPLE - 1)
     assert (same < others).all()
     assert same.mean() < 0.75 * others.mean()
-
-
-def test_recogniser_sees_aligned_faces(casia, people):
-    """Cosine within a clip above that between people (0.8 and 0.02 over all the clips)."""
-    recogniser = keras.models.load_model(casia, compile=False)
-    region = face_features.FaceRegion(_SIZE)
-    flat = people.reshape(-1, _SIZE, _SIZE, 3)
-    embeddings = tf.math.l2_normalize(recogniser(region(flat), training=False), axis=-1)
-    cosine = (embeddings @ tf.transpose(embeddings)).numpy()
-    cosine = cosine.reshape(_PEOPLE, 2, _PEOPLE, 2)
+    embeddings = tf.math.l2_normalize(embeddings, axis=-1)
+    cosine = (embeddings @ tf.transpose(embeddings)).numpy().reshape(_PEOPLE, 2, _PEOPLE, 2)
     same = np.array([cosine[i, 0, i, 1] for i in range(_PEOPLE)])
     others = np.array([cosine[i, :, j, :] for i in range(_PEOPLE) for j in range(_PEOPLE) if i != j])
     assert same.min() > others.max()
     assert same.mean() > 0.6 and others.mean() < 0.2
 
 
-def test_layers_and_source(network, casia):
-    features = network(tf.zeros([1, _SIZE, _SIZE, 3]))
+def test_features_are_the_files_own_at_the_caffe_networks_scale(network, recogniser, faces):
+    frames = faces[0]
+    features = network(frames)
     assert [tuple(feature.shape[1:]) for feature in features] == [
-        (56, 48, 64),
-        (28, 24, 64),
-        (14, 12, 128),
-        (7, 6, 128),
-        (7, 6, 512),
+        (56, 48, 8),
+        (28, 24, 8),
+        (14, 12, 12),
+        (7, 6, 12),
+        (7, 6, 24),
     ]
-    assert str(casia) in network.weights_source and "sha256:" in network.weights_source
+    whole = keras.models.load_model(recogniser, compile=False)
+    named = keras.Model(whole.input, [whole.get_layer(name).output for name in face_features.FEATURE_LAYERS])
+    for ours, expected in zip(features, named(face_features.FaceRegion(_SIZE)(frames)), strict=True):
+        np.testing.assert_allclose(ours, 100 * expected.numpy(), rtol=1e-3, atol=1e-2)
+    assert str(recogniser) in network.weights_source and "sha256:" in network.weights_source
 
 
-def test_gradient_reaches_the_face_and_no_weight(network, people):
-    image = tf.Variable(people[:1, 0])
-    real = network(people[:1, 1])
+def test_identity_compares_faces_that_their_landmarks_align(recogniser, faces):
+    frames, landmarks = faces
+    config = replace_losses(get_preset("tiny"), face_features="mobilefacenet", content_face=0.1, content_identity=1.0)
+    networks = content_networks_of(config, "none", str(recogniser))
+    assert set(networks) == {"identity"}  # one network for both terms
+    *features, embedding = networks["identity"](tf.constant(frames), tf.constant(landmarks))
+    assert [feature.shape[-1] for feature in features] == [8, 8, 12, 12, 24]
+    aligned = align_faces(((frames + 1.0) * 127.5).round().astype(np.uint8), landmarks, 96)
+    expected = keras.models.load_model(recogniser, compile=False)(aligned.astype(np.float32)).numpy()
+    assert embedding.shape == (2, EMBEDDING_SIZE)
+    np.testing.assert_allclose(embedding, expected, atol=0.05 * np.abs(expected).max())
+    assert np.abs(expected[0] - expected[1]).max() > 0.2 * np.abs(expected).max()
+
+
+def test_gradient_reaches_the_face_and_no_weight(network, faces):
+    image = tf.constant(faces[0][:1])
+    real = network(faces[0][1:])
 
     def gradient_of(image):
         with tf.GradientTape() as tape:
@@ -128,8 +170,8 @@ def test_gradient_reaches_the_face_and_no_weight(network, people):
             loss = content_loss(real, network(image))
         return tape.gradient(loss, image)
 
-    eager = gradient_of(tf.convert_to_tensor(image)).numpy()
-    compiled = tf.function(gradient_of, jit_compile=True)(tf.convert_to_tensor(image)).numpy()
+    eager = gradient_of(image).numpy()
+    compiled = tf.function(gradient_of, jit_compile=True)(image).numpy()
     assert np.isfinite(eager).all()
     assert (np.abs(eager[0, 30:90, 40:90]).sum(-1) > 0).all()  # every pixel of the face takes part
     assert not eager[0, :10].any()  # nothing above it
@@ -137,11 +179,12 @@ def test_gradient_reaches_the_face_and_no_weight(network, people):
     assert network.model.trainable_variables == []
 
 
-def test_inference_mode_even_in_training(network, people):
-    alone = network(people[:1, 0])[-1]
-    together = network(people[:, 0])[-1]
+def test_inference_mode_even_in_training(network, faces):
+    frames = faces[0]
+    alone = network(frames[:1])[-1]
+    together = network(frames)[-1]
     np.testing.assert_allclose(together[:1], alone, rtol=1e-3, atol=1e-2)
-    trained = network.model(people[:1, 0], training=True)[-1]
+    trained = network.model(frames[:1], training=True)[-1]
     np.testing.assert_allclose(trained, alone, rtol=1e-3, atol=1e-2)
 
 

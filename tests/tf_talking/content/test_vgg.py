@@ -20,25 +20,27 @@ def frames():
     return np.random.default_rng(0).integers(0, 256, (2, _SIZE, _SIZE, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def vgg19_npz(shared_dir):
-    return shared_dir / "weights" / "vgg19_imagenet_conv_fp16.npz"
-
-
 def _to_unit(frames):
     return tf.constant(frames / 127.5 - 1.0)
 
 
-def _vggface_weights(seed=0):
-    """Random kernels and biases of all 13 convolutions, as (published name, kernel, bias)."""
-    rng = np.random.default_rng(seed)
+def _random_weights(spec):
+    """Kernels and biases of a VGG's first 13 convolutions, as (Keras' name, kernel, bias)."""
+    rng = np.random.default_rng(0)
     layers = []
-    for conv in vgg.vgg_plan(vgg.VGGFACE, "all"):
-        name, shape = conv.name, conv.shape
-        kernel = rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
-        bias = rng.normal(0, 0.1, shape[-1]).astype(np.float32)
-        layers.append((name.replace("block", "conv").replace("_conv", "_"), kernel, bias))
+    for conv in vgg.vgg_plan(spec, "all"):
+        kernel = rng.standard_normal(conv.shape, np.float32) * np.float32(np.sqrt(2 / np.prod(conv.shape[:-1])))
+        layers.append((conv.name, kernel, rng.normal(0, 0.1, conv.shape[-1]).astype(np.float32)))
     return layers
+
+
+@pytest.fixture(scope="module")
+def vgg19_npz(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "vgg19.npz"
+    layers = _random_weights(vgg.VGG19)
+    parts = ("kernel", "bias")
+    np.savez(path, **{f"{n}/{part}": array for n, *both in layers for part, array in zip(parts, both, strict=True)})
+    return path
 
 
 def _write_published_h5(path, layers):
@@ -56,7 +58,8 @@ def _write_published_h5(path, layers):
 @pytest.fixture(scope="module")
 def vggface_h5(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / content_weights.VGGFACE_FILE.name
-    _write_published_h5(path, _vggface_weights())
+    layers = _random_weights(vgg.VGGFACE)
+    _write_published_h5(path, [(name.replace("block", "conv").replace("_conv", "_"), *both) for name, *both in layers])
     return path
 
 
@@ -69,11 +72,8 @@ def _assert_equal_features(actual, expected):
 @pytest.mark.parametrize("layers", ["five", "all"])
 def test_vgg19_equals_keras_applications(vgg19_npz, frames, layers):
     reference = keras.applications.VGG19(weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3))
-    with np.load(vgg19_npz) as archive:
-        for layer in reference.layers:
-            if isinstance(layer, keras.layers.Conv2D):
-                arrays = [archive[f"{layer.name}/{part}"] for part in ("kernel", "bias")]
-                layer.set_weights([array.astype(np.float32) for array in arrays])
+    for name, *both in _random_weights(vgg.VGG19):
+        reference.get_layer(name).set_weights(both)
     names = {"five": [f"block{b}_conv1" for b in range(1, 6)], "all": names_of(vgg.VGG19, "all")}[layers]
     model = keras.Model(reference.input, [reference.get_layer(name).output for name in names])
     expected = model(keras.applications.vgg19.preprocess_input(frames.copy()))
@@ -89,7 +89,7 @@ def test_vggface_from_the_published_layout(vggface_h5, frames, layers):
 
     reference = keras.applications.VGG16(weights=None, include_top=False, input_shape=(_SIZE, _SIZE, 3))
     convolutions = [x for x in reference.layers if isinstance(x, keras.layers.Conv2D)]
-    for layer, (_, kernel, bias) in zip(convolutions, _vggface_weights(), strict=True):
+    for layer, (_, kernel, bias) in zip(convolutions, _random_weights(vgg.VGGFACE), strict=True):
         layer.set_weights([kernel, bias])
     if layers == "five":
         convolutions = [layer for layer in convolutions if layer.name.endswith("_conv1")]

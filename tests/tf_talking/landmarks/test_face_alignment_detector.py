@@ -8,10 +8,10 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.faces import portrait
 from tf_talking.landmarks import face_alignment_detector
 from tf_talking.landmarks.detector import DetectorFailure
 from tf_talking.landmarks.detectors import get_detector
-from tf_talking.media import video_reader
 
 FRAME = np.zeros((128, 160, 3), np.uint8)
 
@@ -186,14 +186,14 @@ def test_wrong_arguments_are_refused():
         get_detector("face_alignment", model=PlayedBack([])).detect([FRAME.astype(np.float32)])
 
 
-def test_for_real(shared_dir):
+def test_for_real():
     import torch
 
     cache = pathlib.Path(torch.hub.get_dir()) / "checkpoints"
     for name in (face_alignment_detector.LANDMARK_FILE, "s3fd-619a316812.pth"):
         if not (cache / name).is_file():
             pytest.skip(f"face_alignment's network {name} is not in {cache}")
-    frame = next(video_reader.read_frames(shared_dir / "data" / "clips" / "c001.mp4"))
+    frame = portrait()
     found = get_detector("face_alignment", device="cpu").detect([frame])[0].landmarks
     with get_detector("mediapipe", video=False) as other:
         reference = other.detect([frame])[0].landmarks

@@ -1,4 +1,3 @@
-import itertools
 import subprocess
 import sys
 
@@ -6,9 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.faces import film, painted, portrait
 from tf_talking.landmarks.detectors import get_detector
 from tf_talking.landmarks.mediapipe_detector import MESH_TO_IBUG68
-from tf_talking.media import photos, video_reader
+from tf_talking.procedural.motion import pose_track
+from tf_talking.procedural.render import Identity, render_raw
 
 LEFT_RIGHT = (  # pairs of iBUG points that mirror each other
     [(i, 16 - i) for i in range(8)]
@@ -20,9 +21,9 @@ MIDDLE = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)
 
 
 @pytest.fixture(scope="module")
-def frames(shared_dir) -> list[np.ndarray]:
-    """The first frames of a clip of a person facing the camera."""
-    return list(itertools.islice(video_reader.read_frames(shared_dir / "data" / "clips" / "c001.mp4", 1), 5))
+def frames() -> list[np.ndarray]:
+    """A person facing the camera, 384 pixels wide, who moves by a pixel a frame."""
+    return [np.ascontiguousarray(np.roll(portrait(384), k, axis=1)) for k in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_points_stand_where_the_scheme_says(frames, photo_detector):
     assert points.shape == (70, 2) and points.dtype == np.float32
     assert (points > 0).all() and (points < 384).all()
     x, y = points.T
-    assert (np.diff(x[0:17]) > 0).all(), "jaw runs from image left to image right"
+    assert (np.diff(x[1:16]) > 0).all() and x[0] < x[16], "jaw runs from image left to image right"
     assert y[8] == y[:68].max() and y[0] < y[4] < y[8] > y[12] > y[16]
     assert (np.diff(x[17:27]) > 0).all(), "brows"
     assert (np.diff(y[27:31]) > 0).all() and (np.diff(x[31:36]) > 0).all(), "nose"
@@ -65,11 +66,9 @@ def test_left_and_right_correspond(frames, photo_detector):
     assert np.abs(back - points).mean() < 3  # pixels; the face is 230 wide
 
 
-def test_points_agree_with_a_68_point_network(frames, photo_detector, shared_dir):
+def test_points_agree_with_a_68_point_network(frames, photo_detector, shared_file):
     """PFLD, trained on iBUG points, with OpenCV."""
-    network = shared_dir / "weights" / "pfld_68.onnx"
-    if not network.is_file():
-        pytest.skip(f"no reference network at {network}")
+    network = shared_file("weights/pfld_68.onnx")
     points = photo_detector.detect(frames[:1])[0].landmarks[:68]
     low, high = points.min(0), points.max(0)
     scale = 112 / (1.2 * (high - low).max())
@@ -102,13 +101,19 @@ def test_wide_pictures_are_not_distorted(frames, photo_detector):
     assert np.abs(moved - points).mean() < 3
 
 
-def test_nobody_and_several_people_have_reasons(shared_dir, photo_detector):
+def test_painted_people_are_found_where_they_were_painted(photo_detector):
+    for person in range(4):
+        identity, (pose,) = Identity.sample(person), pose_track((person, 0), 1)
+        picture, painted_points = render_raw(identity, pose, 256)
+        points = photo_detector.detect([picture])[0].landmarks[:68]
+        size = np.ptp(painted_points, axis=0).max()
+        assert np.linalg.norm(points - painted_points, axis=1).mean() < 0.06 * size
+
+
+def test_nobody_and_several_people_have_reasons(photo_detector):
     y, x = np.mgrid[0:300, 0:400]
     landscape = np.stack([120 + 0 * x, 180 - y // 4, 250 - y // 2], -1).astype(np.uint8)
-    people = [
-        cv2.resize(photos.read_photo(shared_dir / "data" / "photos" / name), (300, 300))
-        for name in ("p001.jpg", "p002.jpg")
-    ]
+    people = [portrait(300), painted(1, 1, 300)[0]]
     assert all(found.landmarks is not None for found in photo_detector.detect(people))
     nobody, two = photo_detector.detect([landscape, np.hstack(people)])
     assert (nobody.landmarks, nobody.reason) == (None, "no face")
@@ -122,7 +127,7 @@ def test_wrong_arguments_are_refused(photo_detector):
         photo_detector.detect([np.zeros((64, 64, 3))])
 
 
-def test_silent_and_without_tensorflow(repo_root, shared_dir):
+def test_silent_and_without_tensorflow(repo_root, tmp_path):
     code = (
         "import sys\n"
         "from tf_talking.media import video_reader\n"
@@ -136,6 +141,6 @@ def test_silent_and_without_tensorflow(repo_root, shared_dir):
         "import importlib.util\n"
         "assert importlib.util.find_spec('tensorflow') is not None, 'still to be had'\n"
     )
-    clip = shared_dir / "data" / "clips" / "c001.mp4"
+    clip = film(tmp_path / "clip.mp4", [portrait()])
     done = subprocess.run([sys.executable, "-c", code, str(clip)], cwd=repo_root, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -78,13 +78,6 @@ def test_pictures_are_timed_and_can_be_chosen(clip, tmp_path):
     assert [(picture.number, picture.seconds) for picture in late] == [(1, 0.04), (2, 0.08)]
 
 
-def test_real_clip(shared_dir):
-    path = shared_dir / "data" / "clips" / "c001.mp4"
-    info = video_reader.probe(path)
-    assert (info.width, info.height, info.fps, info.has_audio) == (384, 384, 25.0, False)
-    assert len(list(video_reader.read_frames(path))) == info.num_frames_estimate == 78
-
-
 def test_a_photo_that_can_not_be_read_is_passed_over_in_a_folder_of_frames(tmp_path):
     for k in range(4):
         photos.write_png(tmp_path / f"{k}.png", ramp(k))

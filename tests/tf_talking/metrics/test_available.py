@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from tests.faces import portrait
+from tests.small_recogniser import save_plain_recogniser
+from tf_talking.landmarks.crop import crop_frame
+from tf_talking.landmarks.detectors import get_detector
 from tf_talking.metrics.available import build_metrics
 
 
@@ -33,16 +37,11 @@ def test_wanted_metrics_that_can_not_be_had_are_errors(tmp_path):
         metrics(["fid"], inception=str(tmp_path / "nothing.npz"))
 
 
-def test_published_recogniser_and_detector_measure_real_faces(shared_dir):
-    """Real frames against themselves: the same person; landmarks found where they were."""
-    from tf_talking.landmarks.crop import crop_frame
-    from tf_talking.landmarks.detectors import get_detector
-    from tf_talking.media.video_reader import read_frames
-
-    frame = next(iter(read_frames(str(shared_dir / "data/clips/c001.mp4"))))
+def test_recogniser_and_detector_measure_a_face(tmp_path):
+    """A portrait against itself: the same person; landmarks found where they were."""
     with get_detector("mediapipe", video=False) as detector:
-        frame, landmarks = crop_frame(frame, detector.detect([frame])[0].landmarks, 256)
-    file = shared_dir / "weights/mobilefacenet_ms1m_y1.keras"
+        frame, landmarks = crop_frame(portrait(), detector.detect([portrait()])[0].landmarks, 256)
+    file = save_plain_recogniser(tmp_path / "plain.keras")
     found = metrics(["csim", "landmark_error"], recogniser=str(file), landmark_detector="mediapipe")
     frames, landmarks = frame[np.newaxis], np.asarray(landmarks)[np.newaxis]
     values = {m.metric: m for m in found.measure(frames, frames, landmarks)}

@@ -112,11 +112,42 @@ class TorchInception:
         return x.mean((2, 3))
 
 
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    """Kernel (HWIO) of each convolution of the published graph up to `mixed_7`."""
+
+    def tower(name, channels, *layers):  # (height, width, filters) of each
+        for number, (height, width, filters) in enumerate(layers):
+            end = f"_{number}" if number else ""
+            shapes[f"{name}{end}"] = (height, width, channels, filters)
+            channels = filters
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    tower("conv", 3, (3, 3, 32), (3, 3, 32), (3, 3, 64), (1, 1, 80), (3, 3, 192))
+    for block, channels, pooled in (("mixed", 192, 32), ("mixed_1", 256, 64), ("mixed_2", 288, 64)):
+        tower(f"{block}_conv", channels, (1, 1, 64))
+        tower(f"{block}_tower_conv", channels, (1, 1, 48), (5, 5, 64))
+        tower(f"{block}_tower_1_conv", channels, (1, 1, 64), (3, 3, 96), (3, 3, 96))
+        tower(f"{block}_tower_2_conv", channels, (1, 1, pooled))
+    tower("mixed_3_conv", 288, (3, 3, 384))
+    tower("mixed_3_tower_conv", 288, (1, 1, 64), (3, 3, 96), (3, 3, 96))
+    for block, n in (("mixed_4", 128), ("mixed_5", 160), ("mixed_6", 160), ("mixed_7", 192)):
+        tower(f"{block}_conv", 768, (1, 1, 192))
+        tower(f"{block}_tower_conv", 768, (1, 1, n), (1, 7, n), (7, 1, 192))
+        tower(f"{block}_tower_1_conv", 768, (1, 1, n), (7, 1, n), (1, 7, n), (7, 1, n), (1, 7, 192))
+        tower(f"{block}_tower_2_conv", 768, (1, 1, 192))
+    return shapes
+
+
 @pytest.fixture(scope="module")
-def inception_file(shared_dir):
-    path = shared_dir / "weights/inception_2015_pool768_fp16.npz"
-    if not path.is_file():
-        pytest.skip(f"no Inception weights at {path}")
+def inception_file(tmp_path_factory):
+    """The published layout with random weights: names, shapes and the graph are what is tested."""
+    generator, arrays = np.random.default_rng(4), {}
+    for name, shape in published_shapes().items():
+        kernel = generator.standard_normal(shape, np.float32) * np.sqrt(2 / np.prod(shape[:-1]))
+        arrays[f"{name}/kernel"] = kernel.astype(np.float16)
+        arrays[f"{name}/bias"] = generator.normal(0, 0.1, shape[-1]).astype(np.float32)
+    path = tmp_path_factory.mktemp("weights") / "inception.npz"
+    np.savez(path, **arrays)
     return path
 
 
