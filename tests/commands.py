@@ -9,6 +9,7 @@ import io
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from unittest import mock
 
 from absl import flags
@@ -16,11 +17,25 @@ from absl import flags
 from tf_talking import program
 
 
+@contextlib.contextmanager
+def apart_flags() -> Iterator[flags.FlagValues]:
+    """What is defined in the block is gone behind it: commands have flags of the same names."""
+    values = flags.FLAGS
+    before, parsed = set(values), values.is_parsed()
+    try:
+        yield values
+    finally:
+        for name in set(values) - before:
+            delattr(values, name)
+        if not parsed:
+            values.unparse_flags()
+
+
 def run_here(module: str, *arguments) -> subprocess.CompletedProcess:
     """As `python -m module`: exit code, stdout, and stderr with the log from INFO on."""
-    command, values, log = importlib.import_module(module), flags.FLAGS, logging.getLogger("absl")
+    command, log = importlib.import_module(module), logging.getLogger("absl")
     output, errors = io.StringIO(), io.StringIO()
-    handler, level, before, parsed = logging.StreamHandler(errors), log.level, set(values), values.is_parsed()
+    handler, level = logging.StreamHandler(errors), log.level
 
     def run(guarded, flags_parser):
         sys.exit(guarded(flags_parser([module, *map(str, arguments)])))
@@ -29,6 +44,7 @@ def run_here(module: str, *arguments) -> subprocess.CompletedProcess:
     log.setLevel(logging.INFO)
     try:
         with (
+            apart_flags(),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(errors),
             mock.patch.object(program.app, "run", run),
@@ -39,8 +55,4 @@ def run_here(module: str, *arguments) -> subprocess.CompletedProcess:
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
-        for name in set(values) - before:
-            delattr(values, name)
-        if not parsed:
-            values.unparse_flags()
     raise AssertionError("a command ends by SystemExit")

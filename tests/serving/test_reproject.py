@@ -1,9 +1,6 @@
 """serving.reproject: which cards a new model renews, which it must not touch."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from serving.reproject import CURRENT, EMBED, FINETUNE, RENEWED, renewed, reproject
+from tests.commands import run_here
 from tf_talking.config import config_hash
 from tf_talking.networks.bundle import write_bundle
 from tf_talking.networks.discriminator import Discriminator
@@ -124,7 +122,7 @@ def test_another_embedder_is_accepted_only_where_that_is_said(nano_config, old):
     assert after.embedder_fingerprint == card.embedder_fingerprint  # whose ê it still is
 
 
-def test_a_folder_of_cards(old, new, tmp_path, repo_root):
+def test_a_folder_of_cards(old, new, tmp_path):
     bundle, people = tmp_path / "new.tft", tmp_path / "people"
     write_bundle(bundle, new)
     card_of(old).save(people / "ann.npz")
@@ -133,10 +131,7 @@ def test_a_folder_of_cards(old, new, tmp_path, repo_root):
     untouched = (people / "bob.npz").read_bytes()
     assert reproject(bundle, people, dry_run=True) == {RENEWED: ["ann.npz"], FINETUNE: ["bob.npz"]}
     assert PersonCard.load(people / "ann.npz") == card_of(old)
-    command = [sys.executable, "-m", "serving.reproject", f"--checkpoint={bundle}", f"--people={people}"]
-    result = subprocess.run(
-        command, cwd=repo_root, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True
-    )
+    result = run_here("serving.reproject", f"--checkpoint={bundle}", f"--people={people}")
     assert result.returncode == 0, result.stderr
     assert "ann.npz: renewed\n" in result.stdout and "bob.npz: fine-tune again (its ψ" in result.stdout
     assert PersonCard.load(people / "ann.npz").fingerprint == new.fingerprints["fingerprint"]

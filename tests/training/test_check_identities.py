@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.commands import run_here
 from tests.tf_talking.dataset.made import INFO, make_record
 from tests.tf_talking.dataset.test_identities import AXES, at
 from tf_talking.dataset.writer import DatasetWriter
@@ -21,9 +22,9 @@ def folders(tmp_path):
     return [f"--dataset={tmp_path / name}" for name in made]
 
 
-def test_prints_what_it_finds_and_writes_the_flag_of_meta_train(folders, tmp_path, run_command):
+def test_prints_what_it_finds_and_writes_the_flag_of_meta_train(folders, tmp_path):
     out = tmp_path / "out.flags"
-    done = run_command("training.check_identities", *folders, "--keep_out=ann", f"--output={out}")
+    done = run_here("training.check_identities", *folders, "--keep_out=ann", f"--output={out}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split() == ["one", "person", "ann", "007", "0.900"]
     assert done.stdout.splitlines()[-1] == (
@@ -32,6 +33,6 @@ def test_prints_what_it_finds_and_writes_the_flag_of_meta_train(folders, tmp_pat
     assert out.read_text() == "--exclude_identities=ann,007,mix\n"
 
 
-def test_who_is_not_there_is_named(folders, run_command):
-    done = run_command("training.check_identities", *folders, "--keep_out=zoe")
+def test_who_is_not_there_is_named(folders):
+    done = run_here("training.check_identities", *folders, "--keep_out=zoe")
     assert done.returncode == 2 and "keep_out: nobody is called 'zoe'" in done.stderr

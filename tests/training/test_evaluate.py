@@ -1,13 +1,12 @@
 """The evaluation program on procedural people: results, report, bad input."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.commands import run_here
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.dataset.records import decode_frames
 from tf_talking.metrics import registry
@@ -18,10 +17,10 @@ FLAGS = ("--shots=1,2", "--holdout_frames=3", "--epochs=4", "--holdout_order=con
 
 
 @pytest.fixture(scope="module")
-def run_folder(nano_config, people, tmp_path_factory):
+def run_folder(pico_config, people, tmp_path_factory):
     """A run folder with an untrained checkpoint that kept two people out."""
     folder = tmp_path_factory.mktemp("run")
-    trainer = MetaTrainer(nano_config, 3, dict, tf.distribute.get_strategy())
+    trainer = MetaTrainer(pico_config, 3, dict, tf.distribute.get_strategy())
     for weight in trainer.ema_generator.trainable_weights:
         noise = tf.random.stateless_normal(weight.shape, seed=[1, 2])
         weight.assign_add(0.02 * noise)  # frames that depend on ψ
@@ -34,21 +33,8 @@ def run_folder(nano_config, people, tmp_path_factory):
 
 
 def evaluate(run_folder, people, output, *more):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.evaluate",
-            f"--checkpoint={run_folder / 'checkpoints/ckpt-0'}",
-            f"--dataset={people}",
-            f"--output={output}",
-            *FLAGS,
-            *more,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    flags = [f"--checkpoint={run_folder / 'checkpoints/ckpt-0'}", f"--dataset={people}", f"--output={output}"]
+    return run_here("training.evaluate", *flags, *FLAGS, *more)
 
 
 @pytest.fixture(scope="module")

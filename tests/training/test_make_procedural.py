@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from tests.commands import run_here
 from tf_talking.dataset.folder import DatasetFolder
 from tf_talking.media import video_reader
 from tf_talking.procedural import render as procedural
 
 
-def test_program_writes_a_dataset_and_a_film(tmp_path, run_command):
+def test_program_writes_a_dataset_and_a_film(tmp_path):
     data, film = tmp_path / "data", tmp_path / "person.mp4"
-    done = run_command(
+    done = run_here(
         "training.make_procedural",
         f"--output={data}",
         f"--video={film}",
@@ -35,7 +36,7 @@ def test_program_writes_a_dataset_and_a_film(tmp_path, run_command):
     assert len(frames) == 3 and frames[0].shape == (512, 512, 3)
 
 
-def test_nothing_to_do_is_a_usage_error(run_command):
-    done = run_command("training.make_procedural")
+def test_nothing_to_do_is_a_usage_error():
+    done = run_here("training.make_procedural")
     assert done.returncode == 2
     assert "give --output DIR" in done.stderr

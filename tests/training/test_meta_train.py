@@ -11,7 +11,11 @@ import time
 import pytest
 import tensorflow as tf
 
+from tests.commands import run_here
+
 STEPS = 60
+# Within the tests' process: it has two logical CPUs, and stays as it is.
+HERE = ("--nodeterministic", "--strategy=one_device")
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +111,7 @@ def test_run_folder_holds_config_facts_logs_and_previews(runs, nano_config):
 
 
 def test_resuming_with_another_config_names_the_field(runs, command):
-    result = subprocess.run(
-        command(runs[0] / "whole", "--override=train.k_shot=3"), capture_output=True, text=True, timeout=300
-    )
+    result = run_here(*command(runs[0] / "whole", *HERE, "--override=train.k_shot=3")[2:])
     assert result.returncode == 2
     assert "config.json: train.k_shot is 2, asked for is 3" in result.stderr
 
@@ -128,28 +130,15 @@ def test_resuming_with_another_config_names_the_field(runs, command):
 )
 def test_bad_flags_end_with_a_message(command, tmp_path, flag, message):
     more = ["--override=losses.content_vgg19=0.01"] if "vgg19" in flag else []
-    result = subprocess.run(command(tmp_path / "run", flag, *more), capture_output=True, text=True, timeout=300)
+    result = run_here(*command(tmp_path / "run", *HERE, flag, *more)[2:])
     assert result.returncode == 2, result.stderr
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_dry_run_prints_the_plan_and_trains_nothing(people, pico_config_file):
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "training.meta_train",
-            f"--dataset={people}",
-            f"--config={pico_config_file}",
-            "--vgg19=none",
-            "--dry_run",
-            "--accumulate=2",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    flags = [f"--dataset={people}", f"--config={pico_config_file}", "--vgg19=none", "--dry_run", "--accumulate=2"]
+    result = run_here("training.meta_train", *flags, *HERE)
     assert result.returncode == 0, result.stderr
     assert '"k_shot": 2' in result.stdout
     assert "5 videos, 30 frames" in result.stdout and "in 2 part(s)" in result.stdout

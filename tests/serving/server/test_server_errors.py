@@ -10,7 +10,6 @@ import time
 import grpc
 import numpy as np
 import pytest
-from absl import flags
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, model_management_pb2
@@ -23,6 +22,7 @@ from serving.server.grpc_server import GrpcServer
 from serving.server.metrics import Metrics
 from serving.server.models import model_config
 from serving.server.models.loader import Loader
+from tests.commands import apart_flags
 from tests.serving.api_requests import LANDMARKS, animate, landmarks_proto, refusal, request, status_request
 
 Code = grpc.StatusCode
@@ -162,11 +162,10 @@ def test_a_custom_configuration_is_refused():
 def test_the_memory_of_a_gpu_is_taken_as_needed(monkeypatch):
     made = []
     monkeypatch.setattr(model_server, "Loader", lambda session, *_: made.append(session) or Loader(session))
-    if "model_config_file" not in flags.FLAGS:
+    with apart_flags() as flags:
         model_server.define_flags()
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    model_server._store(Metrics(), None)
+        flags.mark_as_parsed()
+        model_server._store(Metrics(), None)
     assert made[0].gpu_options.allow_growth
 
 

@@ -13,8 +13,6 @@ import urllib.request
 
 import grpc
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     model_management_pb2,
@@ -29,6 +27,7 @@ from serving import model_server
 from serving.protocol.tensors import decode, encode
 from serving.server.errors import ServingError
 from serving.server.grpc_server import GrpcServer
+from tests.commands import apart_flags
 from tests.serving.api_requests import animate, metadata_request, status_request
 from tests.serving.certificates import make_identities
 from tests.serving.waiting import until
@@ -447,10 +446,10 @@ def test_wrong_flags_and_files_are_named(tmp_path, settings, message):
     (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
     paths = {name: tmp_path / f"{name}.config" for name in ("bad", "names", "monitoring")}
     settings = {name: value.format(**paths) if isinstance(value, str) else value for name, value in settings.items()}
-    if "model_config_file" not in flags.FLAGS:
-        model_server.define_flags()
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
     settings = {"model_config_file": str(tmp_path / "models.config")} | settings
-    with flagsaver.flagsaver(**settings), pytest.raises(ServingError, match=message):
+    with apart_flags() as flags, pytest.raises(ServingError, match=message):
+        model_server.define_flags()
+        flags.mark_as_parsed()
+        for name, value in settings.items():
+            setattr(flags, name, value)
         asyncio.run(model_server.serve())

@@ -5,6 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
+from tests.commands import run_here
 from tf_talking.dataset.episodes import EpisodeDataset
 from tf_talking.networks.bundle import write_bundle
 from tf_talking.networks.meta_checkpoint import load_meta_learned
@@ -30,7 +31,7 @@ def test_kept_out_is_known_or_not():
     assert (seen | SeenPeople(frozenset({"dee"}), complete=True)).kept_out(["cid"]) is True
 
 
-def test_a_run_folder_and_a_bundle_tell(nano_config, tmp_path, run_command):
+def test_a_run_folder_and_a_bundle_tell(nano_config, tmp_path):
     trainer = MetaTrainer(nano_config, 3, dict, tf.distribute.get_strategy())
     (tmp_path / "run/checkpoints").mkdir(parents=True)
     prefix = trainer.checkpoint.write(str(tmp_path / "run/checkpoints/ckpt-0"))
@@ -40,7 +41,7 @@ def test_a_run_folder_and_a_bundle_tell(nano_config, tmp_path, run_command):
     (tmp_path / "run/run.json").write_text(json.dumps({"excluded_identities": ["cid"]}))
     assert read_people_file(tmp_path / "run") == read_seen_people(prefix) == people
     bundle = tmp_path / "a.tft"
-    done = run_command("training.bundle", "--checkpoint", prefix, "--output", bundle)
+    done = run_here("training.bundle", "--checkpoint", prefix, "--output", bundle)
     assert done.returncode == 0, done.stderr
     assert read_seen_people(str(bundle)) == people
     assert read_training_facts(str(bundle))["excluded_identities"] == ["cid"]
