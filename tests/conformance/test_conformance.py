@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conformance.cases import BATCH, CASES, Case, assert_close, make_inputs, outputs_of, values_and_gradients
+from tests.replicas import two_replicas
 from tf_talking.layers.recompute import run_block
 from tf_talking.layers.residual_block import ResidualBlock
 from tf_talking.layers.self_attention import SelfAttention
@@ -123,8 +124,7 @@ class RunAgain:
 @each(DIFFERENTIABLE)
 def test_two_replicas_equal_one_with_all_rows(case):
     module, inputs, expected, gradients = reference(case)
-    devices = tf.config.list_logical_devices("CPU")
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
+    strategy = two_replicas()
     with strategy.scope():
         double = case.make()
     if case.trains:

@@ -171,11 +171,14 @@ class EpisodeDataset:
         self._check_division(start, num_replicas, pipeline, num_pipelines)
         here = self.batch_size // num_pipelines  # of this pipeline, in a step
 
+        # Plain TensorFlow: converting it takes seconds at every start of a run.
+        @tf.autograph.experimental.do_not_convert
         def number(index: tf.Tensor) -> tf.Tensor:
             """Episode number of this pipeline's `index`-th episode."""
             step, place = index // here, index % here
             return start + step * self.batch_size + pipeline * here + place
 
+        @tf.autograph.experimental.do_not_convert
         def decode(number: tf.Tensor, draft) -> dict[str, tf.Tensor]:
             episode = self._reader.decode(number, draft)
             if self.on_damage == "raise":
@@ -190,11 +193,12 @@ class EpisodeDataset:
             return augment(episode, number, seed=self.seed, **self._augmentation)
 
         dataset = tf.data.Dataset.range(np.iinfo(np.int64).max // self.batch_size).map(number)
-        dataset = dataset.map(
-            lambda number: (number, self._reader.read(number)),
-            num_parallel_calls=parallel_reads,
-            deterministic=deterministic,
-        )
+
+        @tf.autograph.experimental.do_not_convert
+        def read(number: tf.Tensor):
+            return number, self._reader.read(number)
+
+        dataset = dataset.map(read, num_parallel_calls=parallel_reads, deterministic=deterministic)
         dataset = dataset.map(
             decode, num_parallel_calls=decode_threads or tf.data.AUTOTUNE, deterministic=deterministic
         )

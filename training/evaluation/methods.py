@@ -95,7 +95,7 @@ class Methods:
         self.seconds: dict[str, float] = {}
         self.curves: dict[str, list[dict[str, float]]] = {}
         self.best_epochs: dict[str, int | None] = {}
-        self._feed_forward = tf.function(learned.draw, reduce_retracing=True)
+        self._feed_forward = tf.function(learned.draw, reduce_retracing=True, autograph=False)
 
     @property
     def names(self) -> list[str]:

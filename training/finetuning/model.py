@@ -19,6 +19,7 @@ from tf_talking.losses import Features
 from tf_talking.networks.discriminator import DiscriminatorFeatures, realism_score
 from tf_talking.networks.generator import Generator
 from tf_talking.networks.meta_learned import MetaLearned, draw_frames
+from training.finetuning.means import MeansByName
 from training.finetuning.start import copy_generator, start_vectors
 from training.updates import ema
 from training.updates.adam import Adam
@@ -88,7 +89,7 @@ class PersonalModel(keras.Model):
             self._generator_variables = [*self.generator.trainable_variables, self.adain_params]
         self._discriminator_variables = [*self.features.trainable_variables, self.w, self.bias]
         # Not tracked either: restored from a backup, they would go into the next epoch's means.
-        self._means = _Untracked({})
+        self._means = _Untracked(MeansByName())
         self.built = True
 
     @property
@@ -190,12 +191,13 @@ class PersonalModel(keras.Model):
     @property
     def metrics(self):
         """Means over the epoch of every logged term."""
-        return list(self._means.value.values())
+        return [self._means.value]
 
     def call(self, landmarks, training=False):
         """Landmarks float32 [B, P, 2] in pixels → frames uint8 [B, S, S, 3] of the EMA copy."""
         return draw_frames(self.config, self.ema_generator, landmarks, self.ema_adain_params)
 
+    @tf.autograph.experimental.do_not_convert  # plain TensorFlow; converting takes seconds
     def train_step(self, data):
         """data: {"frames": uint8 [B, S, S, 3], "landmarks": float32 [B, P, 2]}."""
         batch = {"target_frame": data["frames"], "target_landmarks": data["landmarks"]}
@@ -206,11 +208,8 @@ class PersonalModel(keras.Model):
     def log_means(self, values: Tensors) -> Tensors:
         """Takes a step's values into the means over the epoch; returns these."""
         means = self._means.value
-        for name, value in values.items():
-            if name not in means:
-                means[name] = keras.metrics.Mean(name=name)
-            means[name].update_state(value)
-        return {name: mean.result() for name, mean in means.items()}
+        means.update_state(values)
+        return means.result()
 
     def score(self, frames, drawn):
         """D'(x, y; θ, w', b), eq. (8): → (raw scores [B], activations of V)."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.replicas import two_replicas
 from tests.tf_talking.dataset.made import SIZE, make_record, write_folder
 from tf_talking.dataset import records
 from tf_talking.dataset.episodes import EpisodeDataset
@@ -142,7 +143,7 @@ def test_a_worker_reads_nothing_of_another(folder, tmp_path):
 
 def test_distribution_strategy_hands_each_replica_its_share(folder):
     episodes = EpisodeDataset(folder, 3, batch_size=4, seed=1)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas()
 
     def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
         return episodes.dataset(

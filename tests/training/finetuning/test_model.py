@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from benchmarks.reference.finetuning import StraightforwardPersonalModel
 from tests import bounds
+from tests.replicas import two_replicas
 from tf_talking.networks.generator import neutral_adain_params
 from tf_talking.networks.images import landmark_images, to_float, to_uint8
 from tf_talking.served.graphs import save_generator
@@ -307,7 +308,7 @@ def test_order_of_photos_follows_from_seed_and_step(photos):
 def test_two_replicas_train_as_one(learned, photos):
     """Each takes half of the batch and its share of the loss. Adam hides a factor, norms do not."""
     found = []
-    for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), two_replicas()):
         with strategy.scope():
             model, _, _ = make(learned, photos)
             model.compile()

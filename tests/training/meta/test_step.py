@@ -1,7 +1,6 @@
 """Invariants 5 and 6, what one training step does, and that its options change nothing."""
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests import bounds
+from tests.replicas import two_replicas
 from tf_talking.networks.images import landmark_images, to_float
 from training.meta.options import StepOptions
 from training.meta.step import MetaTrainer
@@ -282,13 +282,6 @@ def split_over_two(batch, strategy, halves=(0, 1)):
     return strategy.experimental_distribute_values_from_function(share)
 
 
-@functools.cache  # collectives of two strategies in one process would get the same numbers
-def two_replicas():
-    devices = tf.config.list_logical_devices("CPU")
-    assert len(devices) >= 2, "tests/conftest.py makes two logical CPUs"
-    return tf.distribute.MirroredStrategy([d.name for d in devices[:2]])
-
-
 def assert_same_state(ours, theirs, count=1):
     """After `count` training steps."""
     steps = bounds.adam_steps(theirs.config.train, count)
@@ -358,15 +351,11 @@ def test_bounds_tell_a_wrong_reduction_apart(eager_step, pico_config, nano_batch
             bounds.assert_same_training(ours, theirs, {})
 
 
-def test_parts_of_a_batch_equal_the_whole_one(eager_step, stepped, nano_config, nano_batch):
+def test_parts_of_a_batch_equal_the_whole_one(eager_step, nano_config, nano_batch):
     """Gradient accumulation, duplicate rows of W in different parts included."""
-    whole, _, expected = stepped
-    parts = make_trainer(nano_config, accumulate=2)
-    assert_same_metrics(parts.train_step(nano_batch), expected)
-    # The fixture's trainer has gone on; a fresh one is stepped eagerly.
-    fresh = make_trainer(nano_config)
-    eager_step(fresh, nano_batch)
-    assert_same_state(parts, fresh)
+    whole, parts = make_trainer(nano_config), make_trainer(nano_config, accumulate=2)
+    assert_same_metrics(eager_step(parts, nano_batch), eager_step(whole, nano_batch))
+    assert_same_state(parts, whole)
 
 
 def test_recomputation_equals_the_plain_step(eager_step, nano_config, nano_batch):
@@ -393,12 +382,12 @@ def test_half_precision_stays_close(eager_step, nano_config, nano_batch, precisi
         assert metrics["skipped/loss_scale"] == 2.0 ** (15 - metrics["skipped/total"])  # halved by each
 
 
-def test_several_steps_in_one_call_equal_single_ones(nano_config, nano_batch):
+def test_several_steps_in_one_call_equal_single_ones(eager_step, pico_config, nano_batch):
     shifted = {k: tf.roll(v, 1, axis=0) for k, v in nano_batch.items()}
     data = tf.data.Dataset.from_tensors(nano_batch).concatenate(tf.data.Dataset.from_tensors(shifted))
-    single, several = make_trainer(nano_config), make_trainer(nano_config)
+    single, several = make_trainer(pico_config), make_trainer(pico_config)
     for batch in data:
-        last = single.train_step(batch)
+        last = eager_step(single, batch)
     metrics = several.train_steps(iter(data), 2)
     assert int(several.step) == 2 and int(several.episodes) == 8
     for name in last:

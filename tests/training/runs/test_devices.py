@@ -5,6 +5,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from tests.replicas import two_replicas
 from training.runs.checkpoints import SafeCheckpoints, variables_of
 from training.runs.devices import checkpoint_folder, is_chief
 
@@ -56,8 +57,7 @@ def test_other_workers_save_along_and_leave_nothing(tmp_path):
 
 
 def test_variables_of_two_replicas_are_saved_once(tmp_path):
-    devices = [d.name for d in tf.config.list_logical_devices("CPU")[:2]]
-    strategy = tf.distribute.MirroredStrategy(devices)
+    strategy = two_replicas()
     with strategy.scope():
         mirrored = tf.Variable([1.0, 2.0])
     checkpoint = tf.train.Checkpoint(x=mirrored)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.replicas import two_replicas
 from training.updates import ema
 
 STRATEGY = tf.distribute.get_strategy()
@@ -31,8 +32,7 @@ def test_warm_up_forgets_the_start_sooner(updates, decay):
 
 
 def test_in_a_graph_of_two_replicas():
-    devices = [d.name for d in tf.config.list_logical_devices("CPU")[:2]]
-    strategy = tf.distribute.MirroredStrategy(devices)
+    strategy = two_replicas()
     with strategy.scope():
         copies, weights = variables([1.0]), variables([3.0])
 
