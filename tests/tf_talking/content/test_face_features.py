@@ -101,7 +101,7 @@ def test_faces_that_look_ahead_lie_in_the_region_as_the_template_wants():
     landmarks = np.stack([render(Identity.sample(person), Pose(), _SIZE)[1] for person in range(8)])
     x, y, width, height = (_SIZE * part for part in face_features.FACE_REGION)
     places = (five_points(landmarks) + 0.5 - (x, y)) / (width, height) * (96, 112) - 0.5
-    assert np.abs(places.mean(axis=0) - (TEMPLATE - (8, 0))).max() < 5  # pixels of 96 x 112
+    assert np.abs(places.mean(axis=0) - (TEMPLATE - (8, 0))).max() < 6  # pixels of 96 x 112
 
 
 def test_the_real_network_tells_people_apart_in_the_region(shared_file, people):
