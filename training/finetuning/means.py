@@ -29,7 +29,7 @@ class MeansByName(keras.metrics.Metric):
         if not self._names and len(names) <= _MOST:
             self._names = names
         if names != self._names:
-            raise ValueError(f"means of {names}: expected {self._names or f'at most {_MOST} names'}")
+            raise ValueError(f"means of {names}: expected {list(self._names) or f'at most {_MOST} names'}")
         row = tf.stack([tf.cast(values[name], tf.float32) for name in names])
         self._totals.assign_add(tf.pad(row, [[0, _MOST - len(names)]]))
         self._count.assign_add(1.0)
