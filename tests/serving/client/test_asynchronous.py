@@ -198,13 +198,14 @@ def test_a_live_stream_ends_when_the_server_stays_away(scripted):
 
 
 def test_closing_cancels_at_the_server_and_closes_the_source(scripted):
-    ended = threading.Semaphore(0)
+    begun, ended = threading.Semaphore(0), threading.Semaphore(0)
 
     def answer(request, number, context):
         if number > 0:
             over = threading.Event()
             context.add_callback(over.set)
-            if over.wait(20) and not context.is_active():
+            begun.release()
+            if over.wait(60) and not context.is_active():
                 ended.release()
         return jpeg_answer(request)
 
@@ -222,8 +223,9 @@ def test_closing_cancels_at_the_server_and_closes_the_source(scripted):
         stream = client.stream(source(), make_card(), max_in_flight=3)
         async with contextlib.aclosing(stream):
             assert (await anext(stream)).index == 0
-            await asyncio.sleep(0.2)  # three more are under way
+            for _ in range(3):  # more are under way
+                assert await asyncio.to_thread(begun.acquire, timeout=60)
         return closed
 
     assert run(scripted(answer), use) == [True]
-    assert all(ended.acquire(timeout=10) for _ in range(3))
+    assert all(ended.acquire(timeout=60) for _ in range(3))
