@@ -38,7 +38,16 @@ def define_flags() -> None:
     flags.mark_flags_as_required(["dataset", "source_video_id", "driving_video_id", "person"])
 
 
+def check_sheet(path: str) -> None:
+    """Before the work begins: whether --sheet is a picture that can be written. Raises ValueError."""
+    folder, suffix = os.path.dirname(path) or ".", os.path.splitext(path)[1]
+    if suffix.lower() != ".png" or not os.path.isdir(folder):
+        raise ValueError(f"--sheet {path}: expected a name that ends in .png, in a folder that exists")
+
+
 def main(argv):
+    if FLAGS.sheet:
+        check_sheet(FLAGS.sheet)
     folder = DatasetFolder.open(FLAGS.dataset)
     source = folder.read_video(FLAGS.source_video_id)
     driving = folder.read_video(FLAGS.driving_video_id)

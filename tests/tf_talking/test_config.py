@@ -136,6 +136,11 @@ def test_hash_of_the_paper_stays_what_it_was():
         ("losses", "face_features", "arcface"),
         ("train", "k_shot", 0),
         ("train", "learning_rate", 0.0),
+        ("train", "ema_decay", 1.0),
+        ("finetune", "epochs", 0),
+        ("finetune", "discriminator_steps", 0),
+        ("finetune", "psi_learning_rate", -1e-3),
+        ("finetune", "ema_decay", 1.5),
         ("landmarks", "line_thickness", 9),
     ],
 )

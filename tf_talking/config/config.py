@@ -17,6 +17,18 @@ def _require(field: str, value: object, known: tuple) -> None:
         raise ValueError(f"config field {field}: got {value!r}, expected one of {list(known)}")
 
 
+def _require_positive(section: str, config: object, whole: tuple[str, ...], rates: tuple[str, ...]) -> None:
+    """Numbers of things, at least 1, and learning rates, above 0; EMA decays from 0 to below 1."""
+    for field in whole:
+        if getattr(config, field) < 1:
+            raise ValueError(f"config field {section}.{field}: got {getattr(config, field)}, expected >= 1")
+    for field in rates:
+        if not getattr(config, field) > 0.0:
+            raise ValueError(f"config field {section}.{field}: got {getattr(config, field)}, expected above 0")
+    if not 0.0 <= config.ema_decay < 1.0:
+        raise ValueError(f"config field {section}.ema_decay: got {config.ema_decay}, expected 0 to below 1")
+
+
 # Recognisers whose embedding can stand beside ê → its length.
 IDENTITY_SIZES = {"none": 0, "sface": 128}
 
@@ -168,12 +180,8 @@ class TrainConfig:
     photo_share: float = 0.0
 
     def __post_init__(self):
-        for field in ("k_shot", "batch_size", "discriminator_steps"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected >= 1")
-        for field in ("learning_rate", "discriminator_learning_rate"):
-            if not getattr(self, field) > 0.0:
-                raise ValueError(f"config field train.{field}: got {getattr(self, field)}, expected above 0")
+        whole = ("k_shot", "batch_size", "discriminator_steps")
+        _require_positive("train", self, whole, ("learning_rate", "discriminator_learning_rate"))
         for field, most in (
             ("color_jitter", 1.0),
             ("stretch", 0.5),
@@ -208,6 +216,9 @@ class FinetuneConfig:
 
     def __post_init__(self):
         _require("finetune.w_init", self.w_init, ("embedding", "random"))
+        whole = ("epochs", "psi_epochs", "batch_size", "discriminator_steps")
+        rates = ("learning_rate", "discriminator_learning_rate", "psi_learning_rate")
+        _require_positive("finetune", self, whole, rates)
         _require("finetune.adain_init", self.adain_init, ("projected", "random", "random_embedding"))
 
 
