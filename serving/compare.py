@@ -39,7 +39,7 @@ def define_flags() -> None:
 
 
 def check_sheet(path: str) -> None:
-    """Before the work begins: whether --sheet is a picture that can be written. Raises ValueError."""
+    """Before the work begins: whether the picture can be written. Raises ValueError."""
     folder, suffix = os.path.dirname(path) or ".", os.path.splitext(path)[1]
     if suffix.lower() != ".png" or not os.path.isdir(folder):
         raise ValueError(f"--sheet {path}: expected a name that ends in .png, in a folder that exists")
