@@ -15,9 +15,10 @@ import time
 from absl import flags
 
 from serving.drive.comparison import compare
-from serving.drive.demos import only_video, run, write_results
+from serving.drive.demos import run, write_results
 from serving.server.child import local_server
 from tf_talking import program
+from tf_talking.dataset.folder import DatasetFolder
 
 FLAGS = flags.FLAGS
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
@@ -38,16 +39,15 @@ def define_flags() -> None:
 
 def prepare_data(root: pathlib.Path) -> None:
     """Landmarks and crops of the performer's two videos, as the model takes them."""
-    for name in ("learn", "drive"):
-        run(
-            "training.preprocess",
-            f"--input={EXAMPLES / 'performer' / name}.mp4",
-            f"--output={root / name}",
-            "--image_size=128",
-            "--scheme=ibug68_gaze",
-            "--borrowed_identity=sface",
-            "--workers=1",
-        )
+    run(
+        "training.preprocess",
+        f"--input={EXAMPLES / 'performer/learn.mp4'}",
+        f"--input={EXAMPLES / 'performer/drive.mp4'}",
+        f"--output={root / 'performer'}",
+        "--image_size=128",
+        "--scheme=ibug68_gaze",
+        "--borrowed_identity=sface",
+    )
 
 
 def personalise(root: pathlib.Path, source: str) -> None:
@@ -55,7 +55,7 @@ def personalise(root: pathlib.Path, source: str) -> None:
     serving = root / "serving"
     run("serving.export", f"--checkpoint={FLAGS.checkpoint}", f"--output={serving}")
     tuned = () if FLAGS.epochs is None else (f"--epochs={FLAGS.epochs}",)
-    performer = (f"--dataset={root / 'learn'}", f"--video_id={source}", f"--num_frames={SOURCE_FRAMES}")
+    performer = (f"--dataset={root / 'performer'}", f"--video_id={source}", f"--num_frames={SOURCE_FRAMES}")
     for name, arguments in (
         ("astronaut", (f"--photos={EXAMPLES / 'astronaut/astronaut.jpg'}", *tuned)),
         ("performer_feed_forward", (*performer, "--epochs=0")),
@@ -79,13 +79,14 @@ def main(argv: list[str]) -> None:
     start = time.monotonic()
     root = pathlib.Path(FLAGS.output)
     prepare_data(root)
-    source, driving = only_video(root / "learn"), only_video(root / "drive")
+    dataset = DatasetFolder.open(root / "performer")
+    source, driving = (dataset.read_video(video_id) for video_id in ("performer/learn.mp4", "performer/drive.mp4"))
     personalise(root, source.video_id)
     people = root / "serving/people"
     with local_server(root / "serving/models.config") as server:
         for person, track in (
             ("astronaut", (f"--driving={EXAMPLES / 'performer/track.npz'}",)),
-            ("performer", (f"--driving={root / 'drive'}", f"--video_id={driving.video_id}")),
+            ("performer", (f"--driving={root / 'performer'}", f"--video_id={driving.video_id}")),
         ):
             run(
                 "serving.animate",
