@@ -1,11 +1,12 @@
 """The meta-learned networks and what is asked of them: embed a person, project, draw.
 
 Frames are uint8 RGB and landmarks float32 in pixels of the S×S frame, as everywhere outside the
-networks. The methods on tensors work inside a `tf.function`.
+networks. The methods on tensors work inside a `tf.function`; `compile_projection` makes one.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -45,7 +46,13 @@ class MetaLearned:
 
     @functools.cached_property
     def recogniser(self):
-        """Whom identity is borrowed from, or None."""
+        """Whom identity is borrowed from, or None. First asked for outside of a graph.
+
+        Raises:
+          RuntimeError: it would be built while a graph is traced, which loses its weights.
+        """
+        if not tf.executing_eagerly():
+            raise RuntimeError("recogniser: built inside a graph; see MetaLearned.compile_projection")
         return borrowed_identity.build_recogniser(self.config.model.borrowed_identity)
 
     def embed(self, frames, landmarks) -> tf.Tensor:
@@ -66,6 +73,11 @@ class MetaLearned:
     def project(self, embedding) -> tf.Tensor:
         """What `embed` gives → ψ̂ = P·ê [B, L]."""
         return self.generator.project(embedding)
+
+    def compile_projection(self) -> Callable[..., tf.Tensor]:
+        """A tf.function: frames and landmarks as `embed` takes them → ψ̂ [B, L]."""
+        _ = self.recogniser  # built here
+        return tf.function(lambda *person: self.project(self.embed(*person)), autograph=False)
 
     def draw(self, landmarks, adain_params) -> tf.Tensor:
         """See `draw_frames`: what the generator as it is draws, feed-forward with ψ̂."""

@@ -92,7 +92,7 @@ class HeldOutCurve:
     ):
         self._people, self._metrics, self._needs = people.people, list(metrics), needs
         self._checkpoint, self._folder = checkpoint, folder
-        self._embed = tf.function(lambda *person: learned.project(learned.embed(*person)), autograph=False)
+        self._embed = learned.compile_projection()
         self._draw = tf.function(learned.draw, autograph=False)
 
     def measure(self) -> dict[str, float]:

@@ -134,8 +134,7 @@ def make_preview(options: JobOptions, trainer: MetaTrainer, folder: RunFolder, w
     config: Config = trainer.config
     rows = preview_rows(options, config.train.k_shot)
     learned = MetaLearned(config, "", 0, trainer.ema_embedder, trainer.ema_generator)
-    embed = tf.function(lambda *person: learned.project(learned.embed(*person)), autograph=False)
-    generate = tf.function(learned.draw, autograph=False)
+    embed, generate = learned.compile_projection(), tf.function(learned.draw, autograph=False)
 
     def preview(step: int) -> None:
         grid = write_previews(folder.previews, step, rows, config, embed, generate, options.preview_film)

@@ -63,6 +63,19 @@ def test_person_is_embedded_by_both(learned, people):
     assert learned.project(person).shape == (2, learned.config.model.adain_size)
 
 
+def test_compiled_projection_has_the_recognisers_weights(learned, people):
+    """A network that is built while a graph is traced is left with random ones."""
+    frames, landmarks = map(tf.constant, people)
+    fresh = dataclasses.replace(learned)
+    with pytest.raises(RuntimeError, match="recogniser: built inside a graph"):
+        tf.function(fresh.embed, autograph=False)(frames, landmarks)
+    expected = learned.project(learned.embed(frames, landmarks))
+    found = fresh.compile_projection()(frames, landmarks)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    others = learned.project(learned.embed(frames[::-1], landmarks[::-1]))
+    assert np.abs(expected - others).max() > 1e-3  # whose vectors differ by more
+
+
 def test_exported_embedder_equals_the_networks(learned, people, tmp_path):
     frames, landmarks = people
     save_embedder(tmp_path / "1", learned.config, learned.embedder, learned.generator, batch_sizes=[1])
