@@ -337,6 +337,18 @@ def test_loading_is_tried_again_when_asked_to(store, tmp_path, toys, monkeypatch
     assert len(attempts) == 2
 
 
+def test_a_model_that_was_there_is_missed_however_soon_it_goes(store, tmp_path, toys):
+    assert store.gone() == set()  # one that never came is waited for
+    toys.save_gate(tmp_path / "hidden", 1)
+    (tmp_path / "hidden").rename(tmp_path / "gate" / "1")
+    store.wait_until_available()
+    (tmp_path / "gate" / "1").rename(tmp_path / "away")
+    until(lambda: not store.versions.numbers("gate", State.AVAILABLE))
+    assert store.gone() == {"gate"}  # the first look since it came
+    (tmp_path / "away").rename(tmp_path / "gate" / "1")
+    until(lambda: store.gone() == set())
+
+
 def test_version_whose_folder_comes_back_is_loaded_again(store, tmp_path, toys):
     broken = tmp_path / "gate" / "1"
     broken.mkdir()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from absl import logging
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.errors import from_exception
+from serving.server.errors import ServingError, from_exception
 from serving.server.models import model_config
 from serving.server.models.loader import Loader
 from serving.server.models.versions import State, VersionTable
@@ -89,6 +89,7 @@ class ModelStore:
             new = set(models) - set(self._models)
             for name in new:
                 self.versions.forget_failures(name)  # of an earlier life
+            self._seen &= set(models)
             self._config = model_server_config_pb2.ModelServerConfig()
             self._config.CopyFrom(config)
             self._models = models
@@ -175,3 +176,6 @@ class ModelStore:
                 result = from_exception(error)
                 logging.error("Loading {name: %s version: %d} failed: %s", name, number, result)
         self.versions.finish(name, number, result)
+        if not isinstance(result, ServingError):
+            with self._lock:  # here and not in `gone` alone, which may come when it is gone again
+                self._seen.add(name)
