@@ -134,9 +134,12 @@ def mutants(path: pathlib.Path) -> list[Mutant]:
 
 
 def some(found: list[Mutant], number: int, seed: int) -> list[Mutant]:
-    """`number` of a module's mutants, or all where there are no more, drawn by a seed."""
-    drawn = random.Random(seed).sample(found, min(number, len(found)))
-    return sorted(drawn, key=lambda mutant: (mutant.line, mutant.operator))
+    """`number` of a module's mutants, or all where there are no more, drawn by a seed.
+
+    A larger number draws the same ones first.
+    """
+    order = random.Random(seed).sample(found, len(found))
+    return sorted(order[:number], key=lambda mutant: (mutant.line, mutant.operator))
 
 
 def _operators() -> Iterator[Operator]:

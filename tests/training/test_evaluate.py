@@ -108,7 +108,7 @@ def test_before_fine_tuning_is_feed_forward_and_after_is_not(evaluated):
     for (method, shots, video), value in values.items():
         if method == "ft_before":
             assert value == pytest.approx(values["ff", shots, video], abs=1e-3)
-        if method in ("ft", "knee"):
+        if method == "ft":  # the knee may be before the first epoch
             assert abs(value - values["ff", shots, video]) > 1e-5
 
 
