@@ -7,6 +7,7 @@ read on any path that TensorFlow knows (paths.py) and written to local folders.
 TensorFlow is imported by the functions that need it.
 """
 
+import atexit
 import functools
 import os
 import pathlib
@@ -78,6 +79,8 @@ def _record_dataset(shard, offset):
 def _eager_reader():
     import tensorflow as tf
 
+    # Deleted later than that, when TensorFlow's modules are empty, it prints an error.
+    atexit.register(_eager_reader.cache_clear)
     return tf.function(
         lambda shard, offset: _record_dataset(shard, offset).get_single_element(),
         input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)],

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import tensorflow as tf
 
@@ -17,6 +21,13 @@ def test_random_access_returns_what_was_written(shard):
     offsets = shards.record_offsets(shard)
     assert [shards.read_record(shard, offset) for offset in offsets] == RECORDS
     assert [path.name for path in shard.parent.iterdir()] == [shard.name]
+
+
+def test_a_program_that_has_read_one_ends_without_a_word(shard, repo_root):
+    code = f"from tf_talking.dataset import shards; assert shards.read_record({str(shard)!r}, 0) == b'first'"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_reading_inside_a_graph(shard):
