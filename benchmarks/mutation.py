@@ -39,10 +39,7 @@ MODULES = {
     "tf_talking/served/graphs.py": ("tests/tf_talking/served/test_graphs.py", "tests/tf_talking/served/test_warmup.py"),
     "tf_talking/served/frozen.py": ("tests/tf_talking/served/test_frozen.py", "tests/tf_talking/served/test_graphs.py"),
     "tf_talking/people/card.py": ("tests/tf_talking/people/test_card.py", "tests/tf_talking/people/test_registry.py"),
-    "serving/server/models/versions.py": (
-        "tests/serving/server/models/test_versions.py",
-        "tests/serving/server/test_server_operations.py",
-    ),
+    "serving/server/models/versions.py": ("tests/serving/server/models/test_versions.py",),
 }
 """Module -> the test files that are there for it, the quickest first, and flags of pytest."""
 
