@@ -54,10 +54,10 @@ def test_own_generator_is_exported_as_the_shared_one_was(tmp_path, person):
 
 
 def test_feed_forward_person_is_a_card_only(tmp_path, person):
-    shared = dataclasses.replace(person, generator=None)
-    card = PersonCard.load(publish_person(ServingFolder(tmp_path), "bob", shared))
+    shared, serving = dataclasses.replace(person, generator=None), tmp_path / "new" / "serving"
+    card = PersonCard.load(publish_person(ServingFolder(serving), "bob", shared))
     assert card.model == "generator"
-    assert [p.name for p in tmp_path.iterdir()] == ["people"]
+    assert [p.name for p in serving.iterdir()] == ["people"]
 
 
 def test_cards_carry_the_fingerprint_of_what_draws_them(tmp_path, person):
