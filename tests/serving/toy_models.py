@@ -75,13 +75,14 @@ class Gate(tf.Module):
         self.number = tf.Variable(number)
 
     def wait(self, path):
-        tf.io.write_file(path[0] + ".reached", "")
+        with tf.control_dependencies([tf.io.write_file(path[0] + ".reached", "")]):
+            start = tf.identity(0)  # the loops of other requests may have all threads
 
         def shut(step):
             unchanged = tf.strings.substr(tf.strings.as_string(step), 0, 0)  # no loop invariant
             return tf.equal(tf.size(tf.io.matching_files(path[0] + unchanged)), 0)
 
-        (steps,) = tf.while_loop(shut, lambda step: [step + 1], [tf.constant(0)])
+        (steps,) = tf.while_loop(shut, lambda step: [step + 1], [start])
         # Without a use of the result the loop would be pruned.
         return {"number": tf.fill([tf.size(path)], self.number + tf.minimum(steps, 0))}
 
