@@ -105,16 +105,6 @@ def key_of(mutant: Mutant, tests: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def jobs(chosen: dict[str, list[Mutant]], seconds: dict[str, float], record: Record) -> list[Job]:
-    """A run of tests for each mutant whose outcome is not known."""
-    return [
-        Job(mutant, MODULES[module], _TIMES * seconds[module] + _MORE, (mutant.path, mutant.source))
-        for module, drawn in chosen.items()
-        for mutant in drawn
-        if key_of(mutant, MODULES[module]) not in record
-    ]
-
-
 def unchanged_seconds(modules: list[str], log: pathlib.Path) -> dict[str, float]:
     """How long each module's tests take. Raises ValueError where they fail without a mutant."""
     seconds = {}
@@ -136,8 +126,13 @@ def main(argv):
     chosen = {module: some(found[module], FLAGS.mutants or len(found[module]), FLAGS.seed) for module in modules}
     with tempfile.TemporaryDirectory() as name:
         log = pathlib.Path(name) / "log"
-        open_modules = [m for m in modules if any(key_of(mutant, MODULES[m]) not in record for mutant in chosen[m])]
-        todo = jobs(chosen, unchanged_seconds(open_modules, log), record)
+        left = {m: [mutant for mutant in chosen[m] if key_of(mutant, MODULES[m]) not in record] for m in modules}
+        seconds = unchanged_seconds([module for module in modules if left[module]], log)
+        todo = [
+            Job(mutant, MODULES[module], _TIMES * seconds[module] + _MORE, (mutant.path, mutant.source))
+            for module in modules
+            for mutant in left[module]
+        ]
         with tqdm(total=len(todo), desc="mutants", unit="run") as bar:
 
             def note(job: Job, outcome: Outcome) -> None:

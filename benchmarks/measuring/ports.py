@@ -1,5 +1,6 @@
 """Ports for servers that benchmarks and tests start."""
 
+import contextlib
 import itertools
 import os
 import socket
@@ -12,12 +13,8 @@ _numbers = itertools.count(os.getpid() * 97)
 
 def free_port() -> int:
     """A TCP port of this machine that nobody listens at, never the same twice."""
-    for number in _numbers:
-        port = _FIRST + number % (_LAST - _FIRST)
-        with socket.socket() as free:
-            try:
-                free.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    while True:
+        port = _FIRST + next(_numbers) % (_LAST - _FIRST)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
             return port
-    raise AssertionError("endless")
